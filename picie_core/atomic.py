@@ -1,0 +1,80 @@
+"""Files that are whole or absent: everything is written to a temporary name beside its place, synced and renamed."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from picie_core.errors import PicieError
+
+
+@contextmanager
+def open_atomic(path: Path) -> Iterator[IO[bytes]]:
+    """Yields a binary file that takes the name `path` only when the block ends without an error.
+
+    Raises PicieError when the disk is full; the old file, if any, is untouched then.
+    """
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with open(temporary, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        raise disk_error(path, error) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def folder_atomic(path: Path) -> Iterator[Path]:
+    """Yields a temporary folder that takes the name `path`, replacing it, only when the block ends without an error."""
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary
+        if path.exists():
+            old = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.old")
+            os.replace(path, old)
+            os.replace(temporary, path)
+            shutil.rmtree(old)
+        else:
+            os.replace(temporary, path)
+    except OSError as error:
+        raise disk_error(path, error) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes `text` as UTF-8 in one step."""
+    with open_atomic(path) as file:
+        file.write(text.encode())
+
+
+def write_json(path: Path, record: Any) -> None:
+    """Writes `record` as indented JSON in one step."""
+    write_text(path, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+
+
+def write_array(path: Path, array: np.ndarray) -> None:
+    """Writes one npy file in one step."""
+    with open_atomic(path) as file:
+        np.save(file, array, allow_pickle=False)
+
+
+def disk_error(path: Path, error: OSError) -> PicieError:
+    """Returns the error to raise for a failed write: what could not be written, why, and the remedy."""
+    remedy = {28: "free some space or choose another disk", 13: "choose a folder that you may write to"}
+    remedy[30] = remedy[13]
+    return PicieError(f"cannot write {path}: {error.strerror or error}; {remedy.get(error.errno or 0, 'check the disk')}")

@@ -1,0 +1,133 @@
+"""Progress of a long job: the event, the meter that fills in rate and ETA, and the status file that others watch."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+import psutil
+
+from picie_core.atomic import write_text
+
+HEARTBEAT_S = 1.0
+"""A status file is rewritten at least this often while its job makes progress, in seconds."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One step of a job: where it is, how fast it goes and the latest figures."""
+
+    phase: str
+    done: int
+    total: int
+    rate: float = 0.0
+    """Items (images unless the phase says otherwise) per second; 0 while unknown."""
+    eta_s: float | None = None
+    """Seconds left of this phase; None while unknown."""
+    metrics: dict[str, float] = field(default_factory=dict)
+
+
+Report = Callable[[Progress], None]
+
+
+def ignore_progress(progress: Progress) -> None:
+    """A report that nobody reads: the default of every long function."""
+
+
+class Meter:
+    """Turns counts into Progress events with rate and ETA, for one phase."""
+
+    def __init__(self, phase: str, total: int, report: Report, metrics: dict[str, float] | None = None):
+        self.phase, self.total, self.report = phase, total, report
+        self.metrics = metrics or {}
+        self.done, self.start = 0, time.monotonic()
+        self.advance(0)
+
+    def advance(self, count: int, **metrics: float) -> None:
+        """Adds `count` finished items and the newest figures, and reports."""
+        self.done += count
+        self.metrics = {**self.metrics, **metrics}
+        elapsed = time.monotonic() - self.start
+        rate = self.done / elapsed if elapsed > 0 and self.done else 0.0
+        eta = (self.total - self.done) / rate if rate else None
+        self.report(Progress(self.phase, self.done, self.total, rate, eta, self.metrics))
+
+
+@dataclass(frozen=True)
+class JobStatus:
+    """What a status file says of a job; `state` is running, done, stopped or failed."""
+
+    command: str
+    state: str
+    pid: int
+    pid_start: float
+    """Start time of the process, seconds since the epoch: a reused pid has another one."""
+    started: float
+    heartbeat: float
+    progress: Progress | None = None
+    message: str = ""
+    run: str = ""
+    result: dict = field(default_factory=dict)
+
+    @property
+    def alive(self) -> bool:
+        """True while the process that wrote the status still runs (a zombie counts as dead)."""
+        return self.state == "running" and pid_start_time(self.pid) == self.pid_start
+
+
+def pid_start_time(pid: int) -> float | None:
+    """Returns when process `pid` started (seconds since the epoch), None if it is gone or a zombie."""
+    try:
+        process = psutil.Process(pid)
+        return None if process.status() == psutil.STATUS_ZOMBIE else process.create_time()
+    except psutil.NoSuchProcess:
+        return None
+
+
+class StatusFile:
+    """Writes `W/jobs/<command>.json` while a job runs; also a Report."""
+
+    def __init__(self, path: Path, command: str):
+        self.path, self.written = path, 0.0
+        pid, now = os.getpid(), time.time()
+        self.status = JobStatus(command, "running", pid, pid_start_time(pid) or 0.0, now, now)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.write()
+
+    def __call__(self, progress: Progress) -> None:
+        """Stores the progress; touches the disk at most a few times a second."""
+        changed_phase = self.status.progress is None or self.status.progress.phase != progress.phase
+        self.status = replace(self.status, progress=progress)
+        if changed_phase or time.time() - self.written > HEARTBEAT_S / 4 or progress.done == progress.total:
+            self.write()
+
+    def finish(self, state: str, message: str = "", **result: object) -> None:
+        """Writes the last word of the job: done, stopped or failed."""
+        self.status = replace(self.status, state=state, message=message, result=result)
+        self.write()
+
+    def name_run(self, run: str) -> None:
+        """Says which run the job works on, so that a watcher can show its curve."""
+        self.status = replace(self.status, run=run)
+        self.write()
+
+    def write(self) -> None:
+        """Writes the status by rename, so that a reader never sees half of it."""
+        self.written = time.time()
+        self.status = replace(self.status, heartbeat=self.written)
+        write_text(self.path, json.dumps(asdict(self.status)))
+
+
+def read_status(path: Path) -> JobStatus | None:
+    """Returns the job status in `path`, None where no job of that command ever ran."""
+    try:
+        record = json.loads(path.read_text())
+    except FileNotFoundError:
+        return None
+    if record["progress"]:
+        record["progress"] = Progress(**record["progress"])
+    return JobStatus(**record)
