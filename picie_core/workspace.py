@@ -16,7 +16,7 @@ from filelock import FileLock, Timeout
 
 from picie_core.atomic import write_json
 from picie_core.errors import PicieError, SettingError, WorkspaceBusy
-from picie_core.images import ImageCache, ImageList, read_image, scan_images
+from picie_core.images import ImageCache, ImageList, add_problem, read_image, scan_images
 from picie_core.labelmap import LabelMap
 from picie_core.progress import JobStatus, Report, ignore_progress, read_status
 
@@ -125,6 +125,10 @@ class Workspace:
     def read_image(self, image_id: int) -> np.ndarray:
         """Returns image `image_id` at full size, upright: uint8 RGB (H, W, 3)."""
         return read_image(self.images_root / self.image_list().records[image_id].path)
+
+    def add_problem(self, image_id: int, reason: str) -> None:
+        """Lists image `image_id` among the unreadable ones, with its reason."""
+        add_problem(self.root, self.image_list().records[image_id].path, reason)
 
     def image_cache(self, size_px: int, writable: bool = False) -> ImageCache:
         """Returns the cache of decoded images with shorter side `size_px`; only the holder of the lock may write."""

@@ -1,0 +1,206 @@
+"""The machinery of the command line: options from settings dataclasses, a progress bar, job status and exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import json
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
+
+from tqdm import tqdm
+
+from picie_core.errors import PicieError, SettingError
+from picie_core.progress import Progress, StatusFile
+from picie_core.workspace import Workspace
+
+Command = Callable[..., dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Option:
+    """How a plain parameter of a command is spelt: its meaning, and whether it comes without a dash."""
+
+    meaning: str
+    positional: bool = False
+    choices: tuple[str, ...] | None = None
+    flag: str | None = None
+
+
+class Stopped(Exception):
+    """A job stopped on request after it stored what it had; the message says how to go on."""
+
+
+def build_parser(commands: dict[str, Command]) -> argparse.ArgumentParser:
+    """Returns a parser with one sub-command per function: docstring to help, parameters and settings to options."""
+    parser = argparse.ArgumentParser(
+        prog="python -m picie_core",
+        description="Discover at pixel level what is in a folder of images, name it, export masks.",
+        epilog="Usually: embed, cluster, look (app), label, export. COMMAND --help gives advice.",
+    )
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, function in commands.items():
+        text = inspect.getdoc(function) or ""
+        sub = subparsers.add_parser(
+            name,
+            help=text.split("\n", 1)[0],
+            description=text,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        for parameter in _parameters(function):
+            _add(sub, parameter)
+        sub.add_argument("--json", action="store_true", help="print the result as one JSON line at the end")
+    return parser
+
+
+@dataclass(frozen=True)
+class _Parameter:
+    name: str
+    kind: Any
+    option: Option | None
+    default: Any
+
+
+def _parameters(function: Command) -> list[_Parameter]:
+    hints = get_type_hints(function, include_extras=True)
+    found = []
+    for name, parameter in inspect.signature(function).parameters.items():
+        kind, option = hints[name], None
+        if get_origin(kind) is Annotated:
+            kind, option = get_args(kind)
+        found.append(_Parameter(name, kind, option, parameter.default))
+    return found
+
+
+def _add(parser: argparse.ArgumentParser, parameter: _Parameter) -> None:
+    if is_dataclass(parameter.kind):
+        group = parser.add_argument_group((parameter.kind.__doc__ or "").split(";")[0].rstrip("."))
+        for one in fields(parameter.kind):
+            text = f"{one.metadata['help']} (default: {one.default})"
+            kind = type(one.default)
+            choices = one.metadata["choices"]
+            group.add_argument(_flag(one.name), dest=one.name, type=kind, default=one.default, choices=choices, help=text)
+    elif parameter.option is not None:
+        _add_plain(parser, parameter, parameter.option)
+
+
+def _add_plain(parser: argparse.ArgumentParser, parameter: _Parameter, option: Option) -> None:
+    required = parameter.default is inspect.Parameter.empty
+    default = None if required else parameter.default
+    text = option.meaning if default in (None, False) else f"{option.meaning} (default: {default})"
+    kind = next((arg for arg in get_args(parameter.kind) if arg is not type(None)), parameter.kind)
+    if option.positional:
+        parser.add_argument(parameter.name, type=kind, help=text, metavar=parameter.name.upper(), nargs=None if required else "?")
+    elif kind is bool:
+        parser.add_argument(option.flag or _flag(parameter.name), dest=parameter.name, action="store_true", help=text)
+    else:
+        flag = option.flag or _flag(parameter.name)
+        parser.add_argument(
+            flag, dest=parameter.name, type=kind, default=default, required=required, help=text, choices=option.choices
+        )
+
+
+def _flag(name: str) -> str:
+    return "--" + name.removesuffix("_px").replace("_", "-")
+
+
+def run_command(commands: dict[str, Command], argv: Sequence[str] | None = None) -> int:
+    """Runs one command; returns 0 when it is done, 1 when it failed or was stopped, 2 for wrong usage."""
+    arguments = build_parser(commands).parse_args(argv)
+    function = commands[arguments.command]
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        result = function(**_call_arguments(function, arguments))
+    except SettingError as error:
+        return _say(f"{arguments.command}: {error}", 2)
+    except (PicieError, Stopped) as error:
+        return _say(f"{arguments.command}: {error}", 1)
+    except KeyboardInterrupt:
+        return _say(f"{arguments.command}: stopped; nothing half-written was left", 1)
+    print(json.dumps(result) if arguments.json else readable(result))
+    return 0
+
+
+def _interrupt(signum: int, frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _say(message: str, code: int) -> int:
+    print(message, file=sys.stderr)
+    return code
+
+
+def _call_arguments(function: Command, arguments: argparse.Namespace) -> dict[str, Any]:
+    values = {}
+    for parameter in _parameters(function):
+        if is_dataclass(parameter.kind):
+            names = [one.name for one in fields(parameter.kind)]
+            values[parameter.name] = parameter.kind(**{name: getattr(arguments, name) for name in names})
+        else:
+            values[parameter.name] = getattr(arguments, parameter.name)
+    return values
+
+
+def readable(result: dict[str, Any], indent: str = "") -> str:
+    """Returns a result as lines that a person reads: numbers rounded, tables below their name."""
+    lines = []
+    for name, value in result.items():
+        if isinstance(value, dict):
+            lines += [f"{indent}{name}:", readable(value, indent + "  ")]
+        elif isinstance(value, list) and value and isinstance(value[0], dict):
+            lines.append(f"{indent}{name}:")
+            lines += [indent + "  " + "  ".join(f"{key} {_plain(one)}" for key, one in row.items()) for row in value]
+        else:
+            lines.append(f"{indent}{name}: {_plain(value)}")
+    return "\n".join(lines)
+
+
+def _plain(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+class Job:
+    """A running command: a progress bar on a terminal, a status file in the workspace; use as a context."""
+
+    def __init__(self, workspace: Workspace, command: str):
+        self.status = StatusFile(workspace.job_path(command), command)
+        self.bar: tqdm | None = None
+
+    def __call__(self, progress: Progress) -> None:
+        """Shows and stores one step."""
+        self.status(progress)
+        if self.bar is None or self.bar.desc.rstrip(": ") != progress.phase:
+            self._close()
+            self.bar = tqdm(total=progress.total, desc=progress.phase, unit="image", file=sys.stderr, mininterval=0.2)
+        self.bar.n = progress.done
+        if progress.metrics:
+            self.bar.set_postfix({name: _plain(value) for name, value in progress.metrics.items()}, refresh=False)
+        self.bar.refresh() if progress.done == progress.total else self.bar.update(0)
+
+    def _close(self) -> None:
+        if self.bar is not None:
+            self.bar.close()
+
+    def __enter__(self) -> Job:
+        return self
+
+    def done(self, result: dict[str, Any]) -> dict[str, Any]:
+        """Stores the result as the last word of the job and returns it."""
+        self.status.finish("done", **result)
+        return result
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        self._close()
+        if isinstance(error, (KeyboardInterrupt, Stopped)):
+            self.status.finish("stopped", str(error))
+        elif error is not None:
+            self.status.finish("failed", str(error) or type(error).__name__)
+
+
+def open_or_create(workspace: Path, images: Path | None) -> Workspace:
+    """Returns the workspace at `workspace`; made for `images` when that is given."""
+    return Workspace.open(workspace) if images is None else Workspace.create(workspace, images)

@@ -1,0 +1,125 @@
+"""The clusterings of a workspace: made from the embedding sample at any K, stored, and applied to dense cells.
+
+Never runs the network.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from picie_core.atomic import folder_atomic, write_json
+from picie_core.errors import PicieError, SettingError
+from picie_core.kmeans import check_k, spherical_kmeans
+from picie_core.sample import load_sample
+from picie_core.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Clustering:
+    """K unit centroids over the embedding sample of one run; cluster 0 is the largest."""
+
+    k: int
+    seed: int
+    key: str
+    """Digest of the centroids; names are stored under it, so they never land on other centroids."""
+    centroids: np.ndarray
+    """(K, D) float32, unit norm."""
+    labels: np.ndarray
+    """(N,) uint16, one a sampled pixel."""
+    similarity: np.ndarray
+    """(N,) float16 cosine to the own centroid."""
+    inertia: float
+    """Mean of 1 - cosine over the sample."""
+
+    @property
+    def name(self) -> str:
+        """What the clustering is called on disk and on the command line, such as `k27-s0`."""
+        return clustering_name(self.k, self.seed)
+
+    @property
+    def counts(self) -> np.ndarray:
+        """(K,) int64 sampled pixels of each cluster."""
+        return np.bincount(self.labels, minlength=self.k)
+
+
+def clustering_name(k: int, seed: int) -> str:
+    """Returns `k27-s0` for K = 27 and seed 0."""
+    return f"k{k}-s{seed}"
+
+
+def cluster_workspace(
+    workspace: Workspace, run: str, k: int, seed: int = 0, iterations: int = 20, device: str = "cpu"
+) -> Clustering:
+    """Returns the clustering of `run` at K, computed and stored unless it is there already.
+
+    Raises SettingError when K is below 1 or above the number of sampled pixels.
+    """
+    folder = _folder(workspace, run, clustering_name(k, seed))
+    if folder.exists():
+        return load_clustering(workspace, run, folder.name)
+    sample = load_sample(workspace, run)
+    check_k(k, len(sample.embeddings))
+    start = time.monotonic()
+    found = spherical_kmeans(sample.embeddings, k, seed, iterations, device=device)
+    record = {
+        "k": k,
+        "seed": seed,
+        "key": hashlib.sha256(found.centroids.tobytes()).hexdigest()[:16],
+        "inertia": found.inertia,
+        "counts": found.counts.tolist(),
+        "iterations": iterations,
+        "seconds": round(time.monotonic() - start, 3),
+    }
+    with folder_atomic(folder) as temporary:
+        np.save(temporary / "centroids.npy", found.centroids)
+        np.save(temporary / "labels.npy", found.labels)
+        np.save(temporary / "similarity.npy", found.similarity.astype(np.float16))
+        write_json(temporary / "clustering.json", record)
+    return load_clustering(workspace, run, folder.name)
+
+
+def load_clustering(workspace: Workspace, run: str, name: str) -> Clustering:
+    """Returns a stored clustering. Raises SettingError with the stored names when there is none of that name."""
+    folder = _folder(workspace, run, name)
+    try:
+        record = json.loads((folder / "clustering.json").read_text())
+        arrays = [np.load(folder / f"{part}.npy") for part in ("centroids", "labels", "similarity")]
+    except FileNotFoundError:
+        known = ", ".join(list_clusterings(workspace, run)) or "none"
+        raise SettingError(f"run {run} has no clustering {name!r} (there: {known}): run `cluster --k K`") from None
+    return Clustering(record["k"], record["seed"], record["key"], *arrays, inertia=record["inertia"])
+
+
+def list_clusterings(workspace: Workspace, run: str) -> list[str]:
+    """Returns the names of the stored clusterings of `run`, by K and then seed."""
+    records = [json.loads(path.read_text()) for path in _folder(workspace, run, "").glob("k*/clustering.json")]
+    return [clustering_name(k, seed) for k, seed in sorted((record["k"], record["seed"]) for record in records)]
+
+
+def current_clustering(workspace: Workspace, run: str) -> Clustering:
+    """Returns the chosen clustering of `run`, else its last made one. Raises PicieError when there is none."""
+    names = list_clusterings(workspace, run)
+    chosen = workspace.label_map.get_choice("clustering")
+    if chosen in names:
+        return load_clustering(workspace, run, chosen)
+    if not names:
+        raise PicieError(f"run {run} has no clustering yet: run `cluster --workspace {workspace.root} --k K`")
+    newest = max(names, key=lambda name: (_folder(workspace, run, name) / "clustering.json").stat().st_mtime_ns)
+    return load_clustering(workspace, run, newest)
+
+
+def cell_labels(cells: np.ndarray, centroids: np.ndarray) -> np.ndarray:
+    """Returns the cluster (h, w) uint16 of each cell (h, w, D), int8 or float: the best cosine, whatever the cells' length."""
+    height, width, dim = cells.shape
+    scores = cells.reshape(-1, dim).astype(np.float32) @ centroids.T
+    return scores.argmax(1).astype(np.uint16).reshape(height, width)
+
+
+def _folder(workspace: Workspace, run: str, name: str) -> Path:
+    return workspace.run_dir(run) / "clusterings" / name

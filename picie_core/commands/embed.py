@@ -1,0 +1,66 @@
+"""`embed` and `cluster`: from images to clusters without any training."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+from picie_core.cli import Job, Option, open_or_create
+from picie_core.settings import EmbedderSettings, SampleSettings
+from picie_core.workspace import RunInfo, Workspace
+
+DEVICES = ("auto", "cpu", "cuda")
+WorkspaceOption = Annotated[Path, Option("folder that holds all work on these images")]
+RunOption = Annotated[str | None, Option("which embedder; without it the one in use")]
+DeviceOption = Annotated[str, Option("where to compute", choices=DEVICES)]
+
+
+def embed(
+    workspace: WorkspaceOption,
+    embedder: EmbedderSettings,
+    sampling: SampleSettings,
+    images: Annotated[Path | None, Option("folder of images; may be left out for a known workspace", positional=True)] = None,
+    device: DeviceOption = "auto",
+) -> dict[str, Any]:
+    """Make a workspace with a frozen embedder: embed every image once with a pretrained backbone.
+
+    Advice: start here. It takes seconds to minutes, and `cluster` at K = 60 to 100 on it, named by hand, is often
+    good enough. A larger --size (640) sees smaller things and takes 4 times as long. Without internet give
+    --weights PATH; --weights none works surprisingly well where textures tell things apart.
+    """
+    space = open_or_create(workspace, images)
+    with space.writer_lock("embed"), Job(space, "embed") as job:
+        from picie_core.embedder import FrozenEmbedder, new_embedder, save_embedder
+        from picie_core.sample import make_sample
+
+        start = time.time()
+        network = new_embedder(embedder, sampling.seed)
+        listed = space.scan(job)
+        run = frozen_run_name(embedder, sampling)
+        info = RunInfo(run, "frozen", "running", start, {**asdict(embedder), **asdict(sampling)})
+        space.write_run(info)
+        job.status.name_run(run)
+        engine = FrozenEmbedder(network, device)
+        made = make_sample(space, run, engine, sampling, embedder_to_fit=network, report=job)
+        save_embedder(network, space.run_dir(run) / "embedder", sampling.size_px)
+        return finish_run(space, job, info, asdict(made), len(listed.readable))
+
+
+def frozen_run_name(embedder: EmbedderSettings, sampling: SampleSettings) -> str:
+    """Returns a name that tells runs with other settings apart, such as `frozen-resnet18-320-1f3a`."""
+    digest = hashlib.sha256(json.dumps([asdict(embedder), asdict(sampling)]).encode()).hexdigest()[:4]
+    return f"frozen-{embedder.backbone}-{sampling.size_px}-{digest}"
+
+
+def finish_run(space: Workspace, job: Job, info: RunInfo, made: dict[str, Any], images: int) -> dict[str, Any]:
+    """Marks a run as done, makes it the one in use, and returns the result of the command."""
+    seconds = round(time.time() - info.created, 2)
+    space.write_run(RunInfo(**{**info.__dict__, "state": "done", "images": made["images"], "seconds": seconds}), sample=made)
+    space.choose_run(info.id)
+    problems = len(space.image_list().problems)
+    result = {"workspace": str(space.root), "run": info.id, "images": images, "unreadable": problems, "seconds": seconds}
+    return job.done({**result, **{name: value for name, value in made.items() if name != "images"}})

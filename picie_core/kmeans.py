@@ -1,0 +1,107 @@
+"""Spherical k-means over faiss: unit centroids, cosine everywhere, ids ordered by area.
+
+differs from PiCIE: its code clusters by squared distance to plain means and then trains by dot product; unit centroids make
+clustering, training and labelling use one distance.
+[1] Douze et al., "The Faiss library", arXiv 2401.08281.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from picie_core.errors import PicieError, SettingError
+
+BLOCK = 65_536
+"""Rows that are scored at once: bounds the memory at BLOCK x K floats."""
+
+
+@dataclass(frozen=True)
+class KMeansResult:
+    """What spherical k-means found for N rows."""
+
+    centroids: np.ndarray
+    """(K, D) float32, unit norm, ordered by count, largest first."""
+    labels: np.ndarray
+    """(N,) uint16."""
+    similarity: np.ndarray
+    """(N,) float32 cosine to the own centroid."""
+    inertia: float
+    """Mean of 1 - cosine over the rows."""
+
+    @property
+    def counts(self) -> np.ndarray:
+        """(K,) int64 rows of each cluster."""
+        return np.bincount(self.labels, minlength=len(self.centroids))
+
+
+def spherical_kmeans(
+    rows: np.ndarray,
+    k: int,
+    seed: int = 0,
+    iterations: int = 20,
+    init: np.ndarray | None = None,
+    device: str = "cpu",
+) -> KMeansResult:
+    """Returns K unit centroids that maximise the mean cosine of the rows to their centroid.
+
+    rows: (N, D) float, unit norm, not changed. init: (K, D) centroids to start from instead of random rows; ids then keep
+    their meaning and are not reordered. Empty clusters are re-seeded by splitting large ones [1].
+    Raises SettingError when K does not fit the number of rows, PicieError when rows are not finite.
+    """
+    rows = np.ascontiguousarray(rows, dtype=np.float32)
+    check_k(k, len(rows))
+    if not np.isfinite(rows).all():
+        raise PicieError(f"{int((~np.isfinite(rows)).any(1).sum())} of {len(rows)} embeddings are not finite: train again")
+    centroids = _train(rows, k, seed, iterations, init, device)
+    labels, similarity = assign(rows, centroids)
+    if init is None:
+        order = np.argsort(-np.bincount(labels, minlength=k), kind="stable")
+        centroids, labels = centroids[order], np.argsort(order).astype(np.uint16)[labels]
+    return KMeansResult(centroids, labels, similarity, float(1 - similarity.mean(dtype=np.float64)))
+
+
+def check_k(k: int, rows: int) -> None:
+    """Raises SettingError unless 1 <= k <= rows and ids fit 16 bits."""
+    if k < 1:
+        raise SettingError(f"k={k} is too small: give at least 1 cluster")
+    if k > rows:
+        raise SettingError(f"k={k} needs at least {k} sampled pixels, got {rows}: lower k or add images")
+    if k > np.iinfo(np.uint16).max:
+        raise SettingError(f"k={k} is too large: give at most {np.iinfo(np.uint16).max}")
+
+
+def _train(rows: np.ndarray, k: int, seed: int, iterations: int, init: np.ndarray | None, device: str) -> np.ndarray:
+    import faiss  # heavy, and only needed here
+
+    gpu = device == "cuda" and getattr(faiss, "get_num_gpus", lambda: 0)() > 0
+    kmeans = faiss.Kmeans(
+        rows.shape[1],
+        k,
+        niter=iterations,
+        spherical=True,
+        seed=seed + 1,  # faiss reads a seed below 1 as "take the time"
+        min_points_per_centroid=1,
+        max_points_per_centroid=len(rows),
+        gpu=gpu,
+    )
+    kmeans.train(rows, init_centroids=None if init is None else np.ascontiguousarray(init, dtype=np.float32))
+    return unit_rows(np.asarray(kmeans.centroids, dtype=np.float32).reshape(k, -1))
+
+
+def assign(rows: np.ndarray, centroids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the best centroid (N,) uint16 and the cosine to it (N,) float32 of unit rows (N, D)."""
+    labels = np.empty(len(rows), np.uint16)
+    similarity = np.empty(len(rows), np.float32)
+    for start in range(0, len(rows), BLOCK):
+        scores = np.asarray(rows[start : start + BLOCK], dtype=np.float32) @ centroids.T  # (block, K)
+        best = scores.argmax(1)
+        labels[start : start + BLOCK] = best
+        similarity[start : start + BLOCK] = scores[np.arange(len(best)), best]
+    return labels, similarity
+
+
+def unit_rows(rows: np.ndarray) -> np.ndarray:
+    """Returns rows scaled to unit length; a row of zeros stays zeros."""
+    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)

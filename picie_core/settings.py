@@ -1,0 +1,95 @@
+"""Settings are small frozen dataclasses; each field says its default, meaning and range, and the command line reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import Field, dataclass, field, fields
+from typing import Any
+
+from picie_core.errors import SettingError
+
+
+def setting(
+    default: Any,
+    meaning: str,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    choices: Sequence[Any] | None = None,
+) -> Any:
+    """Returns a dataclass field with its meaning and range; `check_settings` enforces the range."""
+    return field(default=default, metadata={"help": meaning, "low": low, "high": high, "choices": choices})
+
+
+def check_settings(settings: Any) -> None:
+    """Raises SettingError for the first field that is outside its range; called from `__post_init__`."""
+    for one in fields(settings):
+        problem = _problem(one, getattr(settings, one.name))
+        if problem:
+            raise SettingError(problem)
+
+
+def _problem(one: Field, value: Any) -> str | None:
+    low, high, choices = (one.metadata.get(key) for key in ("low", "high", "choices"))
+    option = one.name.removesuffix("_px").replace("_", "-")
+    if choices is not None and value not in choices:
+        return f"{option}={value!r} is unknown: choose one of {', '.join(map(str, choices))}"
+    if low is not None and not value >= low:
+        return f"{option}={value} is too small: give at least {low:g}"
+    if high is not None and value > high:
+        return f"{option}={value} is too large: give at most {high:g}"
+    return None
+
+
+BACKBONES = ("resnet18", "resnet34", "resnet50")
+
+
+@dataclass(frozen=True)
+class EmbedderSettings:
+    """What the network is made of."""
+
+    backbone: str = setting("resnet18", "backbone; resnet18 is the paper's and the fastest", choices=BACKBONES)
+    weights: str = setting(
+        "imagenet",
+        "imagenet (downloaded once), none (random: fine for textures, weaker on objects) or the PATH of a state dict",
+    )
+    stages: int = setting(
+        3, "backbone stages in use; the paper uses 4, 3 is faster and clusters better frozen", low=1, high=4
+    )
+    dim: int = setting(128, "embedding width D", low=2, high=1024)
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+
+@dataclass(frozen=True)
+class SampleSettings:
+    """How much of the images the embedding sample and the dense cells hold."""
+
+    size_px: int = setting(320, "shorter side of the images in the network; larger sees smaller things", low=32, high=4096)
+    pixels: int = setting(200_000, "pixels in the embedding sample", low=100, high=10_000_000)
+    batch: int = setting(16, "images a step; halve it when memory is short", low=1, high=1024)
+    dense_mb: int = setting(2048, "disk for the dense cells, MB; other images are embedded again when looked at", low=0)
+    seed: int = setting(0, "seed of every random draw", low=0)
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """PiCIE and its optimiser; `size_px`, `batch`, `seed` and the sample are in SampleSettings."""
+
+    k: int = setting(27, "clusters that the training agrees with", low=2, high=1000)
+    epochs: int = setting(10, "passes over the images", low=1, high=1000)
+    lr_decoder: float = setting(1e-3, "learning rate of the decoder (AdamW)", low=0)
+    lr_backbone: float = setting(1e-4, "learning rate of the backbone; 0 freezes it", low=0)
+    temperature: float = setting(0.1, "divides the cosine in the loss; 1 is the paper's and flattens out early", low=1e-3)
+    balance: float = setting(-0.5, "class weights are frequency to this power; 0 is none, 1 is the authors' code", low=-1, high=1)
+    batch_norm: str = setting("frozen", "frozen keeps the backbone's statistics, train is the paper's", choices=("frozen", "train"))
+    cluster_images: int = setting(64, "images that each epoch's clustering sees", low=1)
+    precision: str = setting("auto", "auto, 32-true or bf16-mixed (Lightning Fabric)", choices=("auto", "32-true", "bf16-mixed"))
+    processes: int = setting(1, "processes to train with (Lightning Fabric)", low=1)
+
+    def __post_init__(self) -> None:
+        check_settings(self)
