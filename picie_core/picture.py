@@ -1,0 +1,224 @@
+"""One picture file: its size from the header, its pixels, and the size it is worked on at.
+
+The only place where image files are opened. Whatever the file is (grey, palette, CMYK, 16 bit, turned by EXIF,
+animated), what comes out is uint8 RGB (H, W, 3), upright; whatever is wrong with it becomes an `ImageError`.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from picie_core.errors import PicieError, SettingError
+
+MIN_SIDE_PX = 16
+"""The shorter side of a usable image: below it there are fewer than 4 x 4 feature cells."""
+MAX_PIXELS = 178_000_000
+"""The largest image that is decoded (0.5 GB as RGB): a tiny file can claim to be any size."""
+MIN_SCALED_PX = 32
+"""No side of a scaled image is shorter than this."""
+MAX_SCALED_ASPECT = 4
+"""A scaled image never has more than this many times the pixels of a square one."""
+
+FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM", "JPEG2000")
+_SIGNATURES = {b"\xff\xd8\xff": "JPEG", b"\x89PNG": "PNG", b"GIF8": "GIF", b"II*\0": "TIFF", b"MM\0*": "TIFF",
+               b"RIFF": "WebP", b"\0\0\0\x0cjP": "JPEG 2000", b"BM": "BMP"}  # fmt: skip
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+# Pillow's own limit warns at half of ours, into every log; `_open` refuses by MAX_PIXELS instead.
+Image.MAX_IMAGE_PIXELS = None
+
+
+class ImageError(PicieError):
+    """One image file cannot be used; `reason` says why, without the path."""
+
+    def __init__(self, path: Path | str, reason: str):
+        super().__init__(f"{path}: {reason}")
+        self.reason = reason
+
+
+def probe_image(path: Path | str) -> tuple[int, int]:
+    """Returns (width, height) of the upright picture, from its header. Raises ImageError with the reason."""
+    with _open(path) as image:
+        return _upright_size(image)
+
+
+def read_image(path: Path | str) -> np.ndarray:
+    """Returns the whole picture, upright and at full size: uint8 RGB (H, W, 3).
+
+    Transparent pixels become black; the first frame of an animation counts. Deep grey is scaled by the smallest
+    of 8, 10, 12, 14 and 16 bit that holds its maximum; floats, negative and larger numbers from their finite
+    minimum to their maximum. Raises ImageError with the reason.
+    """
+    with _open(path) as image:
+        return _decode(image)
+
+
+def read_resized(path: Path | str, size_px: int) -> np.ndarray:
+    """Returns the picture at its scaled size: uint8 RGB (h, w, 3), `scaled_size` of the full upright one.
+
+    Decodes large JPEGs at a half, a quarter or an eighth, but never below twice the size that is wanted: what
+    comes out looks like the full picture resized. Raises ImageError with the reason.
+    """
+    with _open(path) as image:
+        width, height = scaled_size(*_upright_size(image), size_px)
+        wanted = (2 * width, 2 * height)
+        image.draft(None, wanted if _orientation(image) < 5 else wanted[::-1])
+        return _resize(_decode(image), width, height)
+
+
+def scaled_size(width: int, height: int, size_px: int) -> tuple[int, int]:
+    """Returns the (width, height) at which a picture is worked on: its shorter side becomes `size_px`.
+
+    Long panoramas shrink further, to 4 * size_px**2 pixels at most; no side falls under 32 px.
+    """
+    if size_px < MIN_SCALED_PX:
+        raise SettingError(f"size={size_px} must be at least {MIN_SCALED_PX} px: raise it")
+    area = MAX_SCALED_ASPECT * size_px * size_px
+    scale = min(size_px / min(width, height), (area / (width * height)) ** 0.5)
+    short = max(MIN_SCALED_PX, round(min(width, height) * scale))
+    long = max(short, min(round(max(width, height) * scale), area // short))
+    return (long, short) if width >= height else (short, long)
+
+
+def resize_image(image: np.ndarray, size_px: int) -> np.ndarray:
+    """Returns `image`, uint8 RGB (H, W, 3), at its scaled size (h, w, 3): bilinear, antialiased."""
+    return _resize(image, *scaled_size(image.shape[1], image.shape[0], size_px))
+
+
+def _resize(image: np.ndarray, width: int, height: int) -> np.ndarray:
+    if image.shape[:2] == (height, width):
+        return image
+    small = Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR, reducing_gap=3.0)
+    return np.array(small)
+
+
+# -- opening
+
+
+@contextmanager
+def _open(path: Path | str) -> Iterator[Image.Image]:
+    """Yields the opened, not yet decoded image; every error inside the block leaves as an ImageError."""
+    try:
+        info = os.stat(path)
+        if not stat.S_ISREG(info.st_mode):
+            raise ImageError(path, "not a file")
+        if info.st_size == 0:
+            raise ImageError(path, "empty file (0 bytes)")
+        with open(path, "rb") as file, Image.open(file, formats=FORMATS) as image:
+            _check_size(path, image)
+            yield image
+    except PicieError:
+        raise
+    except (
+        Exception
+    ) as error:  # a decoder may raise anything on damaged bytes; one bad file must not end a job
+        raise ImageError(path, _reason(path, error)) from error
+
+
+def _check_size(path: Path | str, image: Image.Image) -> None:
+    width, height = image.size
+    if min(width, height) < MIN_SIDE_PX:
+        raise ImageError(path, f"{width}x{height} pixels: the shorter side needs at least {MIN_SIDE_PX}")
+    if width * height > MAX_PIXELS:
+        limit = f"{MAX_PIXELS // 1_000_000} million pixels"
+        raise ImageError(
+            path, f"{width}x{height} pixels are more than the {limit} that are read: cut it into tiles"
+        )
+
+
+def _reason(path: Path | str, error: Exception) -> str:
+    """Says in a person's words why a file could not be read."""
+    text = f"{error}".lower()
+    if isinstance(error, FileNotFoundError):
+        return "file is gone"
+    if isinstance(error, PermissionError):
+        return "no permission to read it: allow reading or leave it out"
+    if isinstance(error, UnidentifiedImageError):
+        return _unidentified(path)
+    if isinstance(error, MemoryError):
+        return "not enough memory to decode it: cut it into tiles"
+    if isinstance(error, EOFError) or "truncat" in text or "unexpected end" in text:
+        return "truncated: the file ends too early, copy or download it again"
+    return f"damaged or of an unknown kind ({error or type(error).__name__}): save it as PNG or JPEG"
+
+
+def _unidentified(path: Path | str) -> str:
+    with open(path, "rb") as file:
+        start = file.read(12)
+    for signature, name in _SIGNATURES.items():
+        if start.startswith(signature):
+            return f"damaged: it starts like a {name} file, but its header is truncated or of an unknown kind"
+    return "not an image file (or of a format that is not read): save it as PNG or JPEG"
+
+
+def _orientation(image: Image.Image) -> int:
+    """Returns the EXIF orientation, 1 to 8, of an image not decoded yet; 1 where none can be read."""
+    if image.format == "TIFF":  # Pillow turns these itself, size included
+        return 1
+    try:
+        # The base class's reader: PNG's own would decode the picture to look for a late EXIF chunk.
+        value = Image.Image.getexif(image).get(0x0112, 1)
+    except Exception:  # damaged EXIF raises anything (SyntaxError, struct.error...); the pixels are fine
+        return 1
+    return value if value in _UPRIGHT else 1
+
+
+def _upright_size(image: Image.Image) -> tuple[int, int]:
+    width, height = image.size
+    return (width, height) if _orientation(image) < 5 else (height, width)
+
+
+# -- pixels
+
+
+def _decode(image: Image.Image) -> np.ndarray:
+    orientation = _orientation(image)
+    image.load()
+    rgb = _to_rgb(image)
+    if orientation != 1:
+        rgb = rgb.transpose(_UPRIGHT[orientation])
+    return np.array(rgb)  # (H, W, 3), a copy that may be written to
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    """Returns the decoded image in mode RGB."""
+    if image.mode == "F" or image.mode.startswith("I"):
+        grey = Image.fromarray(_eight_bit(np.asarray(image)))
+        return grey.convert("RGB")
+    if image.mode in ("La", "RGBa"):
+        image = image.convert("LA" if image.mode == "La" else "RGBA")
+    if image.mode == "RGB" and "transparency" not in image.info:
+        return image
+    if image.has_transparency_data:
+        rgba = image.convert("RGBA")
+        black = Image.new("RGB", image.size)
+        black.paste(rgba, mask=rgba.getchannel("A"))  # what hides under transparent pixels is arbitrary
+        return black
+    return image.convert("RGB")
+
+
+def _eight_bit(values: np.ndarray) -> np.ndarray:
+    """Returns deep grey values (H, W) as uint8: scaled by their bit depth, else from minimum to maximum."""
+    finite = np.isfinite(values)
+    low, high = (float(f(values[finite])) if finite.any() else 0.0 for f in (np.min, np.max))
+    if values.dtype.kind != "f" and low >= 0 and high < 1 << 16:
+        bits = next(bits for bits in (8, 10, 12, 14, 16) if high < 1 << bits)
+        low, high = 0.0, float((1 << bits) - 1)
+    span = (high - low) or 1.0
+    scaled = (np.where(finite, values, low).astype(np.float64) - low) * (255.0 / span)
+    return np.rint(scaled).astype(np.uint8)
