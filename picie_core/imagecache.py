@@ -88,7 +88,7 @@ class ImageCache:
     def iterate(
         self, ids: Iterable[int], threads: int = 2, ahead: int = 32
     ) -> Iterator[tuple[int, np.ndarray | PicieError]]:
-        """Yields (id, image or its error) in the order of `ids`; at most `ahead` of them are decoded early."""
+        """Yields (id, image or its error) in the order of `ids`; at most `ahead` are decoded early."""
         pool = ThreadPoolExecutor(threads)
         waiting: deque[tuple[int, Future[np.ndarray]]] = deque()
         try:
@@ -106,14 +106,15 @@ class ImageCache:
         with self._lock:
             if not self._changed or self._file is None:
                 return
-            columns = (
-                np.array([(key, *entry) for key, entry in self._entries.items()], np.int64).reshape(-1, 5).T
-            )
-            named = dict(zip(("id", "offset", "height", "width", "stamp"), columns, strict=True))
+            rows = np.array([(key, *entry) for key, entry in self._entries.items()], np.int64)
+            ids, offset, height, width, stamp = rows.T
+            token = np.frombuffer(self._token, np.uint8)
             try:
                 os.fsync(self._file)
                 with open_atomic(self.index_path) as file:
-                    np.savez(file, token=np.frombuffer(self._token, np.uint8), **named)
+                    np.savez(
+                        file, token=token, id=ids, offset=offset, height=height, width=width, stamp=stamp
+                    )
             except (PicieError, OSError) as error:
                 self._stop_growing(error)
             self._changed = False

@@ -125,7 +125,7 @@ def _load_problems(workspace_root: Path) -> list[Problem]:
 
 
 def add_problem(workspace_root: Path, path: str, reason: str) -> None:
-    """Notes that the image at relative `path` cannot be decoded; the scan that finds it changed forgets that."""
+    """Notes that the image at `path` cannot be decoded; the scan that finds it changed forgets that."""
     line = json.dumps({"path": path, "reason": reason, "deep": True}, ensure_ascii=False)
     target = Path(workspace_root) / "problems.jsonl"
     try:
@@ -142,7 +142,7 @@ def add_problem(workspace_root: Path, path: str, reason: str) -> None:
 def scan_images(images_root: Path, workspace_root: Path, report: Report = ignore_progress) -> ImageList:
     """Returns the image list after a look at every file; stores it as images.jsonl and problems.jsonl.
 
-    New files get the next ids in the order of their paths, known paths keep theirs; only new and changed files
+    New files get the next ids in the order of their paths, known paths keep theirs; only new, changed files
     and those with a problem are opened. Raises PicieError when no image is usable (the reasons are stored).
     """
     known = ImageList.load(workspace_root)

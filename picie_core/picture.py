@@ -1,6 +1,6 @@
 """One picture file: its size from the header, its pixels, and the size it is worked on at.
 
-The only place where image files are opened. Whatever the file is (grey, palette, CMYK, 16 bit, turned by EXIF,
+The only place where image files are opened. Whatever the file is (grey, palette, CMYK, 16 bit, rotated,
 animated), what comes out is uint8 RGB (H, W, 3), upright; whatever is wrong with it becomes an `ImageError`.
 """
 
@@ -60,8 +60,8 @@ def probe_image(path: Path | str) -> tuple[int, int]:
 def read_image(path: Path | str) -> np.ndarray:
     """Returns the whole picture, upright and at full size: uint8 RGB (H, W, 3).
 
-    Transparent pixels become black; the first frame of an animation counts. Deep grey is scaled by the smallest
-    of 8, 10, 12, 14 and 16 bit that holds its maximum; floats, negative and larger numbers from their finite
+    Transparent pixels become black; the first frame of an animation counts. Deep grey is scaled by the
+    smallest of 8, 10, 12, 14 and 16 bit that holds its maximum; floats, negative and larger numbers from their finite
     minimum to their maximum. Raises ImageError with the reason.
     """
     with _open(path) as image:
