@@ -175,11 +175,13 @@ class Job:
         self.status(progress)
         if self.bar is None or self.bar.desc.rstrip(": ") != progress.phase:
             self._close()
-            self.bar = tqdm(total=progress.total, desc=progress.phase, unit="image", file=sys.stderr, mininterval=0.2)
+            self.bar = tqdm(total=progress.total, desc=progress.phase, unit="image", file=sys.stderr, mininterval=_refresh_s())
         self.bar.n = progress.done
         if progress.metrics:
             self.bar.set_postfix({name: _plain(value) for name, value in progress.metrics.items()}, refresh=False)
-        self.bar.refresh() if progress.done == progress.total else self.bar.update(0)
+        self.bar.update(0)
+        if progress.done == progress.total:
+            self.bar.refresh()
 
     def _close(self) -> None:
         if self.bar is not None:
@@ -199,6 +201,11 @@ class Job:
             self.status.finish("stopped", str(error))
         elif error is not None:
             self.status.finish("failed", str(error) or type(error).__name__)
+
+
+def _refresh_s() -> float:
+    """Seconds between two drawings of the bar: often on a terminal, seldom in a log."""
+    return 0.2 if sys.stderr.isatty() else 10.0
 
 
 def open_or_create(workspace: Path, images: Path | None) -> Workspace:

@@ -3,8 +3,18 @@
 from __future__ import annotations
 
 from picie_core.cli import Command
+from picie_core.commands.cluster import cluster, project
 from picie_core.commands.embed import embed
+from picie_core.commands.evaluate import evaluate
+from picie_core.commands.export import export
+from picie_core.commands.label import info, label
 
 COMMANDS: dict[str, Command] = {
     "embed": embed,
+    "cluster": cluster,
+    "project": project,
+    "label": label,
+    "export": export,
+    "evaluate": evaluate,
+    "info": info,
 }

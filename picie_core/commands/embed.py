@@ -1,4 +1,4 @@
-"""`embed` and `cluster`: from images to clusters without any training."""
+"""`embed`: a workspace with a frozen embedder."""
 
 from __future__ import annotations
 
@@ -6,24 +6,18 @@ import hashlib
 import json
 import time
 from dataclasses import asdict
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from picie_core.cli import Job, Option, open_or_create
+from picie_core.cli import Job, open_or_create
+from picie_core.commands.options import DeviceOption, ImagesOption, WorkspaceOption
 from picie_core.settings import EmbedderSettings, SampleSettings
 from picie_core.workspace import RunInfo, Workspace
-
-DEVICES = ("auto", "cpu", "cuda")
-WorkspaceOption = Annotated[Path, Option("folder that holds all work on these images")]
-RunOption = Annotated[str | None, Option("which embedder; without it the one in use")]
-DeviceOption = Annotated[str, Option("where to compute", choices=DEVICES)]
-
 
 def embed(
     workspace: WorkspaceOption,
     embedder: EmbedderSettings,
     sampling: SampleSettings,
-    images: Annotated[Path | None, Option("folder of images; may be left out for a known workspace", positional=True)] = None,
+    images: ImagesOption = None,
     device: DeviceOption = "auto",
 ) -> dict[str, Any]:
     """Make a workspace with a frozen embedder: embed every image once with a pretrained backbone.

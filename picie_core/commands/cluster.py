@@ -1,0 +1,75 @@
+"""`cluster` and `project`: what is computed from the embedding sample without the network."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated, Any
+
+from picie_core.cli import Job, Option
+from picie_core.commands.options import DeviceOption, RunOption, WorkspaceOption
+from picie_core.workspace import Workspace
+
+
+def cluster(
+    workspace: WorkspaceOption,
+    k: Annotated[int, Option("number of clusters")] = 27,
+    seed: Annotated[int, Option("seed of the first centroids")] = 0,
+    iterations: Annotated[int, Option("k-means iterations")] = 20,
+    run: RunOption = None,
+    device: DeviceOption = "auto",
+) -> dict[str, Any]:
+    """Cluster the embedding sample into K clusters; ids are ordered by area, 0 is the largest.
+
+    Advice: the network never runs here, so try several K. Clusters that are named by hand may outnumber the things
+    in the images: K = 60 to 100 separates more than K = number of classes. Names belong to one clustering.
+    """
+    from picie_core.clusters import cluster_workspace
+
+    space = Workspace.open(workspace)
+    run = run or space.current_run()
+    start = time.monotonic()
+    gpu = device == "cuda" or (device == "auto" and _has_gpu())
+    made = cluster_workspace(space, run, k, seed, iterations, "cuda" if gpu else "cpu")
+    space.label_map.set_choice("clustering", made.name)
+    counts = made.counts
+    return {
+        "workspace": str(space.root),
+        "run": run,
+        "clustering": made.name,
+        "k": k,
+        "pixels": len(made.labels),
+        "inertia": made.inertia,
+        "largest_share": float(counts.max() / counts.sum()),
+        "smallest_share": float(counts.min() / counts.sum()),
+        "seconds": round(time.monotonic() - start, 3),
+    }
+
+
+def _has_gpu() -> bool:
+    import faiss
+
+    return getattr(faiss, "get_num_gpus", lambda: 0)() > 0
+
+
+def project(
+    workspace: WorkspaceOption,
+    points: Annotated[int, Option("sampled pixels on the map")] = 10_000,
+    neighbors: Annotated[int, Option("UMAP neighbours: small shows detail, large shows the whole")] = 15,
+    min_dist: Annotated[float, Option("UMAP minimum distance: small packs points")] = 0.1,
+    seed: Annotated[int, Option("seed of the points and of UMAP")] = 0,
+    run: RunOption = None,
+) -> dict[str, Any]:
+    """Make the UMAP map of the embedding sample; the app shows it when it is there, and PCA until then.
+
+    Advice: 10,000 points take about half a minute on two cores, most of it compiling; distances between far groups
+    on a UMAP mean little, neighbourhoods do.
+    """
+    from picie_core.projection import compute_umap
+
+    space = Workspace.open(workspace)
+    run = run or space.current_run()
+    with Job(space, "project") as job:
+        job.status.name_run(run)
+        start = time.monotonic()
+        made = compute_umap(space, run, points, neighbors, min_dist, seed, job)
+        return job.done({"run": run, "points": len(made.index), "seconds": round(time.monotonic() - start, 2)})

@@ -1,0 +1,44 @@
+"""`export`: named masks for other tools."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Annotated, Any
+
+from picie_core.cli import Job, Option
+from picie_core.commands.options import ClusteringOption, RunOption, WorkspaceOption
+from picie_core.workspace import Workspace
+
+
+def export(
+    workspace: WorkspaceOption,
+    out: Annotated[Path, Option("new or empty folder to write")],
+    format: Annotated[str, Option("png: index masks beside the images; voc: Pascal VOC", choices=("png", "voc"))] = "png",
+    images: Annotated[Path | None, Option("mask the images of this folder instead of the workspace's own")] = None,
+    raw: Annotated[bool, Option("write cluster ids instead of classes")] = False,
+    val_share: Annotated[float, Option("share of the images in the val split (voc)")] = 0.2,
+    seed: Annotated[int, Option("seed of the split")] = 0,
+    run: RunOption = None,
+    clustering: ClusteringOption = None,
+) -> dict[str, Any]:
+    """Write a full-size mask for every image: uint8 class ids, 255 = ignored or unnamed.
+
+    Advice: name the clusters first (app or `label --import`); unnamed ones become 255. --images applies the same
+    clusters and names to another folder.
+    """
+    from picie_core.clusters import current_clustering, load_clustering
+    from picie_core.exports import export_masks
+
+    space = Workspace.open(workspace)
+    run = run or space.current_run()
+    found = load_clustering(space, run, clustering) if clustering else current_clustering(space, run)
+    parts = ["python -m picie_core export --workspace", shlex.quote(str(workspace)), "--format", format]
+    parts += ["--out", shlex.quote(str(out)), "--run", run, "--clustering", found.name]
+    parts += ["--images", shlex.quote(str(images))] * (images is not None) + ["--raw"] * raw
+    parts += ["--val-share", str(val_share), "--seed", str(seed)] * (format == "voc")
+    with Job(space, "export") as job:
+        made = export_masks(
+            space, run, found, format, out, images, raw, val_share, seed, report=job, command_line=" ".join(parts)
+        )
+        return job.done(made.record())

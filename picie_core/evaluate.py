@@ -1,0 +1,91 @@
+"""Figures against ground truth: confusion, matching of clusters to classes, accuracy and IoU.
+
+[1] Cho et al., PiCIE, CVPR 2021, section 4: shorter side to 320, centre crop, Hungarian matching, no CRF.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from picie_core.errors import PicieError
+
+IGNORE_ID = 255
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Accuracy and IoU of one confusion matrix under one matching; shares, not percent."""
+
+    accuracy: float
+    """Matched pixels / counted pixels."""
+    mean_iou: float
+    """Mean over the classes that occur in the ground truth."""
+    class_iou: np.ndarray
+    """(C,) IoU, NaN for a class that the ground truth never shows."""
+    class_accuracy: np.ndarray
+    """(C,) share of the pixels of each class that are right, NaN likewise."""
+    matching: np.ndarray
+    """(K,) class of each cluster, -1 for an unmatched one."""
+    mean_iou_absent_zero: float
+    """As `mean_iou`, but a class absent from the ground truth that was matched counts as 0, as in the authors' code."""
+
+
+def confusion(labels: np.ndarray, truth: np.ndarray, k: int, classes: int) -> np.ndarray:
+    """Returns (K, C) int64 pixel counts of cluster `labels` against class ids `truth`, ignored pixels left out.
+
+    labels, truth: (H, W) integer ids. Raises PicieError for shapes that differ or a class id outside 0..C-1 and 255.
+    """
+    if labels.shape != truth.shape:
+        raise PicieError(f"labels are {labels.shape}, the mask is {truth.shape}: give masks of the size of their images")
+    counted = truth != IGNORE_ID
+    if counted.any() and int(truth[counted].max()) >= classes:
+        raise PicieError(f"the mask has class id {int(truth[counted].max())}, known are 0 to {classes - 1} and {IGNORE_ID}")
+    pairs = labels[counted].astype(np.int64) * classes + truth[counted]
+    return np.bincount(pairs, minlength=k * classes).reshape(k, classes)
+
+
+def match_one_to_one(counts: np.ndarray) -> np.ndarray:
+    """Returns (K,) the class of each cluster by Hungarian matching; clusters beyond the classes get -1."""
+    from scipy.optimize import linear_sum_assignment
+
+    matching = np.full(len(counts), -1)
+    clusters, classes = linear_sum_assignment(counts, maximize=True)
+    matching[clusters] = classes
+    return matching
+
+
+def match_many_to_one(counts: np.ndarray) -> np.ndarray:
+    """Returns (K,) the majority class of each cluster: what a person who names clusters gets; -1 for an empty one."""
+    return np.where(counts.sum(1) > 0, counts.argmax(1), -1)
+
+
+def score(counts: np.ndarray, matching: np.ndarray) -> Scores:
+    """Returns the scores of a (K, C) confusion under a matching; pixels of unmatched clusters are errors."""
+    k, classes = counts.shape
+    by_class = np.zeros((classes, classes), np.int64)  # predicted class, true class
+    named = matching >= 0
+    np.add.at(by_class, matching[named], counts[named])
+    right, predicted, true = by_class.diagonal(), by_class.sum(1), counts.sum(0)
+    union = true + predicted - right
+    shown = true > 0
+    iou = np.where(shown, right / np.maximum(union, 1), np.nan)
+    matched_absent = ~shown & np.isin(np.arange(classes), matching)
+    mean = float(iou[shown].mean()) if shown.any() else 0.0
+    return Scores(
+        accuracy=float(right.sum() / max(true.sum(), 1)),
+        mean_iou=mean,
+        class_iou=iou,
+        class_accuracy=np.where(shown, right / np.maximum(true, 1), np.nan),
+        matching=matching,
+        mean_iou_absent_zero=float(iou[shown].sum() / max((shown | matched_absent).sum(), 1)),
+    )
+
+
+def centre_square(image: np.ndarray) -> np.ndarray:
+    """Returns the centre square (S, S, ...) of an image or mask (H, W, ...)."""
+    height, width = image.shape[:2]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    return image[top : top + side, left : left + side]
