@@ -1,0 +1,89 @@
+"""Data to Plotly figures. Nothing here knows of Streamlit; colours of lines come from the theme of the page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+MARGIN = {"l": 8, "r": 8, "t": 28, "b": 8}
+
+
+def curve_figure(epochs: Sequence[int], curves: dict[str, Sequence[float]], title: str, height: int = 220) -> go.Figure:
+    """Returns one line a curve over the epochs; the axis keeps whole epochs and the place of the legend is fixed."""
+    figure = go.Figure()
+    for index, (name, values) in enumerate(curves.items()):
+        figure.add_scatter(
+            x=np.asarray(epochs), y=np.asarray(values, float), name=name, mode="lines+markers",
+            line={"width": 2.2 if index == 0 else 1.4, "dash": ("solid", "dash", "dot")[index % 3]},
+            marker={"size": 5}, hovertemplate=f"{name} %{{y:.3g}}<extra>epoch %{{x}}</extra>",
+        )
+    last = max(epochs) if len(epochs) else 1
+    figure.update_layout(
+        title={"text": title, "font": {"size": 13}, "x": 0, "xanchor": "left", "y": 0.98},
+        height=height, margin=MARGIN, hovermode="x", uirevision=title, showlegend=len(curves) > 1,
+        legend={"orientation": "h", "x": 1, "xanchor": "right", "y": 1.02, "yanchor": "bottom", "font": {"size": 11}},
+        xaxis={"range": [0.7, max(last, 2) + 0.3], "dtick": max(1, last // 8), "title": None, "fixedrange": True},
+        yaxis={"fixedrange": True, "nticks": 5, "title": None},
+    )
+    return figure
+
+
+def scatter_figure(
+    xy: np.ndarray, groups: np.ndarray, names: dict[int, str], colors: dict[int, str], revision: str, height: int = 620
+) -> go.Figure:
+    """Returns the map: one WebGL trace a group, so that the legend switches groups on and off.
+
+    xy: (n, 2) float32; groups: (n,) int, the key of names and colors; `revision` keeps zoom while it stays the same.
+    """
+    figure = go.Figure()
+    for group in names:
+        chosen = groups == group
+        if not chosen.any():
+            continue
+        figure.add_scattergl(
+            x=xy[chosen, 0], y=xy[chosen, 1], mode="markers", name=names[group], hoverinfo="name",
+            marker={"size": 4, "color": colors[group], "opacity": 0.75},
+            selected={"marker": {"opacity": 1.0}}, unselected={"marker": {"opacity": 0.12}},
+        )
+    axis: dict[str, Any] = {"visible": False, "showgrid": False, "zeroline": False}
+    figure.update_layout(
+        height=height, margin={"l": 0, "r": 0, "t": 0, "b": 0}, dragmode="lasso", uirevision=revision,
+        xaxis=axis, yaxis={**axis, "scaleanchor": "x"}, hoverlabel={"namelength": -1},
+        legend={"itemsizing": "constant", "font": {"size": 12}, "title": None, "tracegroupgap": 0, "y": 1, "x": 1.0},
+        newselection={"line": {"width": 1.5, "dash": "solid"}},
+    )
+    return figure
+
+
+def inside_polygon(xy: np.ndarray, polygon_x: Sequence[float], polygon_y: Sequence[float]) -> np.ndarray:
+    """Returns which of the points lie inside a closed polygon, by counting the edges that a ray to the right crosses.
+
+    xy: (n, 2); polygon: m corners, the last joined to the first. Returns (n,) bool.
+    """
+    x, y = np.asarray(polygon_x, float), np.asarray(polygon_y, float)
+    inside = np.zeros(len(xy), bool)
+    if len(x) < 3:
+        return inside
+    near = (xy[:, 0] >= x.min()) & (xy[:, 0] <= x.max()) & (xy[:, 1] >= y.min()) & (xy[:, 1] <= y.max())
+    points = xy[near].astype(float)
+    within = np.zeros(len(points), bool)
+    for x1, y1, x2, y2 in zip(x, y, np.roll(x, -1), np.roll(y, -1), strict=True):
+        spans = (y1 > points[:, 1]) != (y2 > points[:, 1])
+        if y1 != y2:
+            within ^= spans & (points[:, 0] < (x2 - x1) * (points[:, 1] - y1) / (y2 - y1) + x1)
+    inside[near] = within
+    return inside
+
+
+def selected_points(xy: np.ndarray, selection: dict[str, Any]) -> np.ndarray:
+    """Returns the indices of the points inside the boxes and lassos of a Plotly selection, in order: (n,) int64."""
+    inside = np.zeros(len(xy), bool)
+    for box in selection.get("box", []):
+        (x1, x2), (y1, y2) = sorted(box["x"]), sorted(box["y"])
+        inside |= (xy[:, 0] >= x1) & (xy[:, 0] <= x2) & (xy[:, 1] >= y1) & (xy[:, 1] <= y2)
+    for lasso in selection.get("lasso", []):
+        inside |= inside_polygon(xy, lasso["x"], lasso["y"])
+    return np.flatnonzero(inside)

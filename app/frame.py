@@ -1,0 +1,131 @@
+"""The frame that every screen shares: style sheet, headline with the one way on, and what stands where nothing is yet."""
+
+from __future__ import annotations
+
+import numpy as np
+import streamlit as st
+from PIL import Image
+
+from app.jobs import job_of
+from app.state import current_run, current_workspace, session
+from app.words import progress_line
+from picie_core.workspace import Workspace
+
+PAGES = {
+    "images": ("Images", "photo_library", "Choose the folder of images, see what is in it, and embed it."),
+    "train": ("Train", "model_training", "Embed with a frozen backbone, or train PiCIE on these images; watch it run."),
+    "clusters": ("Clusters", "grid_view", "Pick the number of clusters, look at crops of each, and name them."),
+    "map": ("Map", "scatter_plot", "All pixels as points: select some and see what they show."),
+    "masks": ("Masks", "layers", "Each image with its clusters or classes drawn over it."),
+    "export": ("Export", "download", "Write the masks in a format that other programs read."),
+}
+
+STYLE = """<style>
+body, .stApp, input, textarea { font-variant-numeric: tabular-nums; }
+[class*="st-key-sheet"] img, [class*="st-key-picture"] img { display: block; border-radius: 3px; }
+[class*="st-key-sheet"] [data-testid="stImage"], [class*="st-key-picture"] [data-testid="stImage"] { width: 100%; }
+[class*="st-key-strip"] img { display: block; border-radius: 3px; }
+.picie-facts { color: color-mix(in srgb, currentColor 62%, transparent); font-size: 13px; line-height: 20px; }
+.picie-facts b { color: var(--picie-text, inherit); font-weight: 600; }
+.picie-swatch { display: inline-block; width: 12px; height: 12px; border-radius: 3px; vertical-align: -1px;
+  box-shadow: inset 0 0 0 1px rgba(128, 128, 128, .45); }
+.picie-legend { width: 100%; border-collapse: collapse; font-size: 13px; }
+.picie-legend td { padding: 2px 6px 2px 0; border: 0; line-height: 20px; }
+.picie-legend td.number { text-align: right; padding-right: 0; white-space: nowrap; }
+</style>"""
+
+
+def page_icon() -> Image.Image:
+    """Returns the icon of the browser tab, three regions of pixels; drawn here, as named icons come from the internet."""
+    y, x = np.mgrid[:32, :32]
+    region = np.where(y < 12 + 3 * np.sin(x / 5), 0, np.where(x + y < 38, 1, 2))
+    return Image.fromarray(np.array([(85, 128, 221), (121, 183, 150), (219, 160, 98)], np.uint8)[region])
+
+
+def page_path(name: str) -> str:
+    """Returns the file of a screen, as `st.switch_page` wants it."""
+    return f"screens/{name}.py"
+
+
+def pages() -> list:
+    """Returns the six screens in the order of the work."""
+    return [
+        st.Page(page_path(name), title=title, icon=f":material/{icon}:", help=text, default=name == "images")
+        for name, (title, icon, text) in PAGES.items()
+    ]
+
+
+def headline(title: str, facts: str, go_on: tuple[str, str] | None = None, primary: bool = True) -> None:
+    """Draws the title with one line of facts, and on the right the button that goes on: (label, screen)."""
+    left, right = st.columns([5, 2], vertical_alignment="bottom")
+    with left, st.container(gap=None):
+        st.subheader(title, anchor=False)
+        st.html(f'<div class="picie-facts">{facts or "&nbsp;"}</div>')
+    if go_on:
+        with right, st.container(horizontal=True, horizontal_alignment="right"):
+            label, screen = go_on
+            kind = "primary" if primary else "secondary"
+            if st.button(label, type=kind, icon=":material/arrow_forward:", icon_position="right", key=f"go_{screen}"):
+                st.switch_page(page_path(screen))
+
+
+def empty_state(text: str, label: str, screen: str) -> None:
+    """Draws what stands where nothing is yet: a sentence and the one button that helps."""
+    with st.container(border=True, horizontal_alignment="center", vertical_alignment="center", height=280):
+        st.markdown(text, text_alignment="center")
+        if st.button(label, type="primary", key=f"empty_{screen}"):
+            st.switch_page(page_path(screen))
+
+
+def need_workspace(title: str) -> Workspace:
+    """Returns the workspace of this tab; where there is none, says so under the title and ends the script."""
+    workspace = current_workspace()
+    if workspace is None:
+        headline(title, "")
+        empty_state("No images are open yet. Open a folder of images, or try the sample.", "Choose images", "images")
+        st.stop()
+    return workspace
+
+
+def need_run(workspace: Workspace, title: str) -> str:
+    """Returns the run in use; where there is none, says what is missing and ends the script."""
+    run = current_run(workspace)
+    if run is None:
+        headline(title, "")
+        busy = [job for command in ("embed", "train") if (job := job_of(workspace, command)) and job.is_running]
+        if busy:
+            waiting_for(busy[0].status.command, workspace)
+        else:
+            text = "The images are not embedded yet, so there is nothing to cluster. It takes one click."
+            empty_state(text, "Embed the images", "images")
+        st.stop()
+    return run
+
+
+@st.fragment(run_every=1)
+def waiting_for(command: str, workspace: Workspace) -> None:
+    """Draws the progress of the job that this screen waits for, in place of what it will show."""
+    job = job_of(workspace, command)
+    with st.container(border=True, horizontal_alignment="center", vertical_alignment="center", height=280):
+        if job is None or not job.is_running:
+            st.rerun()
+        else:
+            progress = job.status.progress
+            share = progress.done / progress.total if progress and progress.total else 0.0
+            st.markdown("The images are being embedded. This screen fills itself when that is done.", text_alignment="center")
+            st.progress(share, text=progress_line(progress) if progress else "starting", width=420)
+
+
+def picture(key: str, data: bytes, alt: str, aspect: float) -> None:
+    """Draws a PNG as wide as its place, which is reserved before the picture arrives. `aspect` is width / height."""
+    st.html(f"<style>.st-key-{key} img {{ aspect-ratio: {aspect:.5f}; width: 100%; }}</style>")
+    with st.container(key=key):
+        st.image(data, width="stretch", alt=alt)
+
+
+def show_notice() -> None:
+    """Shows the line that the last run of the script left behind, once."""
+    record = session()
+    if record.notice:
+        st.toast(record.notice)
+        record.notice = ""

@@ -1,0 +1,58 @@
+"""The field that names a cluster: what is typed is in the label map of the workspace at once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from app.colors import class_colors, cluster_color
+from app.notices import told
+from picie_core.masks import IGNORE_ID
+from picie_core.workspace import Workspace
+
+if TYPE_CHECKING:
+    from picie_core.clusters import Clustering
+
+IGNORE = "ignore"
+
+
+def class_names(workspace: Workspace) -> dict[int, str]:
+    """Returns the name of each class by id, `ignore` last."""
+    names = {item.id: item.name for item in workspace.label_map.classes() if item.id != IGNORE_ID}
+    return names | {IGNORE_ID: IGNORE}
+
+
+def cluster_names(workspace: Workspace, clustering: Clustering) -> dict[int, str]:
+    """Returns the name of each named cluster; the others are absent."""
+    names = class_names(workspace)
+    return {cluster: names[owner] for cluster, owner in workspace.label_map.classes_of(clustering.key).items() if owner in names}
+
+
+def cluster_title(cluster: int, names: dict[int, str]) -> str:
+    """Returns `12 road`, or `cluster 12` before it has a name."""
+    return f"{cluster} {names[cluster]}" if cluster in names else f"cluster {cluster}"
+
+
+def shown_color(workspace: Workspace, clustering: Clustering, cluster: int) -> str:
+    """Returns the colour of the cluster's class, or its own before it has a name."""
+    owner = workspace.label_map.classes_of(clustering.key).get(cluster)
+    return cluster_color(cluster) if owner is None else class_colors(workspace)[owner]
+
+
+def name_field(workspace: Workspace, clustering: Clustering, cluster: int, place: str) -> None:
+    """Draws the field; typing a new name makes a class, choosing one joins it, clearing takes the name away."""
+    key = f"name_{place}_{clustering.key}_{cluster}"
+    name = cluster_names(workspace, clustering).get(cluster)
+    st.session_state[key] = name
+    st.selectbox(
+        f"Name of cluster {cluster}", list(class_names(workspace).values()), index=None, key=key, accept_new_options=True,
+        placeholder="Name…", label_visibility="collapsed", on_change=_name, args=(workspace, clustering.key, cluster, key),
+    )
+
+
+def _name(workspace: Workspace, clustering_key: str, cluster: int, key: str) -> None:
+    typed = st.session_state[key]
+    name = " ".join(typed.split()) if typed else None
+    with told():
+        workspace.label_map.name_clusters(clustering_key, [cluster], name or None)

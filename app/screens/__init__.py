@@ -1,0 +1,1 @@
+"""One file a screen, run from top to bottom by `app/main.py`."""

@@ -1,0 +1,101 @@
+"""Clusters: pick K, look at crops of each cluster, largest first, and name it on its card."""
+
+from __future__ import annotations
+
+import html
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from app import loaders
+from app.frame import headline, need_run, need_workspace
+from app.naming import cluster_names, name_field, shown_color
+from app.notices import told
+from app.sidebar import LARGEST_K, QUICK_K, want_k
+from app.state import Key
+from app.words import count, percent
+from picie_core.workspace import Workspace
+
+if TYPE_CHECKING:
+    from picie_core.clusters import Clustering
+
+TITLE = "Clusters"
+CARDS = 12
+CARD_COLUMNS = 3
+KINDS = {"typical": "Typical", "border": "Border", "random": "Random", "one per image": "One per image"}
+KIND_HELP = (
+    "Typical: closest to the middle of the cluster. Border: almost in another cluster. Random: drawn evenly. "
+    "One per image: the most typical of each image."
+)
+FILTERS = ("all", "not named", "named")
+
+
+def choose_k(clustering: Clustering) -> None:
+    """Draws the ways to change K: one click on a usual number, or a slider."""
+    st.session_state[Key.K_QUICK] = clustering.k if clustering.k in QUICK_K else None
+    st.pills("Clusters K", QUICK_K, key=Key.K_QUICK, on_change=want_k, args=(Key.K_QUICK,),
+             help="How many kinds of pixels to tell apart. More clusters than classes is fine: give several the same name.")
+    st.session_state[Key.K_SLIDER] = clustering.k
+    st.slider("Any K", 2, LARGEST_K, key=Key.K_SLIDER, on_change=want_k, args=(Key.K_SLIDER,), width=260)
+
+
+def choose_view() -> tuple[str, str]:
+    """Draws what the cards show; returns the kind of crops and the filter."""
+    kind = st.segmented_control("Crops", list(KINDS), default="typical", required=True, format_func=KINDS.get,
+                                key=Key.SHEET_KIND, help=KIND_HELP, bind="query-params")
+    shown = st.segmented_control("Show", FILTERS, default="all", required=True, key=Key.CLUSTER_FILTER, bind="query-params")
+    return kind or "typical", shown or "all"
+
+
+def clusters_shown(workspace: Workspace, clustering: Clustering, shown: str) -> list[int]:
+    """Returns the clusters to draw, the largest first; a card does not vanish while its name is being typed."""
+    named = workspace.label_map.classes_of(clustering.key)
+    keep = {"all": lambda k: True, "named": named.__contains__, "not named": lambda k: k not in named}[shown]
+    return [cluster for cluster in range(clustering.k) if keep(cluster)]
+
+
+def card(workspace: Workspace, run: str, clustering: Clustering, cluster: int, kind: str) -> None:
+    """Draws one cluster: swatch and number, name, figures, one contact sheet."""
+    figures = loaders.cluster_figures(str(workspace.root), run, clustering.name)[cluster]
+    with st.container(border=True, gap="xsmall", key=f"card_{cluster}"):
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            color = html.escape(shown_color(workspace, clustering, cluster))
+            st.html(f'<span class="picie-swatch" style="background:{color}"></span> <b>{cluster}</b>', width="content")
+            name_field(workspace, clustering, cluster, place="card")
+        with st.container(key=f"sheet_{cluster}"):
+            names = cluster_names(workspace, clustering)
+            st.image(loaders.cluster_sheet(workspace, run, clustering, cluster, kind), width="stretch",
+                     alt=f"{KINDS[kind]} crops of cluster {cluster} {names.get(cluster, '')}, the cluster outlined".replace(" ,", ","))
+        st.html(f'<div class="picie-facts"><b>{percent(figures.area)}</b> of all pixels · {count(figures.images, "image")} · '
+                f'tightness {figures.tightness:.2f}</div>')
+
+
+def draw(workspace: Workspace, run: str, clustering: Clustering) -> None:
+    """Draws the controls and one page of cards."""
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+        choose_k(clustering)
+        kind, shown = choose_view()
+    clusters = clusters_shown(workspace, clustering, shown)
+    pages = max(1, -(-len(clusters) // CARDS))
+    page = min(st.session_state.get(Key.CLUSTER_PAGE, 1), pages)
+    if st.session_state.get(Key.CLUSTER_PAGE, 1) > pages:
+        st.session_state[Key.CLUSTER_PAGE] = pages
+    st.html(f"<style>[class*='st-key-sheet_'] img {{ aspect-ratio: {loaders.SHEET_ASPECT:.5f}; width: 100%; }}</style>")
+    if not clusters:
+        st.caption("Every cluster has a name." if shown == "not named" else "No cluster has a name yet. Type one on a card.")
+    with st.grid(CARD_COLUMNS, min_column_width=260):
+        for cluster in clusters[(page - 1) * CARDS : page * CARDS]:
+            card(workspace, run, clustering, cluster, kind)
+    if pages > 1:
+        with st.container(horizontal=True, horizontal_alignment="center"):
+            st.pagination(pages, key=Key.CLUSTER_PAGE, bind="query-params")
+
+
+workspace = need_workspace(TITLE)
+run = need_run(workspace, TITLE)
+clustering = loaders.need_clustering(workspace, run)
+share = loaders.named_share(str(workspace.root), run, clustering.name, loaders.label_version(workspace))
+headline(TITLE, f"<b>{clustering.k} clusters</b> of {count(len(clustering.labels), 'sampled pixel')}, the largest first · "
+         f"<b>{percent(share)}</b> of all pixels named", ("Look at the masks", "masks"), primary=share > 0.5)
+with told():
+    draw(workspace, run, clustering)

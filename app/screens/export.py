@@ -1,0 +1,1 @@
+"""Export: placeholder until the formats are there."""

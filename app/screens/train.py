@@ -1,0 +1,193 @@
+"""Train: embed with a frozen backbone or train PiCIE in the background, watch it, stop it, resume it."""
+
+from __future__ import annotations
+
+import html
+import time
+from datetime import datetime
+from typing import Any
+
+import streamlit as st
+
+from app.charts import curve_figure
+from app.embedding import default_weights, estimate_embed_s, estimate_train_s
+from app.frame import headline, need_workspace
+from app.history import HEALTH, LOSSES, column, health_words, read_history
+from app.jobs import KILL_AFTER_S, STALE_AFTER_S, WRITERS, Job, command_line, job_of, log_tail, start, stop
+from app.notices import told
+from app.settings_form import arguments_of, draw_settings
+from app.state import current_run, session
+from app.words import about, count, device_here, duration, progress_line
+from picie_core.settings import EmbedderSettings, SampleSettings, TrainSettings
+from picie_core.workspace import RunInfo, Workspace
+
+TITLE = "Train"
+FROZEN, PICIE = "Embed with a frozen backbone", "Train PiCIE"
+MAIN = {FROZEN: ("size_px", "backbone", "weights", "seed"), PICIE: ("k", "epochs", "size_px", "batch")}
+
+
+def draw_form(workspace: Workspace) -> None:
+    """Draws the settings of the chosen method, what it will cost, and the button that starts it."""
+    readable = len(workspace.image_list().readable)
+    with st.container(border=True):
+        method = st.segmented_control("Method", [FROZEN, PICIE], default=FROZEN if current_run(workspace) is None else PICIE,
+                                      required=True, key="method", label_visibility="collapsed") or FROZEN
+        settings = [SampleSettings, EmbedderSettings] if method == FROZEN else [TrainSettings, SampleSettings, EmbedderSettings]
+        values = draw_settings(settings, MAIN[method], "frozen" if method == FROZEN else "picie", {"weights": default_weights()})
+        arguments = [str(workspace.images_root), *arguments_of(settings, values, ("size_px", "weights"))]
+        command = "embed" if method == FROZEN else "train"
+        if command == "train":
+            arguments += ["--method", "picie"]
+        with st.container(horizontal=True, vertical_alignment="center"):
+            label = f"{'Embed' if method == FROZEN else 'Train'} {about(estimate(workspace, method, readable, values))}"
+            if st.button(label, type="primary", icon=":material/play_arrow:", key="start_job"):
+                start(workspace, command, arguments)
+                st.rerun()
+            st.caption(f"{count(readable, 'image')}, on {device_here()}, in the background: the tab may be closed.")
+        with st.expander("The command that does the same"):
+            st.code(" ".join(command_line(workspace, command, arguments)), language="bash", wrap_lines=True)
+
+
+def estimate(workspace: Workspace, method: str, readable: int, values: dict[str, Any]) -> float:
+    """Returns about how many seconds the work will take with these settings."""
+    if method == FROZEN:
+        return estimate_embed_s(workspace, readable, values["size_px"])
+    return estimate_train_s(workspace, readable, values["size_px"], values["epochs"])
+
+
+def watched_job(workspace: Workspace) -> Job | None:
+    """Returns the running writer of the workspace, else the one that ended last."""
+    jobs = [job for command in WRITERS if (job := job_of(workspace, command))]
+    return max(jobs, key=lambda job: (job.is_running, job.status.heartbeat), default=None)
+
+
+def draw_job(workspace: Workspace) -> None:
+    """Draws the job while it runs: progress, stop, curves, log. Redraws the page when it has ended."""
+    with told():
+        job = watched_job(workspace)
+        if job is None or not job.is_running:
+            st.rerun()
+            return
+        progress = job.status.progress
+        title = "Training PiCIE" if job.status.command == "train" else "Embedding"
+        with st.container(border=True):
+            with st.container(horizontal=True, vertical_alignment="center"):
+                st.markdown(f"**{title}** :gray[{duration(job.seconds)}]")
+                draw_stop(job)
+            share = progress.done / progress.total if progress and progress.total else 0.0
+            st.progress(min(1.0, share), text=progress_line(progress) if progress else "Starting: loading the network")
+            if job.silent_s > STALE_AFTER_S:
+                st.warning(f"No sign of life for {duration(job.silent_s)}. It may be in a long step; if not, stop it and resume.")
+            if job.status.command == "train":
+                draw_curves(workspace, job.status.run)
+        draw_log(job)
+
+
+def draw_stop(job: Job) -> None:
+    """Draws the button that asks the job to stop, and after a while the one that ends it at once."""
+    asked = session().stop_asked.get(job.status.command, 0.0)
+    waiting = time.time() - asked if asked >= job.status.started else None
+    if waiting is None:
+        st.button("Stop", icon=":material/stop:", key="stop_job", on_click=ask_to_stop, args=(job,))
+    elif waiting < KILL_AFTER_S:
+        st.button("Stopping after this step", icon=":material/stop:", key="stop_wait", disabled=True)
+    else:
+        st.button("End it at once", icon=":material/dangerous:", key="stop_kill", on_click=stop, args=(job, True),
+                  help="The last checkpoint stays whole; what came after it is lost.")
+
+
+def ask_to_stop(job: Job) -> None:
+    """Asks the job to stop and remembers when."""
+    session().stop_asked[job.status.command] = time.time()
+    stop(job)
+
+
+def draw_curves(workspace: Workspace, run: str) -> None:
+    """Draws loss and health over the epochs; the place is there before the first epoch is done."""
+    history = read_history(workspace.run_dir(run) / "history.jsonl") if run else []
+    epochs = [int(record["epoch"]) for record in history]
+    curves = {name: column(history, key) for key, name in LOSSES.items()}
+    with st.container(height=470, border=False, key="curves"):
+        if not history:
+            st.caption("The curves start with the first finished epoch.")
+            return
+        figure = curve_figure(epochs, curves, "Loss", 230)
+        st.plotly_chart(figure, key=f"loss_{run}", config={"displayModeBar": False},
+                        alt=f"Loss over {count(len(epochs), 'epoch')}, now {curves['total'][-1]:.3g}")
+        for place, (key, title) in zip(st.columns(len(HEALTH)), HEALTH.items(), strict=True):
+            values = column(history, key)
+            place.plotly_chart(curve_figure(epochs, {title: values}, title, 180), key=f"{key}_{run}",
+                               config={"displayModeBar": False}, alt=f"{title} over the epochs, now {values[-1]:.3g}")
+        st.caption(health_words(history))
+
+
+def draw_log(job: Job) -> None:
+    """Draws the last lines of the log."""
+    with st.expander("Log"):
+        st.code(log_tail(job) or "nothing yet", language=None, height=220)
+
+
+def draw_ending(workspace: Workspace, job: Job) -> None:
+    """Says how the last job ended, and offers to resume a training that did not come to its end."""
+    name = "Training" if job.status.command == "train" else "Embedding"
+    asked = session().stop_asked.get(job.status.command, 0.0) >= job.status.started
+    state = "stopped" if job.state == "crashed" and asked else job.state
+    if state == "done":
+        return
+    words = {
+        "stopped": f"{name} was stopped after {duration(job.seconds)}.",
+        "failed": f"{name} failed: {job.status.message}",
+        "crashed": f"{name} ended without a word after {duration(job.seconds)}: its process is gone (killed, or the machine "
+                   "went down). What was stored before is whole.",
+    }
+    (st.info if state == "stopped" else st.error)(words[state])
+    if job.status.command == "train" and (workspace.run_dir(job.status.run or "-") / "checkpoint.pt").exists():
+        if st.button("Resume the training", icon=":material/replay:", key="resume"):
+            start(workspace, "train", ["--resume", job.status.run])
+            st.rerun()
+    draw_log(job)
+
+
+def draw_runs(workspace: Workspace) -> None:
+    """Draws every run with its figures, and the curve of the newest training."""
+    runs = workspace.runs()
+    if not runs:
+        return
+    st.markdown("**Embedders made so far**")
+    used = current_run(workspace)
+    st.dataframe(
+        {
+            "In use": ["●" if run.id == used else "" for run in runs],
+            "Embedder": [run.title for run in runs],
+            "Name": [run.id for run in runs],
+            "State": [run.state for run in runs],
+            "Images": [run.images or None for run in runs],
+            "Size, px": [run.settings.get("size_px") for run in runs],
+            "Time": [duration(run.seconds) if run.seconds else "" for run in runs],
+            "Made": [datetime.fromtimestamp(run.created).strftime("%Y-%m-%d %H:%M") for run in runs],
+        },
+        hide_index=True, column_config={"In use": st.column_config.TextColumn(width="small")}, alt="Runs of this workspace, newest first",
+    )
+    trained = next((run for run in runs if run.method != "frozen" and history_of(workspace, run)), None)
+    if trained is not None:
+        st.markdown(f"**{trained.title}** :gray[{trained.id}]")
+        draw_curves(workspace, trained.id)
+
+
+def history_of(workspace: Workspace, run: RunInfo) -> list[dict[str, Any]]:
+    """Returns the epochs of a run."""
+    return read_history(workspace.run_dir(run.id) / "history.jsonl")
+
+
+workspace = need_workspace(TITLE)
+used = current_run(workspace)
+facts = f"In use: <b>{html.escape(workspace.run_info(used).title)}</b>" if used else "No embedder yet. Start with the frozen one: it takes seconds."
+headline(TITLE, facts, ("Look at the clusters", "clusters") if used else None, primary=False)
+watched = watched_job(workspace)
+if watched is not None and watched.is_running:
+    st.fragment(run_every=1)(draw_job)(workspace)
+else:
+    if watched is not None:
+        draw_ending(workspace, watched)
+    draw_form(workspace)
+    draw_runs(workspace)

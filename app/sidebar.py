@@ -1,0 +1,126 @@
+"""The sidebar: which workspace, embedder and clustering all screens speak of, how much is named, what is running."""
+
+from __future__ import annotations
+
+import html
+from pathlib import Path
+
+import streamlit as st
+
+from app.folders import check_folder, known_workspaces, workspace_name
+from app.jobs import Job, running_jobs, stop
+from app.loaders import current_clustering, label_version, named_share
+from app.notices import told
+from app.state import Key, current_run, current_workspace, open_workspace, session
+from app.words import count, duration, percent, progress_line
+from picie_core.workspace import Workspace
+
+QUICK_K = (12, 27, 60, 100)
+LARGEST_K = 400
+JOB_TITLES = {"embed": "Embedding", "train": "Training", "project": "UMAP", "export": "Exporting", "scan": "Scanning"}
+
+
+def draw_sidebar() -> None:
+    """Draws the sidebar; without a workspace it only says so."""
+    with st.sidebar, told():
+        workspace = current_workspace()
+        _workspace_part(workspace)
+        if workspace is None:
+            return
+        run = current_run(workspace)
+        _run_part(workspace, run)
+        if run is not None:
+            _clusters_part(workspace, run)
+        interval = 1 if running_jobs(workspace) else 2
+        st.fragment(run_every=interval)(_watch)(workspace, signature(workspace))
+
+
+def _workspace_part(workspace: Workspace | None) -> None:
+    st.html('<div class="picie-facts">Workspace</div>')
+    known = known_workspaces()
+    if workspace is None and not known:
+        st.caption("None open. Choose images first.")
+        return
+    label = workspace_name(workspace.root) if workspace else "Open a workspace"
+    with st.popover(Path(label).name, icon=":material/folder_open:", width="stretch"):
+        if workspace:
+            st.caption(f"Workspace {workspace.root}")
+            st.caption(f"Images {workspace.record['images_root']}")
+        for root in known:
+            if workspace is None or root != workspace.root:
+                st.button(f"Open {root.name}", key=f"open_{root}", on_click=_open, args=(root,), width="stretch")
+        if workspace:
+            st.button("Choose other images", key="close_workspace", on_click=_close, width="stretch")
+
+
+def _open(root: Path) -> None:
+    open_workspace(check_folder(root))
+
+
+def _close() -> None:
+    open_workspace(Path())
+    session().workspace = ""
+
+
+def _run_part(workspace: Workspace, run: str | None) -> None:
+    done = [info for info in workspace.runs() if info.state == "done"]
+    if run is None:
+        st.selectbox("Embedder", ["none yet"], disabled=True, key="run_none")
+        return
+    titles = {info.id: f"{info.title} · {info.id}" for info in done}
+    st.session_state[Key.RUN] = run
+    st.selectbox("Embedder", list(titles), format_func=lambda name: titles.get(name, name), key=Key.RUN,
+                 on_change=_choose_run, args=(workspace,), help="The network that the clusters are made from. Train makes new ones.")
+
+
+def _choose_run(workspace: Workspace) -> None:
+    record = session()
+    record.run, record.selected = st.session_state[Key.RUN], None
+    workspace.choose_run(record.run)
+
+
+def _clusters_part(workspace: Workspace, run: str) -> None:
+    clustering = current_clustering(workspace, run)
+    st.session_state[Key.K] = clustering.k if clustering else QUICK_K[1]
+    st.number_input("Clusters K", 2, LARGEST_K, step=1, key=Key.K, on_change=want_k, args=(Key.K,),
+                    help="How many kinds of pixels to tell apart. Changing it takes about a second; the network does not run again.")
+    if clustering:
+        share = named_share(str(workspace.root), run, clustering.name, label_version(workspace))
+        st.progress(min(1.0, share), text=f"Named {percent(share)} of all pixels")
+
+
+def want_k(key: str) -> None:
+    """Asks for the K that the widget `key` holds; it is computed before the page is drawn."""
+    value = st.session_state[key]
+    if value:
+        record = session()
+        record.wanted_k, record.selected = int(value), None
+
+
+def signature(workspace: Workspace) -> tuple:
+    """Returns what changes whenever somebody, in any tab or process, changes what the page shows."""
+    jobs = tuple((job.status.command, job.status.started) for job in running_jobs(workspace))
+    choices = tuple(workspace.label_map.get_choice(name) for name in ("run", "clustering"))
+    done = tuple(info.id for info in workspace.runs() if info.state == "done")
+    return label_version(workspace), choices, jobs, done
+
+
+def _watch(workspace: Workspace, drawn: tuple) -> None:
+    """Draws the running jobs, and redraws the whole page when the workspace was changed elsewhere."""
+    with told():
+        for job in running_jobs(workspace):
+            draw_job(job)
+        if signature(workspace) != drawn:
+            st.rerun()
+
+
+def draw_job(job: Job) -> None:
+    """Draws one running job in the sidebar: what, how far, how long still, and stop."""
+    title = JOB_TITLES.get(job.status.command, job.status.command)
+    progress = job.status.progress
+    share = progress.done / progress.total if progress and progress.total else 0.0
+    with st.container(border=True, gap="xsmall", key=f"job_{job.status.command}"):
+        st.progress(min(1.0, share), text=f"{title} · {duration(job.seconds)}")
+        st.html(f'<div class="picie-facts">{html.escape(progress_line(progress)) if progress else "starting"}</div>')
+        if st.button("Stop", key=f"stop_side_{job.status.command}", icon=":material/stop:"):
+            stop(job)

@@ -1,0 +1,131 @@
+"""What a browser tab remembers: one typed record, the keys of the widgets, and which workspace and run the tab looks at.
+
+The workspace on disk is the truth and the address names it, so a reload restores everything; this record is a cache.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import streamlit as st
+
+from app.folders import check_folder, workspace_from_name, workspace_name
+from picie_core.errors import PicieError
+from picie_core.workspace import Workspace
+
+RECORD = "picie"
+PARAM_WORKSPACE = "workspace"
+PARAM_RUN = "run"
+
+
+class Key:
+    """The keys of all widgets that are read from another place than where they are drawn."""
+
+    RUN = "run_choice"
+    K = "k_choice"
+    K_QUICK = "k_quick"
+    K_SLIDER = "k_slider"
+    FOLDER = "folder"
+    OPEN_WORKSPACE = "open_workspace"
+    TRAIN_FORM = "train_form"
+    CLUSTER_PAGE = "cluster_page"
+    SHEET_KIND = "sheet_kind"
+    CLUSTER_FILTER = "cluster_filter"
+    MAP = "map"
+    MAP_KIND = "map_kind"
+    MAP_COLOR = "map_color"
+    IMAGE_NUMBER = "image_number"
+    OPACITY = "opacity"
+    MASK_KIND = "mask_kind"
+    MASK_BESIDE = "mask_beside"
+    HIDDEN = "hidden"
+    EXPORT_FORMAT = "export_format"
+    EXPORT_RAW = "export_raw"
+    EXPORT_VAL = "export_val"
+
+
+@dataclass
+class Session:
+    """Everything one browser tab keeps between two runs of the script."""
+
+    workspace: str = ""
+    """Absolute folder of the workspace; empty before one is chosen."""
+    run: str = ""
+    wanted_k: int | None = None
+    """K that was asked for and is not computed yet."""
+    trying_sample: bool = False
+    """True between the click on the sample and its first overlay."""
+    image_id: int | None = None
+    """The image on the Masks screen."""
+    selected: np.ndarray | None = None
+    """Ids into the embedding sample of the points chosen on the map, (n,) int64."""
+    stop_asked: dict[str, float] = field(default_factory=dict)
+    """When a job was asked to stop, seconds since the epoch, by command."""
+    notice: str = ""
+    """A short line that is shown once, after the next run of the script."""
+
+
+def session() -> Session:
+    """Returns the record of this tab, made on its first run from the address, the command line or the environment."""
+    if RECORD not in st.session_state:
+        st.session_state[RECORD] = Session()
+        _restore(st.session_state[RECORD])
+    return st.session_state[RECORD]
+
+
+def _restore(record: Session) -> None:
+    """Fills a new record: the address first, then `--workspace`, then PICIE_WORKSPACE."""
+    named = st.query_params.get(PARAM_WORKSPACE, "")
+    started_with = command_line_workspace()
+    if named and not (started_with and named == workspace_name(started_with)):
+        record.workspace = str(check_folder(workspace_from_name(named)))
+    elif started_with:
+        record.workspace = str(started_with)
+    record.run = st.query_params.get(PARAM_RUN, "")
+
+
+def command_line_workspace() -> Path | None:
+    """Returns the workspace that the server was started with, None if none was named."""
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--workspace", default=os.environ.get("PICIE_WORKSPACE"))
+    chosen = parser.parse_known_args(sys.argv[1:])[0].workspace
+    return Path(chosen).expanduser().absolute() if chosen else None
+
+
+def open_workspace(root: Path) -> None:
+    """Makes `root` the workspace of this tab and forgets what belonged to the one before."""
+    st.session_state[RECORD] = Session(workspace=str(root))
+
+
+def current_workspace() -> Workspace | None:
+    """Returns the workspace of this tab, None before one is chosen. Raises PicieError when it is gone or damaged."""
+    root = session().workspace
+    return Workspace.open(root) if root else None
+
+
+def current_run(workspace: Workspace) -> str | None:
+    """Returns the run this tab looks at: the one in the address if it is done, else the workspace's; None without any."""
+    record = session()
+    done = [run.id for run in workspace.runs() if run.state == "done"]
+    if record.run not in done:
+        try:
+            record.run = workspace.current_run()
+        except PicieError:
+            record.run = ""
+    return record.run or None
+
+
+def write_address() -> None:
+    """Puts workspace and run into the address, so that a reload or a copied link opens the same."""
+    record = session()
+    named = workspace_name(Path(record.workspace)) if record.workspace else ""
+    for param, value in ((PARAM_WORKSPACE, named), (PARAM_RUN, record.run)):
+        if value and st.query_params.get(param) != value:
+            st.query_params[param] = value
+        elif not value and param in st.query_params:
+            del st.query_params[param]

@@ -1,0 +1,75 @@
+"""How numbers are written on screen: always with their unit, never with false precision."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+
+from picie_core.progress import Progress
+
+
+def count(number: int, noun: str, plural: str | None = None) -> str:
+    """Returns `1 image`, `367 images` or `12,000 images`."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def percent(share: float) -> str:
+    """Returns a share as `11.2 %`; what is there but tiny as `< 0.1 %`."""
+    if 0 < share < 0.001:
+        return "< 0.1 %"
+    return f"{100 * share:.1f} %"
+
+
+def duration(seconds: float) -> str:
+    """Returns `8 s`, `4 min 10 s` or `2 h 05 min`."""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def about(seconds: float) -> str:
+    """Returns an estimate with one or two significant digits, such as `≈ 40 s` or `≈ 12 min`."""
+    if seconds < 90:
+        step = 1 if seconds < 10 else 5 if seconds < 40 else 10
+        return f"≈ {max(1, round(seconds / step)) * step} s"
+    return f"≈ {max(2, round(seconds / 60))} min" if seconds < 5400 else f"≈ {seconds / 3600:.1f} h"
+
+
+def size(byte_count: float) -> str:
+    """Returns `340 kB`, `12.4 MB` or `1.3 GB`."""
+    for unit, factor in (("GB", 1e9), ("MB", 1e6)):
+        if byte_count >= factor:
+            return f"{byte_count / factor:.1f} {unit}"
+    return f"{max(0, byte_count) / 1e3:.0f} kB"
+
+
+def pixels(sizes: Iterable[tuple[int, int]]) -> str:
+    """Returns the size that all images share as `480 × 360 px`, else the range from smallest to largest."""
+    ordered = sorted(set(sizes), key=lambda pair: pair[0] * pair[1])
+    if not ordered:
+        return "no images"
+    first, last = ordered[0], ordered[-1]
+    if first == last:
+        return f"{first[0]} × {first[1]} px"
+    return f"{first[0]} × {first[1]} to {last[0]} × {last[1]} px"
+
+
+def progress_line(progress: Progress, unit: str = "images") -> str:
+    """Returns one line such as `embed · 120 of 367 · 11.3 images/s · 22 s left`."""
+    parts = [progress.phase, f"{progress.done:,} of {progress.total:,}"]
+    if progress.rate:
+        parts.append(f"{progress.rate:.1f} {unit}/s")
+    if progress.eta_s is not None and progress.done < progress.total:
+        parts.append(f"{duration(progress.eta_s)} left")
+    return " · ".join(parts)
+
+
+def device_here() -> str:
+    """Returns what long work will run on, told without loading torch: `NVIDIA GPU` or `CPU, 2 cores`."""
+    if os.path.exists("/dev/nvidia0"):
+        return "NVIDIA GPU"
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return f"CPU, {count(cores, 'core')}"
