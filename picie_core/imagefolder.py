@@ -32,8 +32,8 @@ class FoundImage:
 def find_images(root: Path) -> list[str]:
     """Returns the image files under `root`, sorted: posix paths relative to it.
 
-    Hidden files and folders are left out, and links that lead out of `root`; a folder linked inside it is found
-    at its own place.
+    Hidden files and folders are left out, and links that lead out of `root`; what a link inside it shows is
+    found at its own place.
     """
     return [found.path for found in walk_images(Path(root))[0]]
 

@@ -61,8 +61,8 @@ def read_image(path: Path | str) -> np.ndarray:
     """Returns the whole picture, upright and at full size: uint8 RGB (H, W, 3).
 
     Transparent pixels become black; the first frame of an animation counts. Deep grey is scaled by the
-    smallest of 8, 10, 12, 14 and 16 bit that holds its maximum; floats, negative and larger numbers from their finite
-    minimum to their maximum. Raises ImageError with the reason.
+    smallest of 8, 10, 12, 14 and 16 bit that holds its maximum; floats, negative and larger numbers from their lowest
+    finite value to the highest. Raises ImageError with the reason.
     """
     with _open(path) as image:
         return _decode(image)

@@ -1,0 +1,114 @@
+"""The SQLite file of a label map: its tables, how it is made, opened and kept whole."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import uuid
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from picie_core.atomic import disk_error
+from picie_core.classes import IGNORE_ID, IGNORE_NAME
+from picie_core.errors import PicieError
+from picie_core.palette import IGNORE_COLOR
+
+VERSION = 1
+BUSY_S = 5.0
+"""How long an edit waits for another one to end."""
+
+# Ignore is a row like the classes: so every assignment has a class, and the database itself sees to that.
+_SCHEMA = f"""
+CREATE TABLE meta (version INTEGER NOT NULL);
+CREATE TABLE classes (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, color TEXT NOT NULL UNIQUE);
+CREATE TABLE assignments (
+    clustering TEXT NOT NULL, cluster INTEGER NOT NULL,
+    class_id INTEGER NOT NULL REFERENCES classes (id) ON UPDATE CASCADE ON DELETE CASCADE,
+    PRIMARY KEY (clustering, cluster)
+);
+CREATE TABLE choices (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE events (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, at REAL NOT NULL, kind TEXT NOT NULL, payload TEXT NOT NULL
+);
+INSERT INTO meta VALUES ({VERSION});
+INSERT INTO classes VALUES ({IGNORE_ID}, '{IGNORE_NAME}', '{IGNORE_COLOR}');
+"""
+
+
+@contextmanager
+def transaction(path: Path, write: bool = False) -> Iterator[sqlite3.Connection]:
+    """Yields a connection inside a transaction on `path`, committed when the block ends without an error.
+
+    A file that is not there is read as an empty label map, and made only to be written.
+    Raises PicieError when the file is damaged, busy, not writable or of a newer program.
+    """
+    try:
+        if write and not path.exists():
+            _create(path)
+        with closing(_connect(path)) as database:
+            database.execute("BEGIN IMMEDIATE" if write else "BEGIN")
+            _check_version(path, database)
+            yield database
+            database.execute("COMMIT")
+    except sqlite3.DatabaseError as error:
+        if isinstance(error, sqlite3.ProgrammingError):
+            raise
+        raise _readable(path, error) from error
+
+
+def _check_version(path: Path, database: sqlite3.Connection) -> None:
+    row = database.execute("SELECT version FROM meta").fetchone()
+    if row is None or not isinstance(row[0], int):
+        raise sqlite3.DatabaseError("it has no version")
+    if row[0] > VERSION:
+        raise PicieError(
+            f"{path} has version {row[0]}, this program reads up to {VERSION}: update the program"
+        )
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    if not path.exists():
+        database = sqlite3.connect(":memory:", isolation_level=None)
+        database.executescript(_SCHEMA)
+        return database
+    mode = "rw" if os.access(path.parent, os.W_OK) else "ro&immutable=1"  # WAL needs to make files beside it
+    uri = f"{path.as_uri()}?mode={mode}"
+    database = sqlite3.connect(uri, uri=True, timeout=BUSY_S, isolation_level=None)
+    try:
+        database.execute("PRAGMA foreign_keys = ON")
+        database.execute("PRAGMA synchronous = FULL")  # an edit that was shown as done survives a power cut
+    except sqlite3.Error:
+        database.close()
+        raise
+    return database
+
+
+def _create(path: Path) -> None:
+    """Makes the empty database in one step: whole or absent, whoever else is doing the same."""
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with closing(sqlite3.connect(temporary, isolation_level=None)) as database:
+            database.execute("PRAGMA journal_mode = WAL")
+            database.executescript(f"BEGIN; {_SCHEMA} COMMIT;")
+        os.link(temporary, path)
+    except FileExistsError:
+        return  # another one was faster
+    except OSError as error:
+        raise disk_error(path, error) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _readable(path: Path, error: sqlite3.DatabaseError) -> PicieError:
+    """Returns the error to raise for one of SQLite: what is the matter, and the remedy."""
+    text = str(error)
+    if "locked" in text:
+        return PicieError(f"{path} is being edited by another process for more than {BUSY_S:g} s: try again")
+    if "full" in text:
+        return PicieError(f"cannot write {path}: the disk is full; free some space")
+    if "readonly" in text or "unable to open" in text:
+        return PicieError(f"cannot write {path}: {text}; choose a folder that you may write to")
+    remedy = "restore it from a copy, or move it away and name the clusters again (or import an exported map)"
+    return PicieError(f"{path} is damaged or no label map ({text}): {remedy}")
