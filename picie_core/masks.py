@@ -1,7 +1,7 @@
 """From pixel embeddings to full-size masks: class scores, upsampling, argmax, and the coloured overlay.
 
-Numpy only, so that a screen that shows masks loads neither torch nor faiss; the network is imported when an image has no
-stored cells.
+Numpy only, so that a screen that shows masks loads neither torch nor faiss; the network is imported when an
+image has no stored cells.
 """
 
 from __future__ import annotations
@@ -9,23 +9,25 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Collection, Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
+from picie_core.classes import IGNORE_ID
+
 if TYPE_CHECKING:
     from picie_core.clusters import Clustering
+    from picie_core.embedder import FrozenEmbedder
     from picie_core.sample import DenseCells
     from picie_core.workspace import Workspace
 
 CELL_PX = 4
 """Side of a cell in pixels of the resized image."""
 CELL_CENTRE_PX = 1.5
-"""Where the centre of cell 0 lies in the resized image; 1.5 is `align_corners=False`, 0 the centre of a strided convolution."""
-IGNORE_ID = 255
+"""Centre of cell 0 in the resized image: 1.5 is `align_corners=False`, 0 that of the convolutions."""
 TILE_PX = 128
-"""Side of the pieces that a mask is computed in: small enough for the processor's cache and for few possible winners."""
+"""Side of the pieces a mask is computed in: they fit into a processor's cache and have few winners."""
 SCORES_BYTES = 64 << 20
 """Scores of at most this many bytes are held at once, however large the picture."""
 
@@ -33,7 +35,7 @@ SCORES_BYTES = 64 << 20
 def cell_positions(full_px: int, cells: int) -> np.ndarray:
     """Returns where the pixels of one axis lie on the grid of cells: the only place that knows this geometry.
 
-    full_px: pixels of the axis at full size; cells: cells of the same axis. Returns (full_px,) float64 in [0, cells - 1].
+    full_px: pixels of an axis at full size; cells: cells of it. Returns (full_px,) float64 in [0, cells - 1].
     """
     resized_px = (np.arange(full_px) + 0.5) * (CELL_PX * cells / full_px) - 0.5
     return np.clip((resized_px - CELL_CENTRE_PX) / CELL_PX, 0, cells - 1)
@@ -42,8 +44,8 @@ def cell_positions(full_px: int, cells: int) -> np.ndarray:
 def class_scores(cells: np.ndarray, centroids: np.ndarray, groups: np.ndarray | None = None) -> np.ndarray:
     """Returns the cosine of each cell to the best cluster of each channel.
 
-    cells: (h, w, D) float or int8, any length; centroids: (K, D) unit; groups: (K,) channel of each cluster, every channel
-    from 0 to C - 1 used, None for one channel a cluster. Returns float32 (C, h, w).
+    cells: (h, w, D) float or int8, any length; centroids: (K, D) unit; groups: (K,) channel of each cluster,
+    every channel from 0 to C - 1 used, None for one channel a cluster. Returns float32 (C, h, w).
     """
     height, width, depth = cells.shape
     flat = cells.reshape(-1, depth).astype(np.float32)  # (N, D)
@@ -60,14 +62,14 @@ def class_scores(cells: np.ndarray, centroids: np.ndarray, groups: np.ndarray | 
 def upsample_argmax(scores: np.ndarray, height: int, width: int, tile_px: int = TILE_PX) -> np.ndarray:
     """Returns the best channel of each pixel: the scores upsampled bilinearly to full size, then argmax.
 
-    scores: (C, h, w). Returns (height, width), uint8 up to 256 channels, else uint16; the first of equal channels wins.
-    Computed tile by tile, which changes no pixel: memory does not grow with the size of the picture.
+    scores: (C, h, w). Returns (height, width), uint8 up to 256 channels, else uint16; the first of equal
+    channels wins. Computed tile by tile, which changes no pixel: memory does not grow with the picture.
     """
     return _label_pixels(lambda first, last: scores[:, first:last], scores.shape, height, width, tile_px)
 
 
 def cluster_mask(cells: np.ndarray, clustering: Clustering, height: int, width: int) -> np.ndarray:
-    """Returns the cluster id of each pixel: (height, width), uint8 up to 255 clusters (255 stays free), else uint16."""
+    """Returns the cluster of each pixel: (height, width), uint8 up to 255 clusters, else uint16."""
     mask = _label_cells(cells, clustering.centroids, None, height, width)
     return mask.astype(np.uint16) if len(clustering.centroids) > IGNORE_ID else mask
 
@@ -75,10 +77,10 @@ def cluster_mask(cells: np.ndarray, clustering: Clustering, height: int, width: 
 def class_mask(
     cells: np.ndarray, clustering: Clustering, classes_of: Mapping[int, int], height: int, width: int
 ) -> np.ndarray:
-    """Returns the class id of each pixel: uint8 (height, width), 255 where an ignored or unnamed cluster wins.
+    """Returns the class id of each pixel: uint8 (height, width), 255 where ignored or unnamed.
 
-    classes_of: cluster -> class id; unnamed clusters are absent. A class has the score of its best cluster, so naming two
-    clusters alike can only move the border to third ones.
+    classes_of: cluster -> class id; unnamed clusters are absent. A class has its best cluster's score, so
+    naming two clusters alike can only move their border to third ones.
     """
     clusters = range(len(clustering.centroids))
     ids, groups = np.unique([classes_of.get(cluster, IGNORE_ID) for cluster in clusters], return_inverse=True)
@@ -87,20 +89,31 @@ def class_mask(
 
 
 def cells_of_image(
-    workspace: Workspace, run: str, image_id: int, dense: DenseCells | None = None, embedder: Any = None
+    workspace: Workspace,
+    run: str,
+    image_id: int,
+    dense: DenseCells | None = None,
+    embedder: FrozenEmbedder | None = None,
 ) -> np.ndarray:
-    """Returns the cells (h, w, D) of an image: the stored ones (int8) if there are any, else from the network (float32).
+    """Returns the cells (h, w, D) of an image: the stored int8 ones if there are any, else the network's.
 
-    embedder: as `load_embedder` returns it, loaded here when it is needed and None. Raises PicieError for a lost image.
+    embedder: of `load_engine`; made here when it is needed and None. Raises PicieError for a lost image.
     """
     stored = dense.get(image_id) if dense is not None else None
     if stored is not None:
         return stored
-    from picie_core.embedder import embed_image, load_embedder
+    from picie_core.embedder import embed_image
 
-    size_px = workspace.run_info(run).settings["size"]
-    image = workspace.image_cache(size_px).get(image_id)
-    return embed_image(embedder or load_embedder(workspace, run, "auto"), image)
+    image = workspace.image_cache(workspace.run_info(run).settings["size_px"]).get(image_id)
+    return embed_image(embedder or load_engine(workspace, run), image)
+
+
+def load_engine(workspace: Workspace, run: str, device: str = "auto") -> FrozenEmbedder:
+    """Returns the network of a run, ready to embed images. Raises PicieError when it is gone or damaged."""
+    from picie_core.embedder import FrozenEmbedder, load_embedder
+
+    embedder, _ = load_embedder(workspace.run_dir(run) / "embedder")
+    return FrozenEmbedder(embedder, device)
 
 
 # -- pixels from scores
@@ -109,7 +122,7 @@ def cells_of_image(
 def _label_cells(
     cells: np.ndarray, centroids: np.ndarray, groups: np.ndarray | None, height: int, width: int
 ) -> np.ndarray:
-    """The channel of each pixel, with the scores of a few rows of cells at a time when all would take too much memory."""
+    """The channel of each pixel; scores are made a few rows at a time when all would take too much memory."""
     channels = len(centroids) if groups is None else int(groups.max()) + 1
     shape = (channels, *cells.shape[:2])
     if len(centroids) * cells.shape[0] * cells.shape[1] * 4 <= SCORES_BYTES:
@@ -148,7 +161,7 @@ def _touched(positions: np.ndarray, cells: int) -> tuple[int, int]:
 
 
 def _label_tile(scores: np.ndarray, rows: np.ndarray, columns: np.ndarray, labels: np.ndarray) -> None:
-    """Writes the best channel of each pixel of a tile into `labels`; scores (C, r, c) are those that the tile touches."""
+    """Writes the best channel of each pixel of a tile into `labels`; scores (C, r, c) of its cells."""
     winners = _possible_winners(scores)
     if len(winners) == 1:
         labels[:] = winners[0]
@@ -163,14 +176,14 @@ def _label_tile(scores: np.ndarray, rows: np.ndarray, columns: np.ndarray, label
 
 
 def _possible_winners(scores: np.ndarray) -> np.ndarray:
-    """Channels that can be the best somewhere between these cells: interpolation never leaves a channel's own range."""
+    """Channels that can be the best between these cells: interpolation never leaves a channel's own range."""
     flat = scores.reshape(len(scores), -1)
     margin = 1e-5 * max(float(np.abs(flat).max()), 1e-30)  # far above rounding, far below what matters
     return np.flatnonzero(flat.max(axis=1) >= flat.min(axis=1).max() - margin)
 
 
 def _between(scores: np.ndarray, positions: np.ndarray, axis: int) -> np.ndarray:
-    """Linear interpolation along one axis; each value depends on its own position only, so tiles agree exactly."""
+    """Linear interpolation along an axis; each value depends on its own position only, so tiles agree."""
     low = np.minimum(positions.astype(np.intp), scores.shape[axis] - 1)
     high = np.minimum(low + 1, scores.shape[axis] - 1)
     share = (positions - low).astype(np.float32)
@@ -197,8 +210,8 @@ def overlay(
 ) -> np.ndarray:
     """Returns the image with the labels painted over it: uint8 (H, W, 3).
 
-    labels: (H, W) ids; colors: of each id, ids without one stay unpainted, as do the hidden ones; opacity: 0 to 1;
-    outline: borders of regions in full colour, whatever the opacity.
+    labels: (H, W) ids; colors: of each id, ids without one stay unpainted, as do hidden ones; opacity:
+    0 to 1; outline: borders of regions in full colour, whatever the opacity.
     """
     size = int(max(labels.max(initial=0), IGNORE_ID)) + 1
     table, painted = np.zeros((size, 3), np.float32), np.zeros(size, bool)
@@ -226,16 +239,15 @@ def _borders(labels: np.ndarray) -> np.ndarray:
 
 @lru_cache(maxsize=8)
 def cluster_colors(k: int) -> np.ndarray:
-    """Returns colours for k clusters, uint8 (k, 3): each as far as possible from those before it, in a perceptual space.
+    """Returns colours for k clusters, uint8 (k, 3): each as far as can be, for the eye, from those before.
 
     The colour of a cluster does not depend on k, nor on the machine. The array is shared and read-only.
     """
     steps = np.linspace(0, 255, 16)
     rgb = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), -1).reshape(-1, 3)
     lab = _oklab(rgb / 255)
-    vivid = (
-        (np.hypot(lab[:, 1], lab[:, 2]) > 0.07) & (lab[:, 0] > 0.42) & (lab[:, 0] < 0.9)
-    )  # seen on photographs
+    chroma, lightness = np.hypot(lab[:, 1], lab[:, 2]), lab[:, 0]
+    vivid = (chroma > 0.07) & (chroma < 0.24) & (lightness > 0.42) & (lightness < 0.9)  # seen on photographs
     rgb, lab = rgb[vivid], lab[vivid]
     chosen = [int(np.argmin(np.abs(rgb - (230, 80, 60)).sum(axis=1)))]
     nearest = np.full(len(lab), np.inf)
