@@ -77,4 +77,6 @@ def disk_error(path: Path, error: OSError) -> PicieError:
     """Returns the error to raise for a failed write: what could not be written, why, and the remedy."""
     remedy = {28: "free some space or choose another disk", 13: "choose a folder that you may write to"}
     remedy[30] = remedy[13]
-    return PicieError(f"cannot write {path}: {error.strerror or error}; {remedy.get(error.errno or 0, 'check the disk')}")
+    return PicieError(
+        f"cannot write {path}: {error.strerror or error}; {remedy.get(error.errno or 0, 'check the disk')}"
+    )

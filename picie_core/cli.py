@@ -83,7 +83,9 @@ def _add(parser: argparse.ArgumentParser, parameter: _Parameter) -> None:
             text = f"{one.metadata['help']} (default: {one.default})"
             kind = type(one.default)
             choices = one.metadata["choices"]
-            group.add_argument(_flag(one.name), dest=one.name, type=kind, default=one.default, choices=choices, help=text)
+            group.add_argument(
+                _flag(one.name), dest=one.name, type=kind, default=one.default, choices=choices, help=text
+            )
     elif parameter.option is not None:
         _add_plain(parser, parameter, parameter.option)
 
@@ -94,13 +96,25 @@ def _add_plain(parser: argparse.ArgumentParser, parameter: _Parameter, option: O
     text = option.meaning if default in (None, False) else f"{option.meaning} (default: {default})"
     kind = next((arg for arg in get_args(parameter.kind) if arg is not type(None)), parameter.kind)
     if option.positional:
-        parser.add_argument(parameter.name, type=kind, help=text, metavar=parameter.name.upper(), nargs=None if required else "?")
+        parser.add_argument(
+            parameter.name,
+            type=kind,
+            help=text,
+            metavar=parameter.name.upper(),
+            nargs=None if required else "?",
+        )
     elif kind is bool:
         parser.add_argument(option.flag or _flag(parameter.name), dest=parameter.name, action="store_true", help=text)
     else:
         flag = option.flag or _flag(parameter.name)
         parser.add_argument(
-            flag, dest=parameter.name, type=kind, default=default, required=required, help=text, choices=option.choices
+            flag,
+            dest=parameter.name,
+            type=kind,
+            default=default,
+            required=required,
+            help=text,
+            choices=option.choices,
         )
 
 
@@ -175,7 +189,13 @@ class Job:
         self.status(progress)
         if self.bar is None or self.bar.desc.rstrip(": ") != progress.phase:
             self._close()
-            self.bar = tqdm(total=progress.total, desc=progress.phase, unit="image", file=sys.stderr, mininterval=_refresh_s())
+            self.bar = tqdm(
+                total=progress.total,
+                desc=progress.phase,
+                unit="image",
+                file=sys.stderr,
+                mininterval=_refresh_s(),
+            )
         self.bar.n = progress.done
         if progress.metrics:
             self.bar.set_postfix({name: _plain(value) for name, value in progress.metrics.items()}, refresh=False)

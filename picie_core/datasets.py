@@ -36,11 +36,17 @@ def open_labelled_set(images_root: Path, masks_root: Path, class_names: list[str
     for folder in (images_root, masks_root):
         if not folder.is_dir():
             raise PicieError(f"{folder} is not a folder: give --images DIR and --masks DIR with equal file names")
-    masks = {_stem(path): path for path in find_images(masks_root) if path.lower().endswith((".png", ".bmp", ".tif", ".tiff"))}
+    masks = {
+        _stem(path): path
+        for path in find_images(masks_root)
+        if path.lower().endswith((".png", ".bmp", ".tif", ".tiff"))
+    }
     pairs = [(path, masks[_stem(path)]) for path in find_images(images_root) if _stem(path) in masks]
     if not pairs:
-        raise PicieError(f"no mask under {masks_root} has the name of an image under {images_root}: "
-                         "masks are PNG files with the same relative path up to the suffix")
+        raise PicieError(
+            f"no mask under {masks_root} has the name of an image under {images_root}: "
+            "masks are PNG files with the same relative path up to the suffix"
+        )
     names = class_names or _names_beside(masks_root)
     if names is None:
         shown = {int(i) for _, mask in pairs for i in np.unique(read_mask(masks_root / mask))} - {255}

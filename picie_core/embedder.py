@@ -137,7 +137,9 @@ def load_embedder(folder: Path) -> tuple[Embedder, int]:
         embedder = Embedder(EmbedderSettings(**record["settings"]))
         embedder.load_state_dict(load_file(folder / "embedder.safetensors"))
     except FileNotFoundError as error:
-        raise PicieError(f"no embedder in {folder} ({error.filename} is missing): run `embed` or `train` again") from None
+        raise PicieError(
+            f"no embedder in {folder} ({error.filename} is missing): run `embed` or `train` again"
+        ) from None
     except Exception as error:
         raise PicieError(f"the embedder in {folder} cannot be read ({error}): run `embed` or `train` again") from error
     return embedder.eval(), record["size_px"]

@@ -38,10 +38,14 @@ def confusion(labels: np.ndarray, truth: np.ndarray, k: int, classes: int) -> np
     labels, truth: (H, W) integer ids. Raises PicieError for shapes that differ or a class id outside 0..C-1 and 255.
     """
     if labels.shape != truth.shape:
-        raise PicieError(f"labels are {labels.shape}, the mask is {truth.shape}: give masks of the size of their images")
+        raise PicieError(
+            f"labels are {labels.shape}, the mask is {truth.shape}: give masks of the size of their images"
+        )
     counted = truth != IGNORE_ID
     if counted.any() and int(truth[counted].max()) >= classes:
-        raise PicieError(f"the mask has class id {int(truth[counted].max())}, known are 0 to {classes - 1} and {IGNORE_ID}")
+        raise PicieError(
+            f"the mask has class id {int(truth[counted].max())}, known are 0 to {classes - 1} and {IGNORE_ID}"
+        )
     pairs = labels[counted].astype(np.int64) * classes + truth[counted]
     return np.bincount(pairs, minlength=k * classes).reshape(k, classes)
 

@@ -45,7 +45,9 @@ def _cells_and_masks(
     for index, (name, mask_name) in enumerate(truth.pairs):
         image, mask = read_image(truth.images_root / name), truth.read_mask(index)
         if image.shape[:2] != mask.shape:
-            raise PicieError(f"{mask_name} is {mask.shape[::-1]}, its image {name} is {image.shape[1::-1]}: sizes must agree")
+            raise PicieError(
+                f"{mask_name} is {mask.shape[::-1]}, its image {name} is {image.shape[1::-1]}: sizes must agree"
+            )
         small = resize_image(image, size_px)
         if not whole:
             small, mask = centre_square(small), centre_square(mask)

@@ -53,7 +53,9 @@ def spherical_kmeans(
     rows = np.ascontiguousarray(rows, dtype=np.float32)
     check_k(k, len(rows))
     if not np.isfinite(rows).all():
-        raise PicieError(f"{int((~np.isfinite(rows)).any(1).sum())} of {len(rows)} embeddings are not finite: train again")
+        raise PicieError(
+            f"{int((~np.isfinite(rows)).any(1).sum())} of {len(rows)} embeddings are not finite: train again"
+        )
     centroids = _train(rows, k, seed, iterations, init, device)
     labels, similarity = assign(rows, centroids)
     if init is None:

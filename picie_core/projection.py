@@ -34,7 +34,9 @@ def draw_points(rows: int, points: int, seed: int = 0) -> np.ndarray:
     return edges[:-1] + np.random.default_rng(seed).integers(0, np.maximum(np.diff(edges), 1))
 
 
-def load_projection(workspace: Workspace, run: str, kind: str, points: int = 10_000, seed: int = 0) -> Projection | None:
+def load_projection(
+    workspace: Workspace, run: str, kind: str, points: int = 10_000, seed: int = 0
+) -> Projection | None:
     """Returns the `pca` or `umap` map of `run`; None while UMAP has not been computed."""
     if kind == "pca":
         sample = load_sample(workspace, run)
@@ -68,7 +70,12 @@ def compute_umap(
 
     meter.advance(1)
     mapper = umap.UMAP(
-        n_neighbors=neighbors, min_dist=min_dist, metric="cosine", random_state=seed, n_jobs=1, precomputed_knn=(*knn, None)
+        n_neighbors=neighbors,
+        min_dist=min_dist,
+        metric="cosine",
+        random_state=seed,
+        n_jobs=1,
+        precomputed_knn=(*knn, None),
     )
     xy = mapper.fit_transform(rows).astype(np.float32)
     meter.advance(1)

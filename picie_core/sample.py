@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from picie_core.embedder import Embedder, FrozenEmbedder
 
 
+FIT_IMAGES = 64
+"""Images whose stage features the PCA of the decoder sees."""
+
+
 @dataclass(frozen=True)
 class EmbeddingSample:
     """N sampled pixels with where they are; memory-mapped, so opening costs nothing."""
@@ -40,7 +44,9 @@ def load_sample(workspace: Workspace, run: str) -> EmbeddingSample:
     """Returns the embedding sample of `run`, memory-mapped. Raises PicieError when the run has none."""
     folder = workspace.run_dir(run) / "sample"
     try:
-        return EmbeddingSample(*(np.load(folder / f"{part}.npy", mmap_mode="r") for part in ("embeddings", "places", "pca")))
+        return EmbeddingSample(
+            *(np.load(folder / f"{part}.npy", mmap_mode="r") for part in ("embeddings", "places", "pca"))
+        )
     except FileNotFoundError:
         raise PicieError(f"run {run} has no embedding sample in {folder}: run `embed` or `train` again") from None
 
@@ -107,20 +113,43 @@ def make_sample(
     """
     records = workspace.image_list().readable
     wanted = draw_places(records, settings)
-    order = np.random.default_rng(settings.seed).permutation(sorted(wanted))
+    order = _image_order(wanted, settings.seed)
     meter = Meter("embed", len(order), report)
     cache = workspace.image_cache(settings.size_px, writable=True)
     dense = workspace.run_dir(run) / "dense"
     collector = _Collector(wanted, settings.dense_mb << 20)
     with folder_atomic(dense) as folder, open(folder / "cells.i8", "wb") as file:
         collector.file = file
-        batches = _batches(cache, [int(i) for i in order], settings.batch, workspace, meter)
+        batches = _batches(cache, order, settings.batch, workspace, meter)
         for ids, cells in _embed_batches(batches, engine, embedder_to_fit, settings):
             collector.add(ids, cells)
             meter.advance(len(ids))
         collector.write_index(folder)
     cache.flush()
     return _write_sample(workspace.run_dir(run) / "sample", collector)
+
+
+def fit_embedder(
+    workspace: Workspace,
+    network: Embedder,
+    settings: SampleSettings,
+    device: str,
+    report: Report = ignore_progress,
+) -> None:
+    """Sets the decoder of `network` to the PCA that `make_sample` would give it, from the same first images."""
+    from picie_core.embedder import FrozenEmbedder
+
+    engine = FrozenEmbedder(network, device)
+    order = _image_order(draw_places(workspace.image_list().readable, settings), settings.seed)[:FIT_IMAGES]
+    cache = workspace.image_cache(settings.size_px, writable=True)
+    batches = _batches(cache, order, settings.batch, workspace, Meter("fit decoder", len(order), report))
+    network.fit_decoder([engine.stage_features(images) for _, images in batches], seed=settings.seed)
+    cache.flush()
+
+
+def _image_order(wanted: dict[int, np.ndarray], seed: int) -> list[int]:
+    """A seeded order, so that the first images, and those that a small disk budget holds, are a fair subset."""
+    return np.random.default_rng(seed).permutation(sorted(wanted)).tolist()
 
 
 def draw_places(records: list[ImageRecord], settings: SampleSettings) -> dict[int, np.ndarray]:
@@ -148,7 +177,9 @@ def cell_shape(record: ImageRecord, size_px: int) -> tuple[int, int]:
     return -(-height // 4), -(-width // 4)
 
 
-def _batches(cache, order: list[int], batch: int, workspace: Workspace, meter: Meter) -> Iterator[tuple[list[int], np.ndarray]]:
+def _batches(
+    cache, order: list[int], batch: int, workspace: Workspace, meter: Meter
+) -> Iterator[tuple[list[int], np.ndarray]]:
     """Yields (ids, uint8 (B, H, W, 3)) of images of equal shape; an image that cannot be decoded becomes a problem."""
     waiting: dict[tuple[int, ...], list[tuple[int, np.ndarray]]] = {}
     for image_id, image in cache.iterate(order, ahead=2 * batch):
@@ -175,7 +206,6 @@ def _embed_batches(
     engine: FrozenEmbedder,
     embedder_to_fit: Embedder | None,
     settings: SampleSettings,
-    fit_images: int = 64,
 ) -> Iterator[tuple[list[int], Tensor]]:
     """Yields (ids, cells (B, h, w, D)); while the decoder is not fitted yet, keeps stage features instead of cells."""
     kept: list[tuple[list[int], list[Tensor]]] = []
@@ -184,14 +214,16 @@ def _embed_batches(
             yield ids, engine(images)
             continue
         kept.append((ids, engine.stage_features(images)))
-        if sum(len(ids) for ids, _ in kept) >= fit_images:
+        if sum(len(ids) for ids, _ in kept) >= FIT_IMAGES:
             yield from _fit_and_decode(kept, engine, embedder_to_fit, settings.seed)
             kept, embedder_to_fit = [], None
     if kept and embedder_to_fit is not None:
         yield from _fit_and_decode(kept, engine, embedder_to_fit, settings.seed)
 
 
-def _fit_and_decode(kept: list, engine: FrozenEmbedder, embedder: Embedder, seed: int) -> Iterator[tuple[list[int], Tensor]]:
+def _fit_and_decode(
+    kept: list, engine: FrozenEmbedder, embedder: Embedder, seed: int
+) -> Iterator[tuple[list[int], Tensor]]:
     embedder.fit_decoder([features for _, features in kept], seed=seed)
     engine.set_decoder(embedder)
     for ids, features in kept:
@@ -217,7 +249,9 @@ class _Collector:
             places = self.wanted[image_id]
             places = places[places < height * width]
             self.rows.append(_unit_half(image_cells, places))
-            self.places.append(np.stack([np.full(len(places), image_id), *np.divmod(places, width)], 1).astype(np.int32))
+            self.places.append(
+                np.stack([np.full(len(places), image_id), *np.divmod(places, width)], 1).astype(np.int32)
+            )
         if self.end + cells.numel() <= self.dense_budget:
             self.file.write(_quantise(cells).numpy().data)
             self.ids += ids
@@ -229,7 +263,13 @@ class _Collector:
         """Writes which image lies where in cells.i8."""
         shapes = np.array(self.shapes, np.int32).reshape(-1, 2)
         offsets = np.array(self.offsets, np.int64)
-        np.savez(folder / "index.npz", ids=np.array(self.ids, np.int64), shapes=shapes, offsets=offsets, dim=self.dim)
+        np.savez(
+            folder / "index.npz",
+            ids=np.array(self.ids, np.int64),
+            shapes=shapes,
+            offsets=offsets,
+            dim=self.dim,
+        )
 
 
 def _unit_half(cells: Tensor, places: np.ndarray) -> np.ndarray:
@@ -271,5 +311,3 @@ def two_widest_axes(embeddings: np.ndarray) -> np.ndarray:
     axes = vectors[:, :-3:-1]
     axes = axes * np.sign(axes[np.abs(axes).argmax(0), np.arange(axes.shape[1])])
     return (rows @ axes).astype(np.float32)
-
-

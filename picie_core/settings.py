@@ -66,7 +66,9 @@ class EmbedderSettings:
 class SampleSettings:
     """How much of the images the embedding sample and the dense cells hold."""
 
-    size_px: int = setting(320, "shorter side of the images in the network; larger sees smaller things", low=32, high=4096)
+    size_px: int = setting(
+        320, "shorter side of the images in the network; larger sees smaller things", low=32, high=4096
+    )
     pixels: int = setting(200_000, "pixels in the embedding sample", low=100, high=10_000_000)
     batch: int = setting(16, "images a step; halve it when memory is short", low=1, high=1024)
     dense_mb: int = setting(2048, "disk for the dense cells, MB; other images are embedded again when looked at", low=0)
@@ -84,11 +86,19 @@ class TrainSettings:
     epochs: int = setting(10, "passes over the images", low=1, high=1000)
     lr_decoder: float = setting(1e-3, "learning rate of the decoder (AdamW)", low=0)
     lr_backbone: float = setting(1e-4, "learning rate of the backbone; 0 freezes it", low=0)
-    temperature: float = setting(0.1, "divides the cosine in the loss; 1 is the paper's and flattens out early", low=1e-3)
-    balance: float = setting(-0.5, "class weights are frequency to this power; 0 is none, 1 is the authors' code", low=-1, high=1)
-    batch_norm: str = setting("frozen", "frozen keeps the backbone's statistics, train is the paper's", choices=("frozen", "train"))
+    temperature: float = setting(
+        0.1, "divides the cosine in the loss; 1 is the paper's and flattens out early", low=1e-3
+    )
+    balance: float = setting(
+        -0.5, "class weights are frequency to this power; 0 is none, 1 is the authors' code", low=-1, high=1
+    )
+    batch_norm: str = setting(
+        "frozen", "frozen keeps the backbone's statistics, train is the paper's", choices=("frozen", "train")
+    )
     cluster_images: int = setting(64, "images that each epoch's clustering sees", low=1)
-    precision: str = setting("auto", "auto, 32-true or bf16-mixed (Lightning Fabric)", choices=("auto", "32-true", "bf16-mixed"))
+    precision: str = setting(
+        "auto", "auto, 32-true or bf16-mixed (Lightning Fabric)", choices=("auto", "32-true", "bf16-mixed")
+    )
     processes: int = setting(1, "processes to train with (Lightning Fabric)", low=1)
 
     def __post_init__(self) -> None:

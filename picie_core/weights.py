@@ -50,8 +50,10 @@ def _file_state(path: Path) -> dict[str, Tensor]:
             return load_file(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        raise PicieError(f"{path} cannot be read as a state dict ({str(error).splitlines()[0]}): save one with "
-                         "`torch.save(model.state_dict(), PATH)` or as safetensors") from error
+        raise PicieError(
+            f"{path} cannot be read as a state dict ({str(error).splitlines()[0]}): save one with "
+            "`torch.save(model.state_dict(), PATH)` or as safetensors"
+        ) from error
     state = state.get("state_dict", state) if isinstance(state, dict) else state
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise PicieError(f"{path} holds no state dict: save one with `torch.save(model.state_dict(), PATH)`")
@@ -64,13 +66,17 @@ def _fill(embedder: Embedder, state: dict[str, Tensor], backbone: str, source: s
     own = {_torchvision_name(name): value for name, value in embedder.state_dict().items() if "decoder" not in name}
     missing = [name for name in own if name not in state and not name.endswith("num_batches_tracked")]
     if missing:
-        raise PicieError(f"{source} has no {missing[0]!r} ({len(missing)} tensors are missing): it does not fit the backbone "
-                         f"{backbone}; give the state dict of a torchvision {backbone}")
+        raise PicieError(
+            f"{source} has no {missing[0]!r} ({len(missing)} tensors are missing): it does not fit the backbone "
+            f"{backbone}; give the state dict of a torchvision {backbone}"
+        )
     for name, target in own.items():
         value = state.get(name, target)
         if value.shape != target.shape:
-            raise PicieError(f"{source}: {name!r} has shape {tuple(value.shape)}, the backbone {backbone} wants "
-                             f"{tuple(target.shape)}; give --backbone and --weights that belong together")
+            raise PicieError(
+                f"{source}: {name!r} has shape {tuple(value.shape)}, the backbone {backbone} wants "
+                f"{tuple(target.shape)}; give --backbone and --weights that belong together"
+            )
         target.copy_(value)
 
 

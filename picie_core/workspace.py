@@ -67,7 +67,12 @@ class Workspace:
             return cls.open(root)._adopt(images_root)
         if root.exists() and (not root.is_dir() or any(root.iterdir())):
             raise PicieError(f"{root} exists and is no workspace: give a new or an empty folder")
-        record = {"format": FORMAT, "version": VERSION, "created": time.time(), **_image_roots(root, images_root)}
+        record = {
+            "format": FORMAT,
+            "version": VERSION,
+            "created": time.time(),
+            **_image_roots(root, images_root),
+        }
         write_json(root / "workspace.json", record)
         return cls(root, record)
 
@@ -84,7 +89,9 @@ class Workspace:
         except (ValueError, KeyError, TypeError, UnicodeDecodeError):
             version = None
         if not isinstance(version, int):
-            raise PicieError(f"{path} is damaged (not a {FORMAT} record): restore it from a copy or start a new workspace")
+            raise PicieError(
+                f"{path} is damaged (not a {FORMAT} record): restore it from a copy or start a new workspace"
+            )
         if version > VERSION:
             raise PicieError(f"{path} has version {version}, this program reads up to {VERSION}: update the program")
         return cls(root, record)
@@ -94,8 +101,10 @@ class Workspace:
         known = self.image_list()
         if images_root != self._find_images_root() and known.records:
             if not any((images_root / record.path).exists() for record in known.records[:50]):
-                raise PicieError(f"{self.root} is a workspace of {self.record['images_root']}, not of {images_root}: "
-                                 "give another --workspace")
+                raise PicieError(
+                    f"{self.root} is a workspace of {self.record['images_root']}, not of {images_root}: "
+                    "give another --workspace"
+                )
             self.record = {**self.record, **_image_roots(self.root, images_root)}
             write_json(self.root / "workspace.json", self.record)
         return self
@@ -109,7 +118,9 @@ class Workspace:
         """The folder of the images, found beside the workspace if both were moved. Raises PicieError when it is gone."""
         root = self._find_images_root()
         if not root.is_dir():
-            raise PicieError(f"the images of this workspace are gone ({root}): run `embed NEW_PLACE --workspace {self.root}`")
+            raise PicieError(
+                f"the images of this workspace are gone ({root}): run `embed NEW_PLACE --workspace {self.root}`"
+            )
         return root
 
     # -- images
@@ -198,10 +209,13 @@ class Workspace:
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            raise WorkspaceBusy(f"{self.root} is being written by {self._writer()}: wait for it or stop it, "
-                                f"then run {command} again") from None
+            raise WorkspaceBusy(
+                f"{self.root} is being written by {self._writer()}: wait for it or stop it, then run {command} again"
+            ) from None
         except OSError as error:
-            raise PicieError(f"cannot lock {self.root}: {error.strerror}; choose a workspace folder you may write to") from error
+            raise PicieError(
+                f"cannot lock {self.root}: {error.strerror}; choose a workspace folder you may write to"
+            ) from error
         try:
             yield
         finally:

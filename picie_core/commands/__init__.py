@@ -8,9 +8,11 @@ from picie_core.commands.embed import embed
 from picie_core.commands.evaluate import evaluate
 from picie_core.commands.export import export
 from picie_core.commands.label import info, label
+from picie_core.commands.train import train
 
 COMMANDS: dict[str, Command] = {
     "embed": embed,
+    "train": train,
     "cluster": cluster,
     "project": project,
     "label": label,

@@ -13,6 +13,7 @@ from picie_core.commands.options import DeviceOption, ImagesOption, WorkspaceOpt
 from picie_core.settings import EmbedderSettings, SampleSettings
 from picie_core.workspace import RunInfo, Workspace
 
+
 def embed(
     workspace: WorkspaceOption,
     embedder: EmbedderSettings,
@@ -53,8 +54,17 @@ def frozen_run_name(embedder: EmbedderSettings, sampling: SampleSettings) -> str
 def finish_run(space: Workspace, job: Job, info: RunInfo, made: dict[str, Any], images: int) -> dict[str, Any]:
     """Marks a run as done, makes it the one in use, and returns the result of the command."""
     seconds = round(time.time() - info.created, 2)
-    space.write_run(RunInfo(**{**info.__dict__, "state": "done", "images": made["images"], "seconds": seconds}), sample=made)
+    space.write_run(
+        RunInfo(**{**info.__dict__, "state": "done", "images": made["images"], "seconds": seconds}),
+        sample=made,
+    )
     space.choose_run(info.id)
     problems = len(space.image_list().problems)
-    result = {"workspace": str(space.root), "run": info.id, "images": images, "unreadable": problems, "seconds": seconds}
+    result = {
+        "workspace": str(space.root),
+        "run": info.id,
+        "images": images,
+        "unreadable": problems,
+        "seconds": seconds,
+    }
     return job.done({**result, **{name: value for name, value in made.items() if name != "images"}})

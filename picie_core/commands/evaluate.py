@@ -38,10 +38,20 @@ def evaluate(
     with Job(space, "evaluate") as job:
         network, size_px = load_embedder(space.run_dir(run) / "embedder")
         counts = confusions(
-            FrozenEmbedder(network, device), size_px, truth, [one.centroids for one in clusterings], whole, job
+            FrozenEmbedder(network, device),
+            size_px,
+            truth,
+            [one.centroids for one in clusterings],
+            whole,
+            job,
         )
         seeds = [summary(one) for one in counts]
-        result = {"run": run, "images": len(truth.pairs), "k": clusterings[0].k, "seeds": [one.seed for one in clusterings]}
+        result = {
+            "run": run,
+            "images": len(truth.pairs),
+            "k": clusterings[0].k,
+            "seeds": [one.seed for one in clusterings],
+        }
         for figure in seeds[0]:
             values = [one[figure] for one in seeds]
             result[figure] = float(np.mean(values))

@@ -14,7 +14,9 @@ from picie_core.workspace import Workspace
 def export(
     workspace: WorkspaceOption,
     out: Annotated[Path, Option("new or empty folder to write")],
-    format: Annotated[str, Option("png: index masks beside the images; voc: Pascal VOC", choices=("png", "voc"))] = "png",
+    format: Annotated[
+        str, Option("png: index masks beside the images; voc: Pascal VOC", choices=("png", "voc"))
+    ] = "png",
     images: Annotated[Path | None, Option("mask the images of this folder instead of the workspace's own")] = None,
     raw: Annotated[bool, Option("write cluster ids instead of classes")] = False,
     val_share: Annotated[float, Option("share of the images in the val split (voc)")] = 0.2,
@@ -39,6 +41,16 @@ def export(
     parts += ["--val-share", str(val_share), "--seed", str(seed)] * (format == "voc")
     with Job(space, "export") as job:
         made = export_masks(
-            space, run, found, format, out, images, raw, val_share, seed, report=job, command_line=" ".join(parts)
+            space,
+            run,
+            found,
+            format,
+            out,
+            images,
+            raw,
+            val_share,
+            seed,
+            report=job,
+            command_line=" ".join(parts),
         )
         return job.done(made.record())

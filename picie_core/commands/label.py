@@ -68,7 +68,12 @@ def info(workspace: WorkspaceOption) -> dict[str, Any]:
         "images": len(listed.readable),
         "unreadable": [{"file": problem.path, "reason": problem.reason} for problem in listed.problems],
         "runs": [
-            {"run": run.id, "title": run.title, "state": run.state, "clusterings": list_clusterings(space, run.id)}
+            {
+                "run": run.id,
+                "title": run.title,
+                "state": run.state,
+                "clusterings": list_clusterings(space, run.id),
+            }
             for run in space.runs()
         ],
         "classes": [one.name for one in space.label_map.classes()],

@@ -1,0 +1,32 @@
+"""Checkpoints of a training: whole or absent, tensors and plain values only."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from picie_core.atomic import open_atomic
+from picie_core.errors import PicieError
+
+VERSION = 1
+
+
+def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
+    """Writes `state` (tensors, numbers, strings and containers of them) in one step; the last good one stays until then."""
+    with open_atomic(path) as file:
+        torch.save({"version": VERSION, **state}, file)
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """Returns what `save_checkpoint` wrote. Raises PicieError when it is missing, damaged or of a newer version."""
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise PicieError(f"no checkpoint at {path}: start the training anew, without --resume") from None
+    except Exception as error:
+        raise PicieError(f"{path} cannot be read ({str(error).splitlines()[0]}): start the training anew") from error
+    if not isinstance(state, dict) or state.get("version", VERSION + 1) > VERSION:
+        raise PicieError(f"{path} is of a newer version than {VERSION}: update the program")
+    return state

@@ -1,0 +1,1 @@
+"""What a training agrees with, one file a method."""
