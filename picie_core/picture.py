@@ -61,8 +61,8 @@ def read_image(path: Path | str) -> np.ndarray:
     """Returns the whole picture, upright and at full size: uint8 RGB (H, W, 3).
 
     Transparent pixels become black; the first frame of an animation counts. Deep grey is scaled by the
-    smallest of 8, 10, 12, 14 and 16 bit that holds its maximum; floats, negative and larger numbers from their lowest
-    finite value to the highest. Raises ImageError with the reason.
+    smallest of 8, 10, 12, 14 and 16 bit that holds its maximum; floats, negative and larger numbers from the
+    lowest finite value to the highest. Raises ImageError with the reason.
     """
     with _open(path) as image:
         return _decode(image)
@@ -124,9 +124,8 @@ def _open(path: Path | str) -> Iterator[Image.Image]:
             yield image
     except PicieError:
         raise
-    except (
-        Exception
-    ) as error:  # a decoder may raise anything on damaged bytes; one bad file must not end a job
+    except Exception as error:
+        # A decoder may raise anything on damaged bytes, and one bad file must not end a job.
         raise ImageError(path, _reason(path, error)) from error
 
 
@@ -136,9 +135,7 @@ def _check_size(path: Path | str, image: Image.Image) -> None:
         raise ImageError(path, f"{width}x{height} pixels: the shorter side needs at least {MIN_SIDE_PX}")
     if width * height > MAX_PIXELS:
         limit = f"{MAX_PIXELS // 1_000_000} million pixels"
-        raise ImageError(
-            path, f"{width}x{height} pixels are more than the {limit} that are read: cut it into tiles"
-        )
+        raise ImageError(path, f"{width}x{height} pixels are more than the {limit} that are read: cut it into tiles")
 
 
 def _reason(path: Path | str, error: Exception) -> str:
