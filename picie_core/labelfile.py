@@ -62,9 +62,7 @@ def _check_version(path: Path, database: sqlite3.Connection) -> None:
     if row is None or not isinstance(row[0], int):
         raise sqlite3.DatabaseError("it has no version")
     if row[0] > VERSION:
-        raise PicieError(
-            f"{path} has version {row[0]}, this program reads up to {VERSION}: update the program"
-        )
+        raise PicieError(f"{path} has version {row[0]}, this program reads up to {VERSION}: update the program")
 
 
 def _connect(path: Path) -> sqlite3.Connection:
@@ -89,6 +87,9 @@ def _create(path: Path) -> None:
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise disk_error(path, error) from error
+    try:
         with closing(sqlite3.connect(temporary, isolation_level=None)) as database:
             database.execute("PRAGMA journal_mode = WAL")
             database.executescript(f"BEGIN; {_SCHEMA} COMMIT;")

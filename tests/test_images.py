@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -29,7 +29,6 @@ from picie_core.images import (
     scaled_size,
     scan_images,
 )
-
 
 TURNED_BY_THE_CAMERA = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -257,6 +256,7 @@ def test_file_without_permission_gives_a_reason(tmp_path, monkeypatch):
 # -- sizes
 
 
+@settings(derandomize=True)
 @given(st.integers(16, 30_000), st.integers(16, 30_000), st.sampled_from([32, 160, 320, 640]))
 def test_scaled_size_keeps_its_promises(width, height, size_px):
     """Shorter side as asked unless the picture is a panorama; bounded area; no side under 32; symmetric."""
@@ -285,7 +285,7 @@ def test_shortcut_for_large_jpegs_looks_like_the_full_way(tmp_path):
     """Decoding a large JPEG at a part of its size changes its scaled version by a grey level or two."""
     path = save(tmp_path / "large.jpg", scene(2000, 1501), quality=95)
     quick, full = read_resized(path, 320), resize_image(read_image(path), 320)
-    assert quick.shape == full.shape == (320, 427, 3)
+    assert quick.shape == full.shape == (320, 426, 3)
     assert np.abs(quick.astype(int) - full).mean() < 1.0
 
 
