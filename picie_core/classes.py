@@ -32,9 +32,7 @@ def clean_name(name: str) -> str:
     """Returns `name` as it is stored: stripped, composed Unicode. Raises SettingError if it breaks a rule."""
     text = unicodedata.normalize("NFC", name).strip() if isinstance(name, str) else ""
     if not 1 <= len(text) <= MAX_NAME_LENGTH:
-        raise SettingError(
-            f"class name {name!r} must have 1 to {MAX_NAME_LENGTH} characters: shorten or fill it"
-        )
+        raise SettingError(f"class name {name!r} must have 1 to {MAX_NAME_LENGTH} characters: shorten or fill it")
     if any(unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") for character in text):
         raise SettingError(f"class name {name!r} must be one line without control characters: remove them")
     if name_key(text) in (IGNORE_NAME, "unnamed"):
@@ -72,13 +70,9 @@ def read_map(record: Any, k: int) -> MapRecord:
     Raises SettingError that names key, rule, value and remedy; `k` is the number of clusters it is meant for.
     """
     if not isinstance(record, dict) or not isinstance(record.get("classes"), list):
-        raise SettingError(
-            'label map: "classes" must be a list of {"id", "name", "color"}: see `label --export`'
-        )
+        raise SettingError('label map: "classes" must be a list of {"id", "name", "color"}: see `label --export`')
     if not isinstance(record.get("clusters"), dict):
-        raise SettingError(
-            'label map: "clusters" must be an object such as {"0": "road"}: see `label --export`'
-        )
+        raise SettingError('label map: "clusters" must be an object such as {"0": "road"}: see `label --export`')
     names: list[str] = []
     ids: list[int | None] = []
     colors: list[str | None] = []
@@ -96,18 +90,14 @@ def read_map(record: Any, k: int) -> MapRecord:
         ids.append(class_id)
         colors.append(color)
     if len(names) > MAX_CLASSES:
-        raise SettingError(
-            f'label map: "classes" may hold {MAX_CLASSES} at most, got {len(names)}: merge some'
-        )
+        raise SettingError(f'label map: "classes" may hold {MAX_CLASSES} at most, got {len(names)}: merge some')
     return MapRecord(names, ids, colors, _read_clusters(record["clusters"], names, k))
 
 
 def _read_class(key: str, item: dict[str, Any]) -> tuple[str, int | None, str | None]:
     class_id, color = item.get("id"), item.get("color")
     if class_id is not None and (type(class_id) is not int or not 0 <= class_id < MAX_CLASSES):
-        raise SettingError(
-            f"{key}.id must be a whole number from 0 to {MAX_CLASSES - 1}, got {class_id!r}: change it"
-        )
+        raise SettingError(f"{key}.id must be a whole number from 0 to {MAX_CLASSES - 1}, got {class_id!r}: change it")
     try:
         return clean_name(item.get("name", "")), class_id, None if color is None else clean_color(color)
     except SettingError as error:
@@ -127,14 +117,10 @@ def _read_clusters(record: dict[str, Any], names: list[str], k: int) -> dict[int
         number = int(key) if isinstance(key, str) and re.fullmatch(r"0|[1-9][0-9]{0,8}", key) else -1
         if not 0 <= number < k:
             remedy = "is this map of another clustering?"
-            raise SettingError(
-                f'label map: "clusters" key must be a cluster from 0 to {k - 1}, got {key!r}: {remedy}'
-            )
+            raise SettingError(f'label map: "clusters" key must be a cluster from 0 to {k - 1}, got {key!r}: {remedy}')
         if not isinstance(name, str) or name_key(name) not in known:
             remedy = f'add it to "classes" or write "{IGNORE_NAME}"'
-            raise SettingError(
-                f'label map: "clusters"["{key}"] must name a class of "classes", got {name!r}: {remedy}'
-            )
+            raise SettingError(f'label map: "clusters"["{key}"] must name a class of "classes", got {name!r}: {remedy}')
         clusters[number] = known[name_key(name)]
     return clusters
 
@@ -147,9 +133,7 @@ def merge_classes(classes: list[Class], wanted: MapRecord) -> list[tuple[int | N
     used = {IGNORE_COLOR: IGNORE_NAME, **{item.color: item.name for item in others}}
     for index, color in enumerate(wanted.colors):
         if color in used:
-            raise SettingError(
-                f'label map: "classes"[{index}].color {color} is the one of {used[color]!r}: change it'
-            )
+            raise SettingError(f'label map: "classes"[{index}].color {color} is the one of {used[color]!r}: change it')
     rows = _with_colors(known, wanted, set(used))
     if wanted.dense and not others:
         return [row for _, row in sorted(zip(wanted.ids, rows, strict=True))]
@@ -162,9 +146,7 @@ def merge_classes(classes: list[Class], wanted: MapRecord) -> list[tuple[int | N
     return result
 
 
-def _with_colors(
-    known: dict[str, Class], wanted: MapRecord, used: set[str]
-) -> list[tuple[int | None, str, str]]:
+def _with_colors(known: dict[str, Class], wanted: MapRecord, used: set[str]) -> list[tuple[int | None, str, str]]:
     """Returns the wanted classes with the id they have now; without a colour, they keep theirs or get one."""
     used |= {color for color in wanted.colors if color}
     rows: list[tuple[int | None, str, str]] = []

@@ -112,9 +112,7 @@ class ImageCache:
             try:
                 os.fsync(self._file)
                 with open_atomic(self.index_path) as file:
-                    np.savez(
-                        file, token=token, id=ids, offset=offset, height=height, width=width, stamp=stamp
-                    )
+                    np.savez(file, token=token, id=ids, offset=offset, height=height, width=width, stamp=stamp)
             except (PicieError, OSError) as error:
                 self._stop_growing(error)
             self._changed = False
@@ -175,12 +173,7 @@ class ImageCache:
     def _start_growing(self) -> None:
         """Opens the data file for appending; starts a new one where the old is of no use or mostly waste."""
         live = sum(entry.end - entry.offset for entry in self._entries.values())
-        if (
-            self._file is None
-            or len(self._token) < TOKEN_BYTES
-            or 2 * live < self._end - TOKEN_BYTES
-            or not live
-        ):
+        if self._file is None or len(self._token) < TOKEN_BYTES or 2 * live < self._end - TOKEN_BYTES or not live:
             self._begin_anew()
         else:
             file, _ = self._open_data(os.O_RDWR)
@@ -205,12 +198,7 @@ class ImageCache:
     def _store(self, image_id: int, image: np.ndarray) -> None:
         with self._lock:
             end = self._end + image.nbytes
-            if (
-                not self._growing
-                or image_id in self._entries
-                or end > self.budget_bytes
-                or self._file is None
-            ):
+            if not self._growing or image_id in self._entries or end > self.budget_bytes or self._file is None:
                 return
             try:
                 if _free_bytes(self._file) < RESERVE_BYTES + image.nbytes:

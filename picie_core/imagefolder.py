@@ -55,9 +55,7 @@ def walk_images(root: Path, leave_out: Path | None = None) -> tuple[list[FoundIm
                     for item in _look(entry, path, real_root):
                         _sort_in(item, found, problems, folders)
         except OSError as error:
-            problems.append(
-                Problem(folder or ".", f"folder cannot be read ({error.strerror}): allow reading it")
-            )
+            problems.append(Problem(folder or ".", f"folder cannot be read ({error.strerror}): allow reading it"))
     return sorted(found, key=lambda item: item.path), sorted(problems, key=lambda problem: problem.path)
 
 

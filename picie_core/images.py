@@ -101,9 +101,7 @@ def _load(workspace_root: str, images_state: tuple[int, ...], problems_state: tu
     try:
         lines = path.read_bytes().splitlines() if images_state else []
         for line in json.loads(b"[" + b",".join(lines) + b"]"):
-            records.append(
-                ImageRecord(line["id"], line["path"], line["width"], line["height"], line["stamp"])
-            )
+            records.append(ImageRecord(line["id"], line["path"], line["width"], line["height"], line["stamp"]))
         damaged = any(record.id != index for index, record in enumerate(records))
     except (ValueError, KeyError, TypeError):
         damaged = True
@@ -149,12 +147,8 @@ def scan_images(images_root: Path, workspace_root: Path, report: Report = ignore
     found, problems = walk_images(images_root, leave_out=workspace_root)
     records, file_problems = _update(known, images_root, found, report)
     result = ImageList(records, problems + file_problems)
-    if (
-        result.problems != known.problems
-    ):  # first, so that a kill between the two leaves no image without its reason
-        lines = [
-            {name: value for name, value in asdict(problem).items() if value} for problem in result.problems
-        ]
+    if result.problems != known.problems:  # first, so that a kill between the two leaves no image without its reason
+        lines = [{name: value for name, value in asdict(problem).items() if value} for problem in result.problems]
         _write_lines(workspace_root / "problems.jsonl", lines)
     if records != known.records or not (workspace_root / "images.jsonl").exists():
         _write_lines(workspace_root / "images.jsonl", [asdict(record) for record in records])

@@ -93,13 +93,22 @@ def _create(path: Path) -> None:
         with closing(sqlite3.connect(temporary, isolation_level=None)) as database:
             database.execute("PRAGMA journal_mode = WAL")
             database.executescript(f"BEGIN; {_SCHEMA} COMMIT;")
-        os.link(temporary, path)
-    except FileExistsError:
-        return  # another one was faster
+        _publish(temporary, path)
     except OSError as error:
         raise disk_error(path, error) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _publish(temporary: Path, path: Path) -> None:
+    """Gives the new database its name unless another process was faster."""
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        return
+    except OSError:  # a disk without hard links, such as exFAT
+        if not path.exists():
+            os.replace(temporary, path)
 
 
 def _readable(path: Path, error: sqlite3.DatabaseError) -> PicieError:

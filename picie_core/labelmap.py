@@ -73,9 +73,7 @@ class LabelMap:
     def history(self, limit: int = 50) -> list[Event]:
         """Returns the last `limit` edits, newest first."""
         with transaction(self.path) as database:
-            rows = database.execute(
-                "SELECT id, at, kind, payload FROM events ORDER BY id DESC LIMIT ?", (limit,)
-            )
+            rows = database.execute("SELECT id, at, kind, payload FROM events ORDER BY id DESC LIMIT ?", (limit,))
             return [Event(number, at, kind, json.loads(payload)) for number, at, kind, payload in rows]
 
     def get_choice(self, key: str) -> str | None:
@@ -103,14 +101,10 @@ class LabelMap:
         """
         numbers = [_cluster(cluster) for cluster in clusters]
         if name is not None:
-            name = (
-                IGNORE_NAME if isinstance(name, str) and name_key(name) == IGNORE_NAME else clean_name(name)
-            )
+            name = IGNORE_NAME if isinstance(name, str) and name_key(name) == IGNORE_NAME else clean_name(name)
         with self._edit("name", clustering=clustering_key) as (database, payload):
             names, old = _names(database), _classes_of(database, clustering_key)
-            payload["before"] = {
-                str(number): names[old[number]] if number in old else None for number in numbers
-            }
+            payload["before"] = {str(number): names[old[number]] if number in old else None for number in numbers}
             payload["name"] = name
             if name is None:
                 rows = [(clustering_key, number) for number in numbers]
@@ -160,9 +154,7 @@ class LabelMap:
             _rewrite(database, merge_classes(_classes(database), wanted))
             database.execute("DELETE FROM assignments WHERE clustering = ?", (clustering_key,))
             ids = {item.name: item.id for item in _classes(database)}
-            found = {
-                number: IGNORE_ID if name is None else ids[name] for number, name in wanted.clusters.items()
-            }
+            found = {number: IGNORE_ID if name is None else ids[name] for number, name in wanted.clusters.items()}
             _assign(database, clustering_key, found)
 
     # -- the database
@@ -173,9 +165,7 @@ class LabelMap:
         with transaction(self.path, write=True) as database:
             yield database, payload
             text = json.dumps(payload, ensure_ascii=False)
-            database.execute(
-                "INSERT INTO events (at, kind, payload) VALUES (?, ?, ?)", (time.time(), kind, text)
-            )
+            database.execute("INSERT INTO events (at, kind, payload) VALUES (?, ?, ?)", (time.time(), kind, text))
 
 
 # -- inside a transaction
@@ -197,9 +187,7 @@ def _classes_of(database: sqlite3.Connection, clustering_key: str) -> dict[int, 
 
 def _export(database: sqlite3.Connection, clustering_key: str) -> dict[str, Any]:
     names = _names(database)
-    clusters = {
-        str(number): names[class_id] for number, class_id in _classes_of(database, clustering_key).items()
-    }
+    clusters = {str(number): names[class_id] for number, class_id in _classes_of(database, clustering_key).items()}
     return {"classes": [asdict(item) for item in _classes(database)], "clusters": clusters}
 
 
@@ -211,9 +199,7 @@ def _id_of(database: sqlite3.Connection, name: str) -> int | None:
 def _find(database: sqlite3.Connection, class_id: int) -> Class:
     classes = _classes(database)
     if isinstance(class_id, bool) or class_id not in range(len(classes)):
-        raise SettingError(
-            f"no class {class_id!r}: there are {len(classes)}, numbered from 0; reload the page"
-        )
+        raise SettingError(f"no class {class_id!r}: there are {len(classes)}, numbered from 0; reload the page")
     return classes[int(class_id)]
 
 
@@ -239,16 +225,12 @@ def _assign(database: sqlite3.Connection, clustering_key: str, classes_of: dict[
 
 def _cluster(number: int) -> int:
     if isinstance(number, bool) or int(number) != number or not 0 <= number < MAX_CLUSTERS:
-        raise SettingError(
-            f"cluster {number!r} must be a whole number from 0 to {MAX_CLUSTERS - 1}: correct it"
-        )
+        raise SettingError(f"cluster {number!r} must be a whole number from 0 to {MAX_CLUSTERS - 1}: correct it")
     return int(number)
 
 
 def _refuse_taken_color(database: sqlite3.Connection, color: str, class_id: int | None) -> None:
-    row = database.execute(
-        "SELECT name FROM classes WHERE color = ? AND id IS NOT ?", (color, class_id)
-    ).fetchone()
+    row = database.execute("SELECT name FROM classes WHERE color = ? AND id IS NOT ?", (color, class_id)).fetchone()
     if row:
         raise SettingError(f"colour {color} is the one of {row[0]!r}, choose another")
 

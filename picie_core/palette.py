@@ -25,9 +25,7 @@ def clean_color(color: str) -> str:
     """Returns `color` in lower case. Raises SettingError unless it reads #rrggbb."""
     text = color.strip().lower() if isinstance(color, str) else ""
     if not re.fullmatch(r"#[0-9a-f]{6}", text):
-        raise SettingError(
-            f"colour {color!r} must read #rrggbb, such as {OKABE_ITO[0]}: give six hexadecimal digits"
-        )
+        raise SettingError(f"colour {color!r} must read #rrggbb, such as {OKABE_ITO[0]}: give six hexadecimal digits")
     return text
 
 
@@ -65,6 +63,4 @@ def _perceived(rgb: np.ndarray) -> np.ndarray:
     """Returns uint8 colours (n, 3) as Oklab coordinates for full and for red-green-blind sight: (n, 6)."""
     linear = (rgb / 255.0) ** 2.2
     blind = np.clip(linear @ _DEUTERANOPIA.T, 0, 1)
-    return np.concatenate(
-        [np.cbrt(sight @ _SRGB_TO_LMS.T) @ _LMS_TO_LAB.T for sight in (linear, blind)], axis=1
-    )
+    return np.concatenate([np.cbrt(sight @ _SRGB_TO_LMS.T) @ _LMS_TO_LAB.T for sight in (linear, blind)], axis=1)

@@ -3,13 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import sqlite3
-import subprocess
-import sys
-import threading
-from contextlib import closing
 from itertools import combinations
 from pathlib import Path
 
@@ -17,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from picie_core.errors import PicieError, SettingError
+from picie_core.errors import SettingError
 from picie_core.labelmap import IGNORE_COLOR, IGNORE_ID, MAX_CLASSES, Class, LabelMap
 from picie_core.palette import next_color
 
@@ -293,92 +286,3 @@ def test_wrong_records_change_nothing(label_map, record, message):
     with pytest.raises(SettingError, match=message):
         label_map.import_map(KEY, record, k=9)
     assert label_map.export_map(KEY) == before and label_map.version() == version
-
-
-# -- the file
-
-
-def test_newer_version_is_refused(label_map):
-    """A file of a newer program is left alone."""
-    fill(label_map)
-    with closing(sqlite3.connect(label_map.path)) as database, database:
-        database.execute("UPDATE meta SET version = 2")
-    for use in (label_map.classes, lambda: label_map.name_clusters(KEY, [0], "road")):
-        with pytest.raises(PicieError, match="has version 2, this program reads up to 1: update"):
-            use()
-
-
-@pytest.mark.parametrize("content", [b"", b"rubbish" * 1000, b"SQLite format 3\0" + b"\xff" * 5000])
-def test_damaged_file_is_an_error_with_a_remedy(tmp_path, content):
-    """A damaged file is never taken for an empty map, and never written to."""
-    path = tmp_path / "labels.sqlite"
-    path.write_bytes(content)
-    for use in (LabelMap(path).classes, lambda: LabelMap(path).name_clusters(KEY, [0], "road")):
-        with pytest.raises(PicieError, match=r"labels\.sqlite is damaged.*restore it from a copy"):
-            use()
-    assert path.read_bytes() == content
-
-
-def test_edit_waits_for_another_and_says_when_it_takes_too_long(label_map, monkeypatch):
-    """A locked file is an error that says so; readers are not held up meanwhile."""
-    fill(label_map, "road")
-    monkeypatch.setattr("picie_core.labelfile.BUSY_S", 0.05)
-    with closing(sqlite3.connect(label_map.path, isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
-        assert names_of(label_map) == {0: "road", 10: "road"}
-        with pytest.raises(PicieError, match="being edited by another process"):
-            label_map.name_clusters(KEY, [1], "sky")
-
-
-def test_folder_that_cannot_be_written(tmp_path):
-    """Where no file can be made, the error names the path and the remedy."""
-    (tmp_path / "file").touch()
-    with pytest.raises(PicieError, match=r"cannot write .*labels\.sqlite: .*; c"):
-        LabelMap(tmp_path / "file" / "labels.sqlite").name_clusters(KEY, [0], "road")
-
-
-def test_two_threads_that_edit_at_once_lose_nothing(label_map):
-    """Two tabs that name clusters at the same moment, the first edits included, both find all their names."""
-    barrier, failures = threading.Barrier(2), []
-
-    def work(offset: int) -> None:
-        mine = LabelMap(label_map.path)
-        barrier.wait()
-        try:
-            for index in range(20):
-                mine.name_clusters(KEY, [offset + index], f"class {index % 7} of {offset}")
-        except PicieError as error:
-            failures.append(error)
-
-    threads = [threading.Thread(target=work, args=(offset,)) for offset in (0, 100)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert failures == [] and label_map.version() == 40
-    expected = {offset + index: f"class {index % 7} of {offset}" for offset in (0, 100) for index in range(20)}
-    assert names_of(label_map) == expected
-    assert [item.id for item in label_map.classes()] == list(range(14))
-
-
-def test_kill_loses_no_edit_that_was_done(label_map):
-    """After kill -9 in the middle of edits the file opens and holds every edit that was reported as done."""
-    program = (
-        "import sys; from picie_core.labelmap import LabelMap\n"
-        "label_map = LabelMap(sys.argv[1])\n"
-        "for index in range(10**6):\n"
-        f"    label_map.name_clusters({KEY!r}, [index % 60000], f'class {{index % 9}}')\n"
-        "    print(index, flush=True)\n"
-    )
-    root = Path(__file__).parents[1]
-    command = [sys.executable, "-c", program, str(label_map.path)]
-    for wanted in (1, 13, 40):
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root) as process:
-            assert process.stdout is not None
-            done = [int(process.stdout.readline()) for _ in range(wanted)]
-            os.kill(process.pid, signal.SIGKILL)
-            done += [int(line) for line in process.stdout if line.endswith("\n")]
-        names = names_of(label_map)
-        assert all(names[index] == f"class {index % 9}" for index in done)
-        assert label_map.version() >= len(done)
-        label_map.name_clusters(KEY, [0], "class 0")
