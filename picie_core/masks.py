@@ -32,12 +32,14 @@ SCORES_BYTES = 64 << 20
 """Scores of at most this many bytes are held at once, however large the picture."""
 
 
-def cell_positions(full_px: int, cells: int) -> np.ndarray:
+def cell_positions(full_px: int, cells: int, pixels: np.ndarray | None = None) -> np.ndarray:
     """Returns where the pixels of one axis lie on the grid of cells: the only place that knows this geometry.
 
-    full_px: pixels of an axis at full size; cells: cells of it. Returns (full_px,) float64 in [0, cells - 1].
+    full_px: pixels of an axis at any size; cells: cells of it; pixels: positions along it (0 is the centre of the
+    first pixel), every pixel by default. Returns float64 in [0, cells - 1].
     """
-    resized_px = (np.arange(full_px) + 0.5) * (CELL_PX * cells / full_px) - 0.5
+    pixels = np.arange(full_px) if pixels is None else pixels
+    resized_px = (pixels + 0.5) * (CELL_PX * cells / full_px) - 0.5
     return np.clip((resized_px - CELL_CENTRE_PX) / CELL_PX, 0, cells - 1)
 
 
@@ -127,9 +129,7 @@ def _label_cells(
     shape = (channels, *cells.shape[:2])
     if len(centroids) * cells.shape[0] * cells.shape[1] * 4 <= SCORES_BYTES:
         return upsample_argmax(class_scores(cells, centroids, groups), height, width)
-    return _label_pixels(
-        lambda first, last: class_scores(cells[first:last], centroids, groups), shape, height, width
-    )
+    return _label_pixels(lambda first, last: class_scores(cells[first:last], centroids, groups), shape, height, width)
 
 
 def _label_pixels(
@@ -166,11 +166,11 @@ def _label_tile(scores: np.ndarray, rows: np.ndarray, columns: np.ndarray, label
     if len(winners) == 1:
         labels[:] = winners[0]
         return
-    band = _between(scores[winners], rows, axis=1)  # (c, H, w)
-    best = _between(band[0], columns, axis=1)  # (H, W)
+    band = interpolate(scores[winners], rows, axis=1)  # (c, H, w)
+    best = interpolate(band[0], columns, axis=1)  # (H, W)
     labels[:] = winners[0]
     for channel, channel_band in zip(winners[1:], band[1:], strict=True):
-        score = _between(channel_band, columns, axis=1)
+        score = interpolate(channel_band, columns, axis=1)
         np.copyto(labels, channel, where=score > best, casting="unsafe")
         np.maximum(best, score, out=best)
 
@@ -182,13 +182,15 @@ def _possible_winners(scores: np.ndarray) -> np.ndarray:
     return np.flatnonzero(flat.max(axis=1) >= flat.min(axis=1).max() - margin)
 
 
-def _between(scores: np.ndarray, positions: np.ndarray, axis: int) -> np.ndarray:
-    """Linear interpolation along an axis; each value depends on its own position only, so tiles agree."""
+def interpolate(scores: np.ndarray, positions: np.ndarray, axis: int) -> np.ndarray:
+    """Returns scores between cells, linearly along one of the first two axes; positions as of `cell_positions`.
+
+    Each value depends on its own position only, so pieces of a picture agree exactly.
+    """
     low = np.minimum(positions.astype(np.intp), scores.shape[axis] - 1)
     high = np.minimum(low + 1, scores.shape[axis] - 1)
     share = (positions - low).astype(np.float32)
-    if axis == 1 and scores.ndim == 3:
-        share = share[:, None]
+    share = share.reshape(-1, *[1] * (scores.ndim - 1 - axis))
     upper = np.take(scores, low, axis=axis)
     upper *= 1 - share
     lower = np.take(scores, high, axis=axis)
