@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
+LEGEND_GROUPS = 30
+"""With more groups than this the legend would be longer than the map; hovering names them."""
 MARGIN = {"l": 8, "r": 8, "t": 28, "b": 8}
 
 
@@ -16,14 +18,22 @@ def curve_figure(epochs: Sequence[int], curves: dict[str, Sequence[float]], titl
     figure = go.Figure()
     for index, (name, values) in enumerate(curves.items()):
         figure.add_scatter(
-            x=np.asarray(epochs), y=np.asarray(values, float), name=name, mode="lines+markers",
+            x=np.asarray(epochs),
+            y=np.asarray(values, float),
+            name=name,
+            mode="lines+markers",
             line={"width": 2.2 if index == 0 else 1.4, "dash": ("solid", "dash", "dot")[index % 3]},
-            marker={"size": 5}, hovertemplate=f"{name} %{{y:.3g}}<extra>epoch %{{x}}</extra>",
+            marker={"size": 5},
+            hovertemplate=f"{name} %{{y:.3g}}<extra>epoch %{{x}}</extra>",
         )
     last = max(epochs) if len(epochs) else 1
     figure.update_layout(
         title={"text": title, "font": {"size": 13}, "x": 0, "xanchor": "left", "y": 0.98},
-        height=height, margin=MARGIN, hovermode="x", uirevision=title, showlegend=len(curves) > 1,
+        height=height,
+        margin=MARGIN,
+        hovermode="x",
+        uirevision=title,
+        showlegend=len(curves) > 1,
         legend={"orientation": "h", "x": 1, "xanchor": "right", "y": 1.02, "yanchor": "bottom", "font": {"size": 11}},
         xaxis={"range": [0.7, max(last, 2) + 0.3], "dtick": max(1, last // 8), "title": None, "fixedrange": True},
         yaxis={"fixedrange": True, "nticks": 5, "title": None},
@@ -32,7 +42,7 @@ def curve_figure(epochs: Sequence[int], curves: dict[str, Sequence[float]], titl
 
 
 def scatter_figure(
-    xy: np.ndarray, groups: np.ndarray, names: dict[int, str], colors: dict[int, str], revision: str, height: int = 620
+    xy: np.ndarray, groups: np.ndarray, names: dict[int, str], colors: dict[int, str], revision: str, height: int = 580
 ) -> go.Figure:
     """Returns the map: one WebGL trace a group, so that the legend switches groups on and off.
 
@@ -44,15 +54,26 @@ def scatter_figure(
         if not chosen.any():
             continue
         figure.add_scattergl(
-            x=xy[chosen, 0], y=xy[chosen, 1], mode="markers", name=names[group], hoverinfo="name",
+            x=xy[chosen, 0],
+            y=xy[chosen, 1],
+            mode="markers",
+            name=names[group],
+            hoverinfo="name",
             marker={"size": 4, "color": colors[group], "opacity": 0.75},
-            selected={"marker": {"opacity": 1.0}}, unselected={"marker": {"opacity": 0.12}},
+            selected={"marker": {"opacity": 1.0}},
+            unselected={"marker": {"opacity": 0.12}},
         )
     axis: dict[str, Any] = {"visible": False, "showgrid": False, "zeroline": False}
     figure.update_layout(
-        height=height, margin={"l": 0, "r": 0, "t": 0, "b": 0}, dragmode="lasso", uirevision=revision,
-        xaxis=axis, yaxis={**axis, "scaleanchor": "x"}, hoverlabel={"namelength": -1},
+        height=height,
+        margin={"l": 0, "r": 0, "t": 0, "b": 0},
+        dragmode="lasso",
+        uirevision=revision,
+        xaxis=axis,
+        yaxis={**axis, "scaleanchor": "x"},
+        hoverlabel={"namelength": -1},
         legend={"itemsizing": "constant", "font": {"size": 12}, "title": None, "tracegroupgap": 0, "y": 1, "x": 1.0},
+        showlegend=len(names) <= LEGEND_GROUPS,
         newselection={"line": {"width": 1.5, "dash": "solid"}},
     )
     return figure

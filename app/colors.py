@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from picie_core.masks import IGNORE_ID, cluster_colors
+from picie_core.labelmap import IGNORE_COLOR, IGNORE_ID
+from picie_core.masks import cluster_colors
 from picie_core.workspace import Workspace
 
-IGNORE_COLOR = "#5c5c59"
 UNNAMED_COLOR = "#9a9a96"
 
 

@@ -9,13 +9,17 @@ from pathlib import Path
 from picie_core.errors import PicieError
 from picie_core.workspace import Workspace
 
+GENERIC_NAMES = ("images", "imgs", "data", "train", "val", "test", "photos", "jpegimages", "leftimg8bit")
+"""Folder names that say nothing without the folder above them."""
 SAMPLE_IMAGES = Path(__file__).resolve().parent.parent / "sample_data" / "images"
 
 
 def allowed_roots() -> list[Path]:
     """Returns the folders below which anything may be opened: PICIE_ROOTS, else the home folder and the current one."""
     named = os.environ.get("PICIE_ROOTS")
-    roots = [Path(part).expanduser() for part in named.split(os.pathsep) if part] if named else [Path.home(), Path.cwd()]
+    roots = (
+        [Path(part).expanduser() for part in named.split(os.pathsep) if part] if named else [Path.home(), Path.cwd()]
+    )
     return [root.resolve() for root in roots]
 
 
@@ -52,9 +56,14 @@ def workspaces_home() -> Path:
 
 def workspace_for(images: Path) -> Path:
     """Returns the folder of the workspace for these images: named after them, numbered where the name is taken."""
-    stem = re.sub(r"[^\w.-]+", "-", images.name).strip("-.") or "images"
-    if images.name == "images" and images.parent.name:
-        stem = re.sub(r"[^\w.-]+", "-", images.parent.name).strip("-.") or stem
+    telling = ["sample"] if images == SAMPLE_IMAGES else [images.name]
+    for parent in images.parents:
+        if telling[0].lower() not in GENERIC_NAMES:
+            break
+        if parent.name:
+            telling.insert(0, parent.name)
+    words = [word for word in telling if word.lower() not in ("images", "data", "imgs")] or ["images"]
+    stem = re.sub(r"[^\w.-]+", "-", "-".join(words)).strip("-.") or "images"
     number = 1
     while True:
         root = workspaces_home() / (stem if number == 1 else f"{stem}-{number}")

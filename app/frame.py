@@ -112,7 +112,9 @@ def waiting_for(command: str, workspace: Workspace) -> None:
         else:
             progress = job.status.progress
             share = progress.done / progress.total if progress and progress.total else 0.0
-            st.markdown("The images are being embedded. This screen fills itself when that is done.", text_alignment="center")
+            st.markdown(
+                "The images are being embedded. This screen fills itself when that is done.", text_alignment="center"
+            )
             st.progress(share, text=progress_line(progress) if progress else "starting", width=420)
 
 
@@ -120,7 +122,12 @@ def picture(key: str, data: bytes, alt: str, aspect: float) -> None:
     """Draws a PNG as wide as its place, which is reserved before the picture arrives. `aspect` is width / height."""
     st.html(f"<style>.st-key-{key} img {{ aspect-ratio: {aspect:.5f}; width: 100%; }}</style>")
     with st.container(key=key):
-        st.image(data, width="stretch", alt=alt)
+        show_png(data, alt)
+
+
+def show_png(data: bytes, alt: str) -> None:
+    """Draws a PNG as wide as its place, byte for byte: left to itself, Streamlit makes a JPEG of it and colours bleed."""
+    st.image(data, width="stretch", output_format="PNG", alt=alt)
 
 
 def show_notice() -> None:

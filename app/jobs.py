@@ -68,7 +68,8 @@ def job_of(workspace: Workspace, command: str) -> Job | None:
 
 def running_jobs(workspace: Workspace) -> list[Job]:
     """Returns the jobs that work on this workspace now, the oldest first."""
-    commands = sorted(path.stem for path in (workspace.root / "jobs").glob("*.json"))
+    stems = (path.stem for path in (workspace.root / "jobs").glob("*.json"))
+    commands = sorted(stem for stem in stems if "." not in stem)  # train.rank1 and the like belong to train
     jobs = [job for command in commands if (job := job_of(workspace, command)) and job.is_running]
     return sorted(jobs, key=lambda job: job.status.started)
 
@@ -82,7 +83,9 @@ def start(workspace: Workspace, command: str, arguments: list[str]) -> int:
     """Starts the command in the background and returns its pid. Raises WorkspaceBusy while one is at work."""
     for job in running_jobs(workspace):
         if job.status.command == command or {job.status.command, command} <= set(WRITERS):
-            raise WorkspaceBusy(f"`{job.status.command}` is already running on this workspace: wait for it or stop it first")
+            raise WorkspaceBusy(
+                f"`{job.status.command}` is already running on this workspace: wait for it or stop it first"
+            )
     path = workspace.job_path(command)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)

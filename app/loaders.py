@@ -21,9 +21,13 @@ from picie_core.workspace import Workspace
 
 if TYPE_CHECKING:
     from picie_core.clusters import Clustering
+    from picie_core.mosaic import ClusterFacts, MosaicSource
     from picie_core.projection import Projection
-    from picie_core.sample import DenseCells, EmbeddingSample
 
+SHEET_TILES, SHEET_COLUMNS, TILE_SIDE_PX = 12, 4, 96
+SHEET_ASPECT = (SHEET_COLUMNS * 100 - 4) / (SHEET_TILES // SHEET_COLUMNS * 100 - 4)
+"""Width / height of a contact sheet of 96 px tiles with gaps of 4 px."""
+POINTS_COLUMNS = 5
 TILE_PX = (144, 108)
 GAP_PX = 4
 
@@ -69,11 +73,19 @@ def named_share(root: str, run: str, name: str, version: int) -> float:
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)
-def sample(root: str, run: str) -> EmbeddingSample:
-    """Returns the embedding sample of a run, memory-mapped."""
-    from picie_core.sample import load_sample
+def mosaic_source(root: str, run: str) -> MosaicSource:
+    """Returns what contact sheets are cut from: the embedding sample, the stored cells and the image cache."""
+    from picie_core.mosaic import open_mosaic
 
-    return load_sample(Workspace.open(root), run)
+    return open_mosaic(Workspace.open(root), run)
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def cluster_figures(root: str, run: str, name: str) -> list[ClusterFacts]:
+    """Returns the figures of every cluster, in the order of their ids."""
+    from picie_core.mosaic import cluster_facts
+
+    return cluster_facts(mosaic_source(root, run).sample, clustering(root, run, name))
 
 
 @st.cache_resource(max_entries=6, show_spinner=False)
@@ -90,20 +102,45 @@ def projection_stamp(workspace: Workspace, run: str) -> float:
     return max((path.stat().st_mtime for path in folder.glob("*.npz")), default=0.0)
 
 
-@st.cache_resource(max_entries=4, show_spinner=False)
-def dense(root: str, run: str) -> DenseCells:
-    """Returns the stored cells of a run."""
-    from picie_core.sample import load_dense
-
-    return load_dense(Workspace.open(root), run)
-
-
 @st.cache_resource(max_entries=2, show_spinner="Loading the network for images that have no stored cells")
 def embedder(root: str, run: str) -> Any:
     """Returns the network of a run, ready to embed one image."""
     from picie_core.embedder import load_embedder
 
     return load_embedder(Workspace.open(root), run, "auto")
+
+
+# -- mosaics
+
+
+def cluster_sheet(workspace: Workspace, run: str, found: Clustering, cluster: int, kind: str, color: str) -> bytes:
+    """Returns the contact sheet of a cluster as PNG, the cluster outlined in `color`."""
+    return _cluster_sheet(str(workspace.root), run, found.name, found.key, cluster, kind, color)
+
+
+@st.cache_data(max_entries=600, show_spinner=False)
+def _cluster_sheet(root: str, run: str, name: str, key: str, cluster: int, kind: str, color: str) -> bytes:
+    from picie_core.mosaic import contact_sheet
+
+    source, found = mosaic_source(root, run), clustering(root, run, name)
+    return contact_sheet(
+        source, found, cluster, kind, SHEET_TILES, TILE_SIDE_PX, columns=SHEET_COLUMNS, color=rgb_color(color)
+    ).png
+
+
+def points_sheet(workspace: Workspace, run: str, found: Clustering, chosen: np.ndarray, crops: int) -> bytes:
+    """Returns crops around at most `crops` of the chosen pixels, evenly spread over them, each with its cluster outlined."""
+    shown = chosen[np.linspace(0, len(chosen) - 1, min(crops, len(chosen))).round().astype(int)]
+    return _points_sheet(str(workspace.root), run, found.name, found.key, tuple(int(index) for index in shown))
+
+
+@st.cache_data(max_entries=24, show_spinner=False)
+def _points_sheet(root: str, run: str, name: str, key: str, indices: tuple[int, ...]) -> bytes:
+    from picie_core.mosaic import crops_at
+
+    source = mosaic_source(root, run)
+    places = np.asarray(source.sample.places[np.asarray(indices)])
+    return crops_at(source, places, clustering(root, run, name), TILE_SIDE_PX, columns=POINTS_COLUMNS).png
 
 
 # -- masks
@@ -122,12 +159,14 @@ def mask(workspace: Workspace, run: str, found: Clustering, item: ImageRecord, b
 
 
 @st.cache_data(max_entries=48, show_spinner=False)
-def _mask(root: str, run: str, name: str, image_id: int, stamp: int, by: str, version: int, width_px: int) -> np.ndarray:
+def _mask(
+    root: str, run: str, name: str, image_id: int, stamp: int, by: str, version: int, width_px: int
+) -> np.ndarray:
     from picie_core import masks
 
     workspace = Workspace.open(root)
     found, item = clustering(root, run, name), workspace.image_list().records[image_id]
-    stored = dense(root, run)
+    stored = mosaic_source(root, run).dense
     network = None if stored.get(image_id) is not None else embedder(root, run)
     cells = masks.cells_of_image(workspace, run, image_id, stored, network)
     width, height = target_size(item, width_px)
@@ -148,8 +187,16 @@ def image_at(images_root: str, path: str, stamp: int, width: int, height: int) -
     return np.asarray(full.resize((width, height), Image.Resampling.LANCZOS, reducing_gap=3))
 
 
-def overlay_png(workspace: Workspace, run: str, found: Clustering, item: ImageRecord, by: str, width_px: int,
-                opacity: float, hidden: frozenset[int]) -> bytes:
+def overlay_png(
+    workspace: Workspace,
+    run: str,
+    found: Clustering,
+    item: ImageRecord,
+    by: str,
+    width_px: int,
+    opacity: float,
+    hidden: frozenset[int],
+) -> bytes:
     """Returns the image with its labels drawn over it, composed at the size it is shown, as PNG."""
     from picie_core import masks
 
@@ -205,3 +252,9 @@ def spread(records: list[ImageRecord], number: int) -> list[ImageRecord]:
     if len(records) <= number:
         return records
     return [records[round(index * (len(records) - 1) / (number - 1))] for index in range(number)]
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def folder_bytes(folder: str, stamp: float) -> int:
+    """Returns the size of everything in a folder; `stamp` tells that it changed."""
+    return sum(file.stat().st_size for file in Path(folder).rglob("*") if file.is_file())

@@ -8,7 +8,7 @@ import streamlit as st
 
 from app.colors import class_colors, cluster_color
 from app.notices import told
-from picie_core.masks import IGNORE_ID
+from picie_core.labelmap import IGNORE_ID
 from picie_core.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -26,7 +26,11 @@ def class_names(workspace: Workspace) -> dict[int, str]:
 def cluster_names(workspace: Workspace, clustering: Clustering) -> dict[int, str]:
     """Returns the name of each named cluster; the others are absent."""
     names = class_names(workspace)
-    return {cluster: names[owner] for cluster, owner in workspace.label_map.classes_of(clustering.key).items() if owner in names}
+    return {
+        cluster: names[owner]
+        for cluster, owner in workspace.label_map.classes_of(clustering.key).items()
+        if owner in names
+    }
 
 
 def cluster_title(cluster: int, names: dict[int, str]) -> str:
@@ -46,8 +50,15 @@ def name_field(workspace: Workspace, clustering: Clustering, cluster: int, place
     name = cluster_names(workspace, clustering).get(cluster)
     st.session_state[key] = name
     st.selectbox(
-        f"Name of cluster {cluster}", list(class_names(workspace).values()), index=None, key=key, accept_new_options=True,
-        placeholder="Name…", label_visibility="collapsed", on_change=_name, args=(workspace, clustering.key, cluster, key),
+        f"Name of cluster {cluster}",
+        list(class_names(workspace).values()),
+        index=None,
+        key=key,
+        accept_new_options=True,
+        placeholder="Name…",
+        label_visibility="collapsed",
+        on_change=_name,
+        args=(workspace, clustering.key, cluster, key),
     )
 
 

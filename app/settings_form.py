@@ -9,11 +9,25 @@ from typing import Any
 import streamlit as st
 
 LABELS = {
-    "k": "Clusters K", "epochs": "Epochs", "size_px": "Image size, px", "batch": "Images a step", "seed": "Seed",
-    "backbone": "Backbone", "weights": "Weights", "stages": "Stages", "dim": "Embedding width D",
-    "pixels": "Sampled pixels", "dense_mb": "Disk for dense cells, MB", "lr_decoder": "Rate of the decoder",
-    "lr_backbone": "Rate of the backbone", "temperature": "Temperature", "balance": "Class balance",
-    "batch_norm": "Batch norm", "cluster_images": "Images a clustering", "precision": "Precision", "processes": "Processes",
+    "k": "Clusters K",
+    "epochs": "Epochs",
+    "size_px": "Image size, px",
+    "batch": "Images a step",
+    "seed": "Seed",
+    "backbone": "Backbone",
+    "weights": "Weights",
+    "stages": "Stages",
+    "dim": "Embedding width D",
+    "pixels": "Sampled pixels",
+    "dense_mb": "Disk for dense cells, MB",
+    "lr_decoder": "Rate of the decoder",
+    "lr_backbone": "Rate of the backbone",
+    "temperature": "Temperature",
+    "balance": "Class balance",
+    "batch_norm": "Batch norm",
+    "cluster_images": "Images a clustering",
+    "precision": "Precision",
+    "processes": "Processes",
 }
 
 
@@ -66,7 +80,7 @@ def draw_field(one: Field, start: Any, place: str) -> Any:
         return st.number_input(label, low, high, start, step=1, persist_state="session", **text)
     if isinstance(start, float):
         low, high = (None if edge is None else float(edge) for edge in (low, high))
-        step = 10.0 ** -5 if start < 0.01 else 0.05
+        step = 10.0**-5 if start < 0.01 else 0.05
         shape = "%.5f" if start and abs(start) < 0.01 else "%.2f"
         return st.number_input(label, low, high, start, step=step, format=shape, persist_state="session", **text)
     return st.text_input(label, start, persist_state="session", **text)

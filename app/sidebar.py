@@ -8,12 +8,12 @@ from pathlib import Path
 import streamlit as st
 
 from app.folders import check_folder, known_workspaces, workspace_name
-from app.jobs import Job, running_jobs, stop
+from app.jobs import Job, running_jobs
 from app.loaders import current_clustering, label_version, named_share
 from app.notices import told
 from app.state import Key, current_run, current_workspace, open_workspace, session
-from app.words import count, duration, percent, progress_line
-from picie_core.workspace import Workspace
+from app.words import duration, percent, progress_line
+from picie_core.workspace import RunInfo, Workspace
 
 QUICK_K = (12, 27, 60, 100)
 LARGEST_K = 400
@@ -67,10 +67,24 @@ def _run_part(workspace: Workspace, run: str | None) -> None:
     if run is None:
         st.selectbox("Embedder", ["none yet"], disabled=True, key="run_none")
         return
-    titles = {info.id: f"{info.title} · {info.id}" for info in done}
+    titles = run_titles(done)
     st.session_state[Key.RUN] = run
-    st.selectbox("Embedder", list(titles), format_func=lambda name: titles.get(name, name), key=Key.RUN,
-                 on_change=_choose_run, args=(workspace,), help="The network that the clusters are made from. Train makes new ones.")
+    st.selectbox(
+        "Embedder",
+        list(titles),
+        format_func=lambda name: titles.get(name, name),
+        key=Key.RUN,
+        on_change=_choose_run,
+        args=(workspace,),
+        help="The network that the clusters are made from. Train makes new ones.",
+    )
+
+
+def run_titles(runs: list[RunInfo]) -> dict[str, str]:
+    """Returns what a person reads for each run: its title and image size, with the end of its name where two are alike."""
+    plain = {info.id: f"{info.title}, {info.settings.get('size_px', '?')} px" for info in runs}
+    alike = {title for title in plain.values() if list(plain.values()).count(title) > 1}
+    return {run: f"{title} · {run.rsplit('-', 1)[-1]}" if title in alike else title for run, title in plain.items()}
 
 
 def _choose_run(workspace: Workspace) -> None:
@@ -82,8 +96,16 @@ def _choose_run(workspace: Workspace) -> None:
 def _clusters_part(workspace: Workspace, run: str) -> None:
     clustering = current_clustering(workspace, run)
     st.session_state[Key.K] = clustering.k if clustering else QUICK_K[1]
-    st.number_input("Clusters K", 2, LARGEST_K, step=1, key=Key.K, on_change=want_k, args=(Key.K,),
-                    help="How many kinds of pixels to tell apart. Changing it takes about a second; the network does not run again.")
+    st.number_input(
+        "Clusters K",
+        2,
+        LARGEST_K,
+        step=1,
+        key=Key.K,
+        on_change=want_k,
+        args=(Key.K,),
+        help="How many kinds of pixels to tell apart. Changing it takes about a second; the network does not run again.",
+    )
     if clustering:
         share = named_share(str(workspace.root), run, clustering.name, label_version(workspace))
         st.progress(min(1.0, share), text=f"Named {percent(share)} of all pixels")
@@ -115,12 +137,10 @@ def _watch(workspace: Workspace, drawn: tuple) -> None:
 
 
 def draw_job(job: Job) -> None:
-    """Draws one running job in the sidebar: what, how far, how long still, and stop."""
+    """Draws one running job in the sidebar: what, how far, how long still."""
     title = JOB_TITLES.get(job.status.command, job.status.command)
     progress = job.status.progress
     share = progress.done / progress.total if progress and progress.total else 0.0
     with st.container(border=True, gap="xsmall", key=f"job_{job.status.command}"):
         st.progress(min(1.0, share), text=f"{title} · {duration(job.seconds)}")
         st.html(f'<div class="picie-facts">{html.escape(progress_line(progress)) if progress else "starting"}</div>')
-        if st.button("Stop", key=f"stop_side_{job.status.command}", icon=":material/stop:"):
-            stop(job)

@@ -29,7 +29,7 @@ class Key:
     RUN = "run_choice"
     K = "k_choice"
     K_QUICK = "k_quick"
-    K_SLIDER = "k_slider"
+    K_NUMBER = "k_number"
     FOLDER = "folder"
     OPEN_WORKSPACE = "open_workspace"
     TRAIN_FORM = "train_form"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from app import loaders
-from app.frame import headline, need_run, need_workspace
+from app.frame import headline, need_run, need_workspace, show_png
 from app.naming import cluster_names, name_field, shown_color
 from app.notices import told
 from app.sidebar import LARGEST_K, QUICK_K, want_k
@@ -31,19 +31,35 @@ FILTERS = ("all", "not named", "named")
 
 
 def choose_k(clustering: Clustering) -> None:
-    """Draws the ways to change K: one click on a usual number, or a slider."""
+    """Draws the ways to change K: one click on a usual number, or any number."""
     st.session_state[Key.K_QUICK] = clustering.k if clustering.k in QUICK_K else None
-    st.pills("Clusters K", QUICK_K, key=Key.K_QUICK, on_change=want_k, args=(Key.K_QUICK,),
-             help="How many kinds of pixels to tell apart. More clusters than classes is fine: give several the same name.")
-    st.session_state[Key.K_SLIDER] = clustering.k
-    st.slider("Any K", 2, LARGEST_K, key=Key.K_SLIDER, on_change=want_k, args=(Key.K_SLIDER,), width=260)
+    st.pills(
+        "Clusters K",
+        QUICK_K,
+        key=Key.K_QUICK,
+        on_change=want_k,
+        args=(Key.K_QUICK,),
+        help="How many kinds of pixels to tell apart. More clusters than classes is fine: give several the same name.",
+    )
+    st.session_state[Key.K_NUMBER] = clustering.k
+    st.number_input("Any K", 2, LARGEST_K, step=1, key=Key.K_NUMBER, on_change=want_k, args=(Key.K_NUMBER,), width=112)
 
 
 def choose_view() -> tuple[str, str]:
     """Draws what the cards show; returns the kind of crops and the filter."""
-    kind = st.segmented_control("Crops", list(KINDS), default="typical", required=True, format_func=KINDS.get,
-                                key=Key.SHEET_KIND, help=KIND_HELP, bind="query-params")
-    shown = st.segmented_control("Show", FILTERS, default="all", required=True, key=Key.CLUSTER_FILTER, bind="query-params")
+    kind = st.segmented_control(
+        "Crops",
+        list(KINDS),
+        default="typical",
+        required=True,
+        format_func=KINDS.get,
+        key=Key.SHEET_KIND,
+        help=KIND_HELP,
+        bind="query-params",
+    )
+    shown = st.segmented_control(
+        "Show", FILTERS, default="all", required=True, key=Key.CLUSTER_FILTER, bind="query-params"
+    )
     return kind or "typical", shown or "all"
 
 
@@ -55,19 +71,27 @@ def clusters_shown(workspace: Workspace, clustering: Clustering, shown: str) -> 
 
 
 def card(workspace: Workspace, run: str, clustering: Clustering, cluster: int, kind: str) -> None:
-    """Draws one cluster: swatch and number, name, figures, one contact sheet."""
+    """Draws one cluster: swatch and number, name, one contact sheet, figures."""
     figures = loaders.cluster_figures(str(workspace.root), run, clustering.name)[cluster]
+    color = shown_color(workspace, clustering, cluster)
     with st.container(border=True, gap="xsmall", key=f"card_{cluster}"):
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            color = html.escape(shown_color(workspace, clustering, cluster))
-            st.html(f'<span class="picie-swatch" style="background:{color}"></span> <b>{cluster}</b>', width="content")
+            st.html(
+                f'<span class="picie-swatch" style="background:{html.escape(color)}"></span> <b>{cluster}</b>',
+                width="content",
+            )
             name_field(workspace, clustering, cluster, place="card")
         with st.container(key=f"sheet_{cluster}"):
-            names = cluster_names(workspace, clustering)
-            st.image(loaders.cluster_sheet(workspace, run, clustering, cluster, kind), width="stretch",
-                     alt=f"{KINDS[kind]} crops of cluster {cluster} {names.get(cluster, '')}, the cluster outlined".replace(" ,", ","))
-        st.html(f'<div class="picie-facts"><b>{percent(figures.area)}</b> of all pixels · {count(figures.images, "image")} · '
-                f'tightness {figures.tightness:.2f}</div>')
+            name = cluster_names(workspace, clustering).get(cluster)
+            called = f"cluster {cluster}, {name}" if name else f"cluster {cluster}"
+            show_png(
+                loaders.cluster_sheet(workspace, run, clustering, cluster, kind, color),
+                alt=f"{KINDS[kind]} crops of {called}, the cluster outlined",
+            )
+        st.html(
+            f'<div class="picie-facts"><b>{percent(figures.share)}</b> of all pixels · {count(figures.images, "image")} · '
+            f"tightness {figures.tightness:.2f}</div>"
+        )
 
 
 def draw(workspace: Workspace, run: str, clustering: Clustering) -> None:
@@ -82,7 +106,9 @@ def draw(workspace: Workspace, run: str, clustering: Clustering) -> None:
         st.session_state[Key.CLUSTER_PAGE] = pages
     st.html(f"<style>[class*='st-key-sheet_'] img {{ aspect-ratio: {loaders.SHEET_ASPECT:.5f}; width: 100%; }}</style>")
     if not clusters:
-        st.caption("Every cluster has a name." if shown == "not named" else "No cluster has a name yet. Type one on a card.")
+        st.caption(
+            "Every cluster has a name." if shown == "not named" else "No cluster has a name yet. Type one on a card."
+        )
     with st.grid(CARD_COLUMNS, min_column_width=260):
         for cluster in clusters[(page - 1) * CARDS : page * CARDS]:
             card(workspace, run, clustering, cluster, kind)
@@ -95,7 +121,12 @@ workspace = need_workspace(TITLE)
 run = need_run(workspace, TITLE)
 clustering = loaders.need_clustering(workspace, run)
 share = loaders.named_share(str(workspace.root), run, clustering.name, loaders.label_version(workspace))
-headline(TITLE, f"<b>{clustering.k} clusters</b> of {count(len(clustering.labels), 'sampled pixel')}, the largest first · "
-         f"<b>{percent(share)}</b> of all pixels named", ("Look at the masks", "masks"), primary=share > 0.5)
+headline(
+    TITLE,
+    f"<b>{clustering.k} clusters</b> of {count(len(clustering.labels), 'sampled pixel')}, the largest first · "
+    f"<b>{percent(share)}</b> of all pixels named",
+    ("Look at the masks", "masks"),
+    primary=share > 0.5,
+)
 with told():
     draw(workspace, run, clustering)

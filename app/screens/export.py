@@ -1,1 +1,232 @@
-"""Export: placeholder until the formats are there."""
+"""Export: choose a format, see five masks as they will be, write them in the background, download them."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from app import loaders
+from app.archive import zip_folder
+from app.frame import headline, need_run, need_workspace, picture
+from app.jobs import Job, command_line, job_of, log_tail, start, stop
+from app.notices import told
+from app.state import Key
+from app.words import count, duration, percent, progress_line, size
+from picie_core.workspace import Workspace
+
+if TYPE_CHECKING:
+    from picie_core.clusters import Clustering
+
+TITLE = "Export"
+PREVIEWS = 5
+PREVIEW_PX = 320
+
+
+@dataclass(frozen=True)
+class FormatCard:
+    """What a person wants to know of a format before choosing it."""
+
+    name: str
+    readers: str
+    opening: str
+
+
+FORMATS = {
+    "png": FormatCard(
+        "Index PNG",
+        "Anything that reads pictures: PIL, OpenCV, labelformat, most training code.",
+        "One grey PNG an image, the class id in each pixel, 255 where ignored. `np.array(Image.open(path))`",
+    ),
+    "voc": FormatCard(
+        "Pascal VOC 2012",
+        "torchvision, Datumaro, CVAT, mmsegmentation and what else knows VOC.",
+        'Colour-indexed PNGs with a train and a val list. `VOCSegmentation(root, year="2012", image_set="train")`',
+    ),
+}
+
+
+def choose_format() -> str:
+    """Draws one card a format; the chosen one says so."""
+    st.session_state.setdefault(Key.EXPORT_FORMAT, "png")
+    chosen = st.session_state[Key.EXPORT_FORMAT]
+    for column, (key, card) in zip(st.columns(len(FORMATS)), FORMATS.items(), strict=True):
+        with column.container(border=True, height="stretch", gap="xsmall"):
+            st.markdown(f"**{card.name}**")
+            st.caption(card.readers)
+            st.caption(card.opening)
+            st.space("stretch")
+            st.button(
+                "Chosen" if key == chosen else f"Choose {card.name}",
+                key=f"format_{key}",
+                disabled=key == chosen,
+                icon=":material/check:" if key == chosen else None,
+                on_click=_choose,
+                args=(key,),
+            )
+    return chosen
+
+
+def _choose(key: str) -> None:
+    st.session_state[Key.EXPORT_FORMAT] = key
+
+
+def choose_options(form: str) -> tuple[bool, float]:
+    """Draws the options; returns raw and the share of the images that go to val."""
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+        raw = st.toggle(
+            "Cluster ids instead of classes",
+            key=Key.EXPORT_RAW,
+            persist_state="session",
+            help="Writes the number of the cluster in each pixel, named or not.",
+        )
+        share = 20
+        if form == "voc":
+            share = st.slider(
+                "Images in val",
+                0,
+                50,
+                20,
+                step=5,
+                format="%d %%",
+                key=Key.EXPORT_VAL,
+                width=260,
+                persist_state="session",
+            )
+    return raw, share / 100
+
+
+def previews(workspace: Workspace, run: str, clustering: Clustering, raw: bool) -> None:
+    """Draws a few masks as they will be written, in their colours."""
+    items = loaders.spread(workspace.image_list().readable, PREVIEWS)
+    for column, item in zip(st.columns(PREVIEWS, gap="xsmall"), items, strict=False):
+        with column:
+            data = loaders.overlay_png(
+                workspace,
+                run,
+                clustering,
+                item,
+                "cluster" if raw else "class",
+                PREVIEW_PX,
+                1.0,
+                frozenset({255} - {255 * raw}),
+            )
+            picture(f"picture_preview_{item.id}", data, f"Mask of {item.path}", item.width / item.height)
+
+
+def arguments(
+    workspace: Workspace, run: str, clustering: Clustering, form: str, raw: bool, share: float, out: Path
+) -> list[str]:
+    """Returns the options of `export` for what is chosen on the page."""
+    words = ["--format", form, "--out", str(out), "--run", run, "--clustering", clustering.name]
+    words += ["--raw"] * raw
+    return words + (["--val-share", f"{share:g}"] if form == "voc" else [])
+
+
+def write_part(workspace: Workspace, run: str, clustering: Clustering, form: str, raw: bool, share: float) -> None:
+    """Draws the button that writes, or the progress of the writing, and the command that does the same."""
+    folder = workspace.root / "exports" / f"{form}{'-raw' if raw else ''}-{time.strftime('%Y%m%d-%H%M%S')}"
+    job = job_of(workspace, "export")
+    if job is not None and job.is_running:
+        st.fragment(run_every=1)(_running)(workspace)
+        return
+    named = workspace.label_map.classes_of(clustering.key)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        images = count(len(workspace.image_list().readable), "mask")
+        if st.button(
+            f"Write {images}", type="primary", icon=":material/save:", key="write_export", disabled=not (named or raw)
+        ):
+            start(workspace, "export", arguments(workspace, run, clustering, form, raw, share, folder))
+            st.rerun()
+        unnamed = 1 - loaders.named_share(str(workspace.root), run, clustering.name, loaders.label_version(workspace))
+        if not named and not raw:
+            st.caption("No cluster has a name yet: name some on the Clusters screen, or write cluster ids instead.")
+        elif not raw and unnamed:
+            st.caption(f"About {percent(unnamed)} of the pixels have no name and become 255.")
+    _ending(job)
+    with st.expander("The command that does the same"):
+        words = command_line(workspace, "export", arguments(workspace, run, clustering, form, raw, share, Path("OUT")))
+        st.code(" ".join(words), language="bash", wrap_lines=True)
+
+
+def _running(workspace: Workspace) -> None:
+    job = job_of(workspace, "export")
+    if job is None or not job.is_running:
+        st.rerun()
+        return
+    progress = job.status.progress
+    with st.container(horizontal=True, vertical_alignment="center", wrap=False):
+        share = progress.done / progress.total if progress and progress.total else 0.0
+        st.progress(min(1.0, share), text=progress_line(progress) if progress else "Starting")
+        if st.button("Stop", icon=":material/stop:", key="stop_export"):
+            stop(job)
+
+
+def _ending(job: Job | None) -> None:
+    if job is None or job.state == "done":
+        return
+    if job.state == "stopped":
+        st.info(f"Writing was stopped after {duration(job.seconds)}; nothing half-written was left.")
+        return
+    st.error(
+        job.status.message or f"Writing ended without a word; nothing half-written was left. The log is in {job.log}."
+    )
+    with st.expander("Last lines of the log"):
+        st.code(log_tail(job), language=None)
+
+
+def written(workspace: Workspace) -> list[tuple[Path, dict[str, Any]]]:
+    """Returns the exports of the workspace with their records, newest first."""
+    paths = sorted((workspace.root / "exports").glob("*/export.json"), key=lambda path: -path.stat().st_mtime)
+    return [(path.parent, json.loads(path.read_text())) for path in paths]
+
+
+def exports_part(workspace: Workspace) -> None:
+    """Draws what was written before, each with its download."""
+    found = written(workspace)
+    if not found:
+        return
+    st.markdown("**Written so far**")
+    for folder, record in found:
+        with st.container(border=True, horizontal=True, vertical_alignment="center"):
+            images = record.get("images", record.get("image_count", 0))
+            parts = [
+                f"**{folder.name}**",
+                count(images if isinstance(images, int) else len(images), "mask"),
+                count(len(record.get("classes", [])), "class", "classes"),
+                size(loaders.folder_bytes(str(folder), folder.stat().st_mtime)),
+            ]
+            st.markdown(" · ".join(parts) + f"  \n:gray[{folder}]")
+            st.download_button(
+                "Download",
+                data=lambda folder=folder: open(zip_folder(folder), "rb"),  # noqa: SIM115
+                file_name=f"{folder.name}.zip",
+                mime="application/zip",
+                on_click="ignore",
+                icon=":material/download:",
+                key=f"download_{folder.name}",
+            )
+
+
+workspace = need_workspace(TITLE)
+run = need_run(workspace, TITLE)
+clustering = loaders.need_clustering(workspace, run)
+classes = set(workspace.label_map.classes_of(clustering.key).values()) - {255}
+headline(
+    TITLE,
+    f"{count(len(workspace.image_list().readable), 'image')} · {clustering.k} clusters · "
+    f"<b>{count(len(classes), 'class', 'classes')}</b>",
+    None if classes else ("Name the clusters", "clusters"),
+    primary=False,
+)
+with told():
+    chosen_format = choose_format()
+    raw, share = choose_options(chosen_format)
+    with told():
+        previews(workspace, run, clustering, raw)
+    write_part(workspace, run, clustering, chosen_format, raw, share)
+    exports_part(workspace)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import os
 from pathlib import Path
 
 import streamlit as st
@@ -11,7 +10,7 @@ import streamlit as st
 from app import loaders
 from app.embedding import default_weights, embed_arguments, estimate_embed_s
 from app.folders import SAMPLE_IMAGES, check_images, workspace_for
-from app.frame import headline, page_path
+from app.frame import headline, page_path, show_png
 from app.jobs import Job, job_of, log_tail, start, stop
 from app.notices import told
 from app.state import Key, current_run, current_workspace, open_workspace, session
@@ -28,7 +27,10 @@ THUMBNAILS, COLUMNS = 40, 10
 
 def choose_images() -> None:
     """Draws the two ways in: the sample at one click, or a folder of images."""
-    headline("Choose images", "Discover what is in a folder of unlabelled images, name it, and write masks. Nothing leaves this machine.")
+    headline(
+        "Choose images",
+        "Discover what is in a folder of unlabelled images, name it, and write masks. Nothing leaves this machine.",
+    )
     left, right = st.columns(2, gap="medium")
     with left.container(border=True, height="stretch"):
         _sample_card()
@@ -48,9 +50,13 @@ def _sample_card() -> None:
     chosen = paths[:: max(1, len(paths) // 15)][:15]
     stamps = tuple((SAMPLE_IMAGES / path).stat().st_mtime_ns for path in chosen)
     with st.container(key="sheet_sample"):
-        st.image(loaders.thumbnails(str(SAMPLE_IMAGES), tuple(chosen), stamps, 5), width="stretch",
-                 alt=f"{len(chosen)} of the {len(paths)} sample scenes")
-    st.caption(f"{len(paths)} generated landscapes, 320 × 240 px. Embedded and clustered in about 20 seconds, without a download.")
+        show_png(
+            loaders.thumbnails(str(SAMPLE_IMAGES), tuple(chosen), stamps, 5),
+            alt=f"{len(chosen)} of the {len(paths)} sample scenes",
+        )
+    st.caption(
+        f"{len(paths)} generated landscapes, 320 × 240 px. Embedded and clustered in about 20 seconds, without a download."
+    )
     if st.button("Try the sample", type="primary", icon=":material/play_arrow:", key="try_sample"):
         try_sample()
 
@@ -72,8 +78,10 @@ def _folder_card() -> None:
     with st.form("open_folder", border=False):
         text = st.text_input("Folder", key=Key.FOLDER, placeholder=str(Path.home() / "images"))
         opened = st.form_submit_button("Open", icon=":material/folder_open:")
-    st.caption("All images below it are used: JPEG, PNG, TIFF, WebP, BMP, GIF. They are only read; everything made goes to "
-               "the workspace, a folder of its own. Folders below the home folder and the current one may be opened.")
+    st.caption(
+        "All images below it are used: JPEG, PNG, TIFF, WebP, BMP, GIF. They are only read; everything made goes to "
+        "the workspace, a folder of its own. Folders below the home folder and the current one may be opened."
+    )
     if opened:
         with told():
             open_folder(check_images(text))
@@ -84,7 +92,9 @@ def open_folder(folder: Path) -> None:
     bar = st.progress(0.0, text="Looking for images")
 
     def report(progress: Progress) -> None:
-        bar.progress(progress.done / max(1, progress.total), text=f"Looking at {progress.done:,} of {progress.total:,} files")
+        bar.progress(
+            progress.done / max(1, progress.total), text=f"Looking at {progress.done:,} of {progress.total:,} files"
+        )
 
     find_first = find_images(folder)
     if not find_first:
@@ -109,9 +119,15 @@ def show_images(workspace: Workspace) -> None:
     _next_step(workspace, images, run)
     chosen = loaders.spread(readable, THUMBNAILS)
     with st.container(key="sheet_thumbnails"):
-        st.image(loaders.thumbnails(str(workspace.images_root), tuple(item.path for item in chosen),
-                                    tuple(item.stamp for item in chosen), COLUMNS),
-                 width="stretch", alt=f"{len(chosen)} of {count(len(readable), 'image')}, evenly spread over the folder")
+        show_png(
+            loaders.thumbnails(
+                str(workspace.images_root),
+                tuple(item.path for item in chosen),
+                tuple(item.stamp for item in chosen),
+                COLUMNS,
+            ),
+            alt=f"{len(chosen)} of {count(len(readable), 'image')}, evenly spread over the folder",
+        )
     if len(chosen) < len(readable):
         st.caption(f"{len(chosen)} of {count(len(readable), 'image')}, evenly spread over the folder.")
     _problems(images)
@@ -128,12 +144,14 @@ def _next_step(workspace: Workspace, images: ImageList, run: str | None) -> None
     if job is not None:
         _how_it_ended(job)
     seconds = estimate_embed_s(workspace, len(images.readable))
-    with st.container(border=True, horizontal=True, vertical_alignment="center"):
+    with st.container(border=True, horizontal=True, vertical_alignment="center", wrap=False, gap="medium"):
         if st.button(f"Embed now {about(seconds)}", type="primary", icon=":material/play_arrow:", key="embed_now"):
             start(workspace, "embed", embed_arguments(workspace, default_weights()))
             st.rerun()
-        st.caption(f"Runs a frozen ResNet-18 over {count(len(images.readable), 'image')} at 320 px, on {device_here()}"
-                   f"{weights_note(default_weights())}. Everything after it is a matter of seconds. Other settings are under Train.")
+        st.caption(
+            f"Runs a frozen ResNet-18 over {count(len(images.readable), 'image')} at 320 px, on {device_here()}"
+            f"{weights_note(default_weights())}. Everything after it is a matter of seconds. Other settings are under Train."
+        )
 
 
 def weights_note(weights: str) -> str:
@@ -150,7 +168,7 @@ def _running(workspace: Workspace) -> None:
         return
     progress = job.status.progress
     share = progress.done / progress.total if progress and progress.total else 0.0
-    with st.container(border=True, horizontal=True, vertical_alignment="center"):
+    with st.container(border=True, horizontal=True, vertical_alignment="center", wrap=False, gap="medium"):
         st.progress(min(1.0, share), text=progress_line(progress) if progress else "Starting: loading the network")
         if st.button("Stop", icon=":material/stop:", key="stop_embed"):
             stop(job)
@@ -159,7 +177,10 @@ def _running(workspace: Workspace) -> None:
 def _how_it_ended(job: Job) -> None:
     """Says why there is no embedder although embedding was started."""
     if job.state == "stopped":
-        st.info(f"Embedding was stopped after {duration(job.seconds)}. Start it again when you like.", icon=":material/stop_circle:")
+        st.info(
+            f"Embedding was stopped after {duration(job.seconds)}. Start it again when you like.",
+            icon=":material/stop_circle:",
+        )
     elif job.state in ("failed", "crashed"):
         ending = job.status.message or "Embedding ended without a word: its process is gone."
         st.error(f"{ending} The log is in {job.log}.", icon=":material/error:")
@@ -171,9 +192,16 @@ def _problems(images: ImageList) -> None:
     if not images.problems:
         return
     share = len(images.problems) / max(1, len(images.problems) + len(images.readable))
-    st.markdown(f"**{count(len(images.problems), 'file')} cannot be used** ({percent(share)}). They are left out; the rest goes on without them.")
-    st.dataframe({"File": [problem.path for problem in images.problems], "Reason": [problem.reason for problem in images.problems]},
-                 hide_index=True, height=min(320, 38 + 36 * len(images.problems)), alt="Files that cannot be used, with the reason")
+    st.markdown(f"**{count(len(images.problems), 'file')} cannot be used** ({percent(share)}) and left out.")
+    st.dataframe(
+        {
+            "File": [problem.path for problem in images.problems],
+            "Reason": [problem.reason for problem in images.problems],
+        },
+        hide_index=True,
+        height="content" if len(images.problems) <= 8 else 320,
+        alt="Files that cannot be used, with the reason",
+    )
 
 
 def show_first_overlay(workspace: Workspace) -> None:

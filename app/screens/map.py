@@ -10,13 +10,14 @@ import streamlit as st
 
 from app import loaders
 from app.charts import scatter_figure, selected_points
-from app.colors import IGNORE_COLOR, UNNAMED_COLOR, cluster_color
-from app.frame import headline, need_run, need_workspace
+from app.colors import UNNAMED_COLOR, cluster_color
+from app.frame import headline, need_run, need_workspace, show_png
 from app.jobs import job_of, start, stop
 from app.naming import cluster_names, cluster_title, name_field, shown_color
 from app.notices import told
 from app.state import Key, session
 from app.words import count, percent, progress_line
+from picie_core.labelmap import IGNORE_COLOR
 from picie_core.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -29,7 +30,9 @@ CROPS = 40
 LISTED = 8
 
 
-def groups_of(clustering: Clustering, workspace: Workspace, by: str) -> tuple[np.ndarray, dict[int, str], dict[int, str]]:
+def groups_of(
+    clustering: Clustering, workspace: Workspace, by: str
+) -> tuple[np.ndarray, dict[int, str], dict[int, str]]:
     """Returns the group of each sampled pixel (N,) and the name and colour of each group, by cluster or by class."""
     if by == "cluster":
         known = cluster_names(workspace, clustering)
@@ -52,15 +55,25 @@ def draw_map(workspace: Workspace, run: str, clustering: Clustering, kind: str, 
     ordered = {group: names[group] for group in sorted(names, key=lambda group: (group == 255, group))}
     figure = scatter_figure(placed.xy, groups[placed.index], ordered, colors, revision=f"{run}-{kind}")
     event = st.plotly_chart(
-        figure, key=f"{Key.MAP}_{kind}", on_select="rerun", selection_mode=("lasso", "box"), width="stretch",
-        config={"displaylogo": False, "modeBarButtonsToRemove": ["toImage", "autoScale2d", "select2d"], "scrollZoom": True},
+        figure,
+        key=f"{Key.MAP}_{kind}",
+        on_select="rerun",
+        selection_mode=("lasso", "box"),
+        width="stretch",
+        config={
+            "displaylogo": False,
+            "modeBarButtonsToRemove": ["toImage", "autoScale2d", "select2d"],
+            "scrollZoom": True,
+        },
         alt=f"{count(len(placed.xy), 'sampled pixel')} placed by how alike their embeddings are, coloured by {by}",
     )
     selection = dict(event["selection"]) if event else {}
     if selection.get("box") or selection.get("lasso"):
         session().selected = placed.index[selected_points(placed.xy, selection)]
-    st.caption(f"{count(len(placed.xy), 'point')} of {count(len(clustering.labels), 'sampled pixel')}, drawn evenly from all clusters. "
-               "Draw a lasso around points; scroll to zoom; double-click to clear.")
+    st.caption(
+        f"{count(len(placed.xy), 'point')} of {count(len(clustering.labels), 'sampled pixel')}, drawn evenly from all clusters. "
+        "Draw a lasso around points; scroll to zoom; double-click to clear."
+    )
     return placed
 
 
@@ -68,15 +81,17 @@ def draw_selection(workspace: Workspace, run: str, clustering: Clustering) -> No
     """Draws crops of the selected points and the clusters that they belong to, each with its name field."""
     selected = session().selected
     if selected is None or not len(selected):
-        with st.container(border=True, height=300, vertical_alignment="center", horizontal_alignment="center"):
+        with st.container(border=True, height=580, vertical_alignment="center", horizontal_alignment="center"):
             st.markdown("Draw a lasso around some points to see what they show.", text_alignment="center")
         return
     with st.container(horizontal=True, vertical_alignment="center"):
         st.html(f'<div class="picie-facts"><b>{count(len(selected), "point")}</b> selected</div>')
         st.button("Clear", key="clear_selection", on_click=clear_selection)
     with st.container(key="sheet_selection"):
-        st.image(loaders.points_sheet(workspace, run, clustering, selected, CROPS), width="stretch",
-                 alt=f"Crops around {min(CROPS, len(selected))} of the selected pixels")
+        show_png(
+            loaders.points_sheet(workspace, run, clustering, selected, CROPS),
+            alt=f"Crops around {min(CROPS, len(selected))} of the selected pixels",
+        )
     counts = np.bincount(clustering.labels[selected], minlength=clustering.k)
     dominant = [int(k) for k in np.argsort(-counts, kind="stable")[:LISTED] if counts[k]]
     st.html('<div class="picie-facts">Clusters in the selection, the largest share first</div>')
@@ -87,8 +102,10 @@ def draw_selection(workspace: Workspace, run: str, clustering: Clustering) -> No
 def _row(workspace: Workspace, clustering: Clustering, cluster: int, share: float) -> None:
     swatch, field = st.columns([2, 3], vertical_alignment="center", gap="small")
     color = html.escape(shown_color(workspace, clustering, cluster))
-    swatch.html(f'<span class="picie-swatch" style="background:{color}"></span> <b>{cluster}</b> '
-                f'<span class="picie-facts">{percent(share)}</span>')
+    swatch.html(
+        f'<span class="picie-swatch" style="background:{color}"></span> <b>{cluster}</b> '
+        f'<span class="picie-facts">{percent(share)}</span>'
+    )
     with field:
         name_field(workspace, clustering, cluster, place="map")
 
@@ -104,11 +121,13 @@ def umap_part(workspace: Workspace, run: str) -> None:
     if job is not None and job.is_running:
         st.fragment(run_every=1)(_umap_running)(workspace)
         return
-    with st.container(border=True, height=620, vertical_alignment="center", horizontal_alignment="center"):
+    with st.container(border=True, height=580, vertical_alignment="center", horizontal_alignment="center"):
         if job is not None and job.state in ("failed", "crashed"):
             st.error(job.status.message or f"UMAP ended without a word. The log is in {job.log}.")
-        st.markdown("UMAP draws similar pixels together more clearly than PCA. It takes one to two minutes, in the background.",
-                    text_alignment="center")
+        st.markdown(
+            "UMAP draws similar pixels together more clearly than PCA. It takes one to two minutes, in the background.",
+            text_alignment="center",
+        )
         if st.button("Compute UMAP", type="primary", icon=":material/play_arrow:", key="start_umap"):
             start(workspace, "project", ["--run", run])
             st.rerun()
@@ -119,10 +138,12 @@ def _umap_running(workspace: Workspace) -> None:
     if job is None or not job.is_running:
         st.rerun()
         return
-    with st.container(border=True, height=620, vertical_alignment="center", horizontal_alignment="center"):
+    with st.container(border=True, height=580, vertical_alignment="center", horizontal_alignment="center"):
         progress = job.status.progress
         share = progress.done / progress.total if progress and progress.total else 0.0
-        st.progress(min(1.0, share), text=progress_line(progress, "steps") if progress else "Starting: loading UMAP", width=420)
+        st.progress(
+            min(1.0, share), text=progress_line(progress, "steps") if progress else "Starting: loading UMAP", width=420
+        )
         if st.button("Stop", icon=":material/stop:", key="stop_umap"):
             stop(job)
 
@@ -132,9 +153,17 @@ def draw(workspace: Workspace, run: str, clustering: Clustering) -> None:
     """Draws map and selection side by side; a lasso redraws only these."""
     with told():
         with st.container(horizontal=True, vertical_alignment="bottom"):
-            kind = st.segmented_control("Places", ["PCA", "UMAP"], default="PCA", required=True, key=Key.MAP_KIND, persist_state="session")
-            by = st.segmented_control("Colour by", ["cluster", "class"], default="cluster", required=True, key=Key.MAP_COLOR,
-                                      persist_state="session")
+            kind = st.segmented_control(
+                "Places", ["PCA", "UMAP"], default="PCA", required=True, key=Key.MAP_KIND, persist_state="session"
+            )
+            by = st.segmented_control(
+                "Colour by",
+                ["cluster", "class"],
+                default="cluster",
+                required=True,
+                key=Key.MAP_COLOR,
+                persist_state="session",
+            )
         left, right = st.columns([3, 2], gap="medium")
         with left:
             if draw_map(workspace, run, clustering, (kind or "PCA").lower(), by or "cluster") is None:
@@ -146,6 +175,10 @@ def draw(workspace: Workspace, run: str, clustering: Clustering) -> None:
 workspace = need_workspace(TITLE)
 run = need_run(workspace, TITLE)
 clustering = loaders.need_clustering(workspace, run)
-headline(TITLE, f"<b>{count(len(clustering.labels), 'sampled pixel')}</b> · {clustering.k} clusters",
-         ("Look at the masks", "masks"), primary=False)
+headline(
+    TITLE,
+    f"<b>{count(len(clustering.labels), 'sampled pixel')}</b> · {clustering.k} clusters",
+    ("Look at the masks", "masks"),
+    primary=False,
+)
 draw(workspace, run, clustering)

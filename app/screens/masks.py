@@ -10,7 +10,7 @@ import streamlit as st
 
 from app import loaders
 from app.colors import UNNAMED_COLOR, class_colors, cluster_color
-from app.frame import empty_state, headline, need_run, need_workspace, picture
+from app.frame import empty_state, headline, need_run, need_workspace, picture, show_png
 from app.naming import class_names, cluster_names, cluster_title
 from app.notices import told
 from app.state import Key
@@ -33,14 +33,37 @@ def choose_image(records: list[ImageRecord]) -> ImageRecord:
     if number != st.session_state[Key.IMAGE_NUMBER]:
         st.session_state[Key.IMAGE_NUMBER] = number
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
-        st.button("Previous", icon=":material/chevron_left:", key="previous_image", disabled=number == 1,
-                  on_click=go_to, args=(number - 1,))
-        st.number_input("Image", 1, len(records), step=1, key=Key.IMAGE_NUMBER, bind="query-params", width=110,
-                        label_visibility="collapsed")
-        st.button("Next", icon=":material/chevron_right:", icon_position="right", key="next_image",
-                  disabled=number == len(records), on_click=go_to, args=(number + 1,))
+        st.button(
+            "Previous",
+            icon=":material/chevron_left:",
+            key="previous_image",
+            disabled=number == 1,
+            on_click=go_to,
+            args=(number - 1,),
+        )
+        st.number_input(
+            "Image",
+            1,
+            len(records),
+            step=1,
+            key=Key.IMAGE_NUMBER,
+            bind="query-params",
+            width=110,
+            label_visibility="collapsed",
+        )
+        st.button(
+            "Next",
+            icon=":material/chevron_right:",
+            icon_position="right",
+            key="next_image",
+            disabled=number == len(records),
+            on_click=go_to,
+            args=(number + 1,),
+        )
         item = records[number - 1]
-        st.html(f'<div class="picie-facts">of {len(records):,} · <b>{html.escape(item.path)}</b> · {item.width} × {item.height} px</div>')
+        st.html(
+            f'<div class="picie-facts">of {len(records):,} · <b>{html.escape(item.path)}</b> · {item.width} × {item.height} px</div>'
+        )
     return item
 
 
@@ -54,19 +77,28 @@ def film_strip(workspace: Workspace, records: list[ImageRecord], shown: ImageRec
     place = records.index(shown)
     start = max(0, min(place - FILM // 2, len(records) - FILM))
     root = str(workspace.images_root)
-    for column, item in zip(st.columns(FILM, gap="xsmall", wrap=False), records[start : start + FILM], strict=False):
-        with column.container(key=f"strip_{item.id}", gap="xsmall"):
-            st.image(loaders.thumbnails(root, (item.path,), (item.stamp,), 1), width="stretch", alt=item.path)
+    grid = st.grid(FILM, min_column_width=56, gap="xsmall", wrap=False)
+    for item in records[start : start + FILM]:
+        with grid.container(key=f"strip_{item.id}", gap="xsmall"):
+            show_png(loaders.thumbnails(root, (item.path,), (item.stamp,), 1), alt=item.path)
             number = records.index(item) + 1
-            st.button(f"{number}", key=f"film_{item.id}", width="stretch", on_click=go_to, args=(number,),
-                      type="primary" if item is shown else "secondary")
+            st.button(
+                f"{number}",
+                key=f"film_{item.id}",
+                width="stretch",
+                on_click=go_to,
+                args=(number,),
+                type="primary" if item is shown else "secondary",
+            )
 
 
 def labels_shown(workspace: Workspace, clustering: Clustering, by: str) -> tuple[dict[int, str], dict[int, str]]:
     """Returns name and colour of every label that the mask can hold."""
     if by == "cluster":
         names = cluster_names(workspace, clustering)
-        return {k: cluster_title(k, names) for k in range(clustering.k)}, {k: cluster_color(k) for k in range(clustering.k)}
+        return {k: cluster_title(k, names) for k in range(clustering.k)}, {
+            k: cluster_color(k) for k in range(clustering.k)
+        }
     return {**class_names(workspace), 255: "ignored or not named"}, {**class_colors(workspace), 255: UNNAMED_COLOR}
 
 
@@ -80,8 +112,13 @@ def legend(mask: np.ndarray, names: dict[int, str], colors: dict[int, str], by: 
             with st.container(horizontal=True, vertical_alignment="center", gap="small"):
                 color = html.escape(colors.get(label, UNNAMED_COLOR))
                 st.html(f'<span class="picie-swatch" style="background:{color}"></span>', width="content")
-                shown = st.checkbox(names.get(label, str(label)), value=not (by == "class" and label == 255),
-                                    key=f"show_{by}_{label}", persist_state="session")
+                shown = st.checkbox(
+                    names.get(label, str(label)),
+                    value=not (by == "class" and label == 255),
+                    key=f"show_{by}_{label}",
+                    persist_state="session",
+                    width="stretch",
+                )
                 st.html(f'<div class="picie-facts">{percent(counts[label] / mask.size)}</div>', width="content")
             if not shown:
                 hidden.add(label)
@@ -94,8 +131,17 @@ def draw(workspace: Workspace, run: str, clustering: Clustering) -> None:
     shown = choose_image(records)
     left, right = st.columns([5, 2], gap="medium")
     with right:
-        by = st.segmented_control("Colour by", ["cluster", "class"], default="cluster", required=True, key=Key.MASK_KIND,
-                                  persist_state="session") or "cluster"
+        by = (
+            st.segmented_control(
+                "Colour by",
+                ["cluster", "class"],
+                default="cluster",
+                required=True,
+                key=Key.MASK_KIND,
+                persist_state="session",
+            )
+            or "cluster"
+        )
         opacity = st.slider("Opacity", 0, 100, 55, step=5, format="%d %%", key=Key.OPACITY, persist_state="session")
         beside = st.toggle("Show the original beside it", key=Key.MASK_BESIDE, persist_state="session")
         names, colors = labels_shown(workspace, clustering, by)
@@ -109,8 +155,16 @@ def draw(workspace: Workspace, run: str, clustering: Clustering) -> None:
         film_strip(workspace, records, shown)
 
 
-def pictures(workspace: Workspace, run: str, clustering: Clustering, shown: ImageRecord, by: str, opacity: float,
-             hidden: frozenset[int], beside: bool) -> None:
+def pictures(
+    workspace: Workspace,
+    run: str,
+    clustering: Clustering,
+    shown: ImageRecord,
+    by: str,
+    opacity: float,
+    hidden: frozenset[int],
+    beside: bool,
+) -> None:
     """Draws the overlay, and the untouched image beside it if that is wanted."""
     painted = loaders.overlay_png(workspace, run, clustering, shown, by, PICTURE_PX, opacity, hidden)
     alt = f"{shown.path} with its {'clusters' if by == 'cluster' else 'classes'} drawn over it"
@@ -129,8 +183,12 @@ workspace = need_workspace(TITLE)
 run = need_run(workspace, TITLE)
 clustering = loaders.need_clustering(workspace, run)
 named = workspace.label_map.classes_of(clustering.key)
-headline(TITLE, f"{clustering.k} clusters · {count(len(set(named.values())), 'class', 'classes')} named",
-         ("Write the masks", "export") if named else ("Name the clusters", "clusters"), primary=True)
+headline(
+    TITLE,
+    f"{clustering.k} clusters · {count(len(set(named.values())), 'class', 'classes')} named",
+    ("Write the masks", "export") if named else ("Name the clusters", "clusters"),
+    primary=True,
+)
 if not workspace.image_list().readable:
     empty_state("None of the images can be read any more.", "See why", "images")
 else:

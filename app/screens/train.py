@@ -30,10 +30,25 @@ def draw_form(workspace: Workspace) -> None:
     """Draws the settings of the chosen method, what it will cost, and the button that starts it."""
     readable = len(workspace.image_list().readable)
     with st.container(border=True):
-        method = st.segmented_control("Method", [FROZEN, PICIE], default=FROZEN if current_run(workspace) is None else PICIE,
-                                      required=True, key="method", label_visibility="collapsed") or FROZEN
-        settings = [SampleSettings, EmbedderSettings] if method == FROZEN else [TrainSettings, SampleSettings, EmbedderSettings]
-        values = draw_settings(settings, MAIN[method], "frozen" if method == FROZEN else "picie", {"weights": default_weights()})
+        method = (
+            st.segmented_control(
+                "Method",
+                [FROZEN, PICIE],
+                default=FROZEN if current_run(workspace) is None else PICIE,
+                required=True,
+                key="method",
+                label_visibility="collapsed",
+            )
+            or FROZEN
+        )
+        settings = (
+            [SampleSettings, EmbedderSettings]
+            if method == FROZEN
+            else [TrainSettings, SampleSettings, EmbedderSettings]
+        )
+        values = draw_settings(
+            settings, MAIN[method], "frozen" if method == FROZEN else "picie", {"weights": default_weights()}
+        )
         arguments = [str(workspace.images_root), *arguments_of(settings, values, ("size_px", "weights"))]
         command = "embed" if method == FROZEN else "train"
         if command == "train":
@@ -77,7 +92,9 @@ def draw_job(workspace: Workspace) -> None:
             share = progress.done / progress.total if progress and progress.total else 0.0
             st.progress(min(1.0, share), text=progress_line(progress) if progress else "Starting: loading the network")
             if job.silent_s > STALE_AFTER_S:
-                st.warning(f"No sign of life for {duration(job.silent_s)}. It may be in a long step; if not, stop it and resume.")
+                st.warning(
+                    f"No sign of life for {duration(job.silent_s)}. It may be in a long step; if not, stop it and resume."
+                )
             if job.status.command == "train":
                 draw_curves(workspace, job.status.run)
         draw_log(job)
@@ -92,8 +109,14 @@ def draw_stop(job: Job) -> None:
     elif waiting < KILL_AFTER_S:
         st.button("Stopping after this step", icon=":material/stop:", key="stop_wait", disabled=True)
     else:
-        st.button("End it at once", icon=":material/dangerous:", key="stop_kill", on_click=stop, args=(job, True),
-                  help="The last checkpoint stays whole; what came after it is lost.")
+        st.button(
+            "End it at once",
+            icon=":material/dangerous:",
+            key="stop_kill",
+            on_click=stop,
+            args=(job, True),
+            help="The last checkpoint stays whole; what came after it is lost.",
+        )
 
 
 def ask_to_stop(job: Job) -> None:
@@ -112,12 +135,20 @@ def draw_curves(workspace: Workspace, run: str) -> None:
             st.caption("The curves start with the first finished epoch.")
             return
         figure = curve_figure(epochs, curves, "Loss", 230)
-        st.plotly_chart(figure, key=f"loss_{run}", config={"displayModeBar": False},
-                        alt=f"Loss over {count(len(epochs), 'epoch')}, now {curves['total'][-1]:.3g}")
+        st.plotly_chart(
+            figure,
+            key=f"loss_{run}",
+            config={"displayModeBar": False},
+            alt=f"Loss over {count(len(epochs), 'epoch')}, now {curves['total'][-1]:.3g}",
+        )
         for place, (key, title) in zip(st.columns(len(HEALTH)), HEALTH.items(), strict=True):
             values = column(history, key)
-            place.plotly_chart(curve_figure(epochs, {title: values}, title, 180), key=f"{key}_{run}",
-                               config={"displayModeBar": False}, alt=f"{title} over the epochs, now {values[-1]:.3g}")
+            place.plotly_chart(
+                curve_figure(epochs, {title: values}, title, 180),
+                key=f"{key}_{run}",
+                config={"displayModeBar": False},
+                alt=f"{title} over the epochs, now {values[-1]:.3g}",
+            )
         st.caption(health_words(history))
 
 
@@ -138,7 +169,7 @@ def draw_ending(workspace: Workspace, job: Job) -> None:
         "stopped": f"{name} was stopped after {duration(job.seconds)}.",
         "failed": f"{name} failed: {job.status.message}",
         "crashed": f"{name} ended without a word after {duration(job.seconds)}: its process is gone (killed, or the machine "
-                   "went down). What was stored before is whole.",
+        "went down). What was stored before is whole.",
     }
     (st.info if state == "stopped" else st.error)(words[state])
     if job.status.command == "train" and (workspace.run_dir(job.status.run or "-") / "checkpoint.pt").exists():
@@ -166,7 +197,9 @@ def draw_runs(workspace: Workspace) -> None:
             "Time": [duration(run.seconds) if run.seconds else "" for run in runs],
             "Made": [datetime.fromtimestamp(run.created).strftime("%Y-%m-%d %H:%M") for run in runs],
         },
-        hide_index=True, column_config={"In use": st.column_config.TextColumn(width="small")}, alt="Runs of this workspace, newest first",
+        hide_index=True,
+        column_config={"In use": st.column_config.TextColumn(width="small")},
+        alt="Runs of this workspace, newest first",
     )
     trained = next((run for run in runs if run.method != "frozen" and history_of(workspace, run)), None)
     if trained is not None:
@@ -181,7 +214,11 @@ def history_of(workspace: Workspace, run: RunInfo) -> list[dict[str, Any]]:
 
 workspace = need_workspace(TITLE)
 used = current_run(workspace)
-facts = f"In use: <b>{html.escape(workspace.run_info(used).title)}</b>" if used else "No embedder yet. Start with the frozen one: it takes seconds."
+facts = (
+    f"In use: <b>{html.escape(workspace.run_info(used).title)}</b>"
+    if used
+    else "No embedder yet. Start with the frozen one: it takes seconds."
+)
 headline(TITLE, facts, ("Look at the clusters", "clusters") if used else None, primary=False)
 watched = watched_job(workspace)
 if watched is not None and watched.is_running:

@@ -1,0 +1,91 @@
+"""A tiny real workspace, made once through the command line: six generated images, random weights, six clusters."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from streamlit.testing.v1 import AppTest
+
+from picie_core.cli import run_command
+from picie_core.commands import COMMANDS
+from picie_core.workspace import Workspace
+
+MAIN = Path(__file__).resolve().parents[2] / "app" / "main.py"
+
+
+def write_scene(path: Path, seed: int) -> None:
+    """Writes one picture of three textures: a smooth band, a striped band and a noisy one."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:72, :96]
+    horizon = 24 + 6 * np.sin(x / 15 + seed)
+    scene = np.stack([90 + y, 140 + y // 2, 220 - y], -1).astype(float)
+    stripes = np.stack([60 + 120 * (x // 4 % 2), 90 + 60 * (x // 4 % 2), 50 + 0 * x], -1)
+    scene[y > horizon] = stripes[y > horizon]
+    noise = 110 + 40 * rng.standard_normal((72, 96, 1)).repeat(3, 2)
+    scene[y > horizon + 24] = noise[y > horizon + 24]
+    Image.fromarray(scene.clip(0, 255).astype(np.uint8)).save(path)
+
+
+@pytest.fixture(scope="session")
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `images/` and the finished workspace `work/`; tests work on copies."""
+    root = tmp_path_factory.mktemp("made")
+    (root / "images").mkdir()
+    for seed in range(6):
+        write_scene(root / "images" / f"scene-{seed}.png", seed)
+    (root / "images" / "broken.png").write_text("no picture")
+    work = str(root / "work")
+    embed = ["embed", str(root / "images"), "--workspace", work, "--weights", "none", "--size", "64", "--pixels", "900"]
+    assert run_command(COMMANDS, embed) == 0
+    assert run_command(COMMANDS, ["cluster", "--workspace", work, "--k", "6"]) == 0
+    return root
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A place of its own for what the app may open and makes; no weights are on this machine."""
+    monkeypatch.setenv("PICIE_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("PICIE_ROOTS", str(tmp_path))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    for name in ("PICIE_WORKSPACE", "PICIE_WEIGHTS"):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path
+
+
+@pytest.fixture
+def workspace(made_once: Path, home: Path) -> Workspace:
+    """A copy of the finished workspace with its images."""
+    shutil.copytree(made_once, home / "made")
+    return Workspace.open(home / "made" / "work")
+
+
+@pytest.fixture
+def open_screen() -> Callable[..., AppTest]:
+    """Returns a function that opens a screen of the app as a browser tab would."""
+
+    def open_it(screen: str = "images", workspace: Workspace | None = None, **params: str) -> AppTest:
+        tab = AppTest.from_file(str(MAIN), default_timeout=30)
+        if workspace is not None:
+            tab.query_params["workspace"] = str(workspace.root)
+        for name, value in params.items():
+            tab.query_params[name] = value
+        tab.run()
+        return tab if screen == "images" else tab.switch_page(f"screens/{screen}.py").run()
+
+    return open_it
+
+
+def text_of(tab: AppTest) -> str:
+    """Returns everything that stands on the page, one element a line."""
+    parts = [*tab.markdown, *tab.caption, *tab.subheader, *tab.html, *tab.error, *tab.warning, *tab.info]
+    return "\n".join(str(part.value if part.type != "html" else part.proto.body) for part in parts)
+
+
+def button_labels(tab: AppTest) -> list[str]:
+    """Returns the labels of the buttons on the screen, without those of the sidebar."""
+    return [button.label for button in tab.main.button]
