@@ -1,1 +1,1 @@
-"""The screens. They draw and decide nothing: what they show is on disk in the workspace, what they do is in picie_core."""
+"""The screens. They draw and decide nothing: what they show is on disk, what they do is in picie_core."""

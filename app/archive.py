@@ -6,8 +6,14 @@ import os
 import uuid
 import zipfile
 from pathlib import Path
+from typing import BinaryIO
 
 from picie_core.atomic import disk_error
+
+
+def open_zip(folder: Path) -> BinaryIO:
+    """Returns the zip of `folder`, open for reading; made when the person clicks, not before."""
+    return open(zip_folder(folder), "rb")
 
 
 def zip_folder(folder: Path) -> Path:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,9 @@ LEGEND_GROUPS = 30
 MARGIN = {"l": 8, "r": 8, "t": 28, "b": 8}
 
 
-def curve_figure(epochs: Sequence[int], curves: dict[str, Sequence[float]], title: str, height: int = 220) -> go.Figure:
+def curve_figure(
+    epochs: Sequence[int], curves: Mapping[str, Sequence[float]], title: str, height: int = 220
+) -> go.Figure:
     """Returns one line a curve over the epochs; the axis keeps whole epochs and the place of the legend is fixed."""
     figure = go.Figure()
     for index, (name, values) in enumerate(curves.items()):

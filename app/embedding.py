@@ -15,7 +15,7 @@ TRAIN_COST = 6.0
 
 
 def default_weights() -> str:
-    """Returns what `--weights` should be: the file in PICIE_WEIGHTS, ImageNet's if they were downloaded before, else none."""
+    """Returns what `--weights` should be: the file in PICIE_WEIGHTS, else downloaded ImageNet's, else none."""
     named = os.environ.get("PICIE_WEIGHTS")
     if named and Path(named).expanduser().is_file():
         return str(Path(named).expanduser())

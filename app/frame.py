@@ -1,12 +1,15 @@
-"""The frame that every screen shares: style sheet, headline with the one way on, and what stands where nothing is yet."""
+"""The frame that every screen shares: style, headline with the one way on, and what stands where nothing is yet."""
 
 from __future__ import annotations
+
+import html
+from typing import Literal
 
 import numpy as np
 import streamlit as st
 from PIL import Image
 
-from app.jobs import job_of
+from app.jobs import Job, job_of
 from app.state import current_run, current_workspace, session
 from app.words import progress_line
 from picie_core.workspace import Workspace
@@ -36,7 +39,7 @@ body, .stApp, input, textarea { font-variant-numeric: tabular-nums; }
 
 
 def page_icon() -> Image.Image:
-    """Returns the icon of the browser tab, three regions of pixels; drawn here, as named icons come from the internet."""
+    """Returns the icon of the browser tab, three regions; drawn here, as named icons come from the internet."""
     y, x = np.mgrid[:32, :32]
     region = np.where(y < 12 + 3 * np.sin(x / 5), 0, np.where(x + y < 38, 1, 2))
     return Image.fromarray(np.array([(85, 128, 221), (121, 183, 150), (219, 160, 98)], np.uint8)[region])
@@ -60,13 +63,29 @@ def headline(title: str, facts: str, go_on: tuple[str, str] | None = None, prima
     left, right = st.columns([5, 2], vertical_alignment="bottom")
     with left, st.container(gap=None):
         st.subheader(title, anchor=False)
-        st.html(f'<div class="picie-facts">{facts or "&nbsp;"}</div>')
+        small(facts or "&nbsp;")
     if go_on:
         with right, st.container(horizontal=True, horizontal_alignment="right"):
             label, screen = go_on
-            kind = "primary" if primary else "secondary"
-            if st.button(label, type=kind, icon=":material/arrow_forward:", icon_position="right", key=f"go_{screen}"):
+            arrow = ":material/arrow_forward:"
+            kind: Literal["primary", "secondary"] = "primary" if primary else "secondary"
+            if st.button(label, type=kind, icon=arrow, icon_position="right", key=f"go_{screen}"):
                 st.switch_page(page_path(screen))
+
+
+def small(text: str) -> None:
+    """Draws a line of small grey text; `text` is HTML, so what people typed has to be escaped."""
+    st.html(f'<div class="picie-facts">{text}</div>')
+
+
+def small_fit(text: str) -> None:
+    """Draws the same, only as wide as it is."""
+    st.html(f'<div class="picie-facts">{text}</div>', width="content")
+
+
+def swatch(color: str) -> str:
+    """Returns a small square of a colour, as HTML."""
+    return f'<span class="picie-swatch" style="background:{html.escape(color)}"></span>'
 
 
 def empty_state(text: str, label: str, screen: str) -> None:
@@ -110,12 +129,17 @@ def waiting_for(command: str, workspace: Workspace) -> None:
         if job is None or not job.is_running:
             st.rerun()
         else:
-            progress = job.status.progress
-            share = progress.done / progress.total if progress and progress.total else 0.0
-            st.markdown(
-                "The images are being embedded. This screen fills itself when that is done.", text_alignment="center"
-            )
-            st.progress(share, text=progress_line(progress) if progress else "starting", width=420)
+            text = "The images are being embedded. This screen fills itself when that is done."
+            st.markdown(text, text_alignment="center")
+            job_bar(job, width=420)
+
+
+def job_bar(job: Job, unit: str = "images", width: int | Literal["stretch"] = "stretch") -> None:
+    """Draws how far a job is: what it does, of how much, how fast, how long still."""
+    progress = job.status.progress
+    share = progress.done / progress.total if progress and progress.total else 0.0
+    text = progress_line(progress, unit) if progress else "Starting: loading the program"
+    st.progress(min(1.0, share), text=text, width=width)
 
 
 def picture(key: str, data: bytes, alt: str, aspect: float) -> None:
@@ -126,7 +150,7 @@ def picture(key: str, data: bytes, alt: str, aspect: float) -> None:
 
 
 def show_png(data: bytes, alt: str) -> None:
-    """Draws a PNG as wide as its place, byte for byte: left to itself, Streamlit makes a JPEG of it and colours bleed."""
+    """Draws a PNG as wide as its place, byte for byte: as a JPEG, which is the default, colours bleed."""
     st.image(data, width="stretch", output_format="PNG", alt=alt)
 
 

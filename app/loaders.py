@@ -90,7 +90,7 @@ def cluster_figures(root: str, run: str, name: str) -> list[ClusterFacts]:
 
 @st.cache_resource(max_entries=6, show_spinner=False)
 def projection(root: str, run: str, kind: str, points: int, stamp: float) -> Projection | None:
-    """Returns the places of the sample's points on the map; None while they are not computed. `stamp` tells a new file."""
+    """Returns the places of the sample's points on the map; None before they are computed. `stamp` tells a new file."""
     from picie_core.projection import load_projection
 
     return load_projection(Workspace.open(root), run, kind, points=points)
@@ -105,9 +105,9 @@ def projection_stamp(workspace: Workspace, run: str) -> float:
 @st.cache_resource(max_entries=2, show_spinner="Loading the network for images that have no stored cells")
 def embedder(root: str, run: str) -> Any:
     """Returns the network of a run, ready to embed one image."""
-    from picie_core.embedder import load_embedder
+    from picie_core.masks import load_engine
 
-    return load_embedder(Workspace.open(root), run, "auto")
+    return load_engine(Workspace.open(root), run)
 
 
 # -- mosaics
@@ -129,7 +129,7 @@ def _cluster_sheet(root: str, run: str, name: str, key: str, cluster: int, kind:
 
 
 def points_sheet(workspace: Workspace, run: str, found: Clustering, chosen: np.ndarray, crops: int) -> bytes:
-    """Returns crops around at most `crops` of the chosen pixels, evenly spread over them, each with its cluster outlined."""
+    """Returns crops around at most `crops` of the chosen pixels, evenly spread, each with its cluster outlined."""
     shown = chosen[np.linspace(0, len(chosen) - 1, min(crops, len(chosen))).round().astype(int)]
     return _points_sheet(str(workspace.root), run, found.name, found.key, tuple(int(index) for index in shown))
 

@@ -32,8 +32,8 @@ def told() -> Iterator[None]:
         st.error(str(error), icon=":material/error:")
     except Exception as error:
         st.error(
-            f"This did not work ({type(error).__name__}). Nothing that you decided is lost; reload the page to try again. "
-            f"Details are in {write_log(error)}.",
+            f"This did not work ({type(error).__name__}). Nothing that you decided is lost; reload the page "
+            f"to try again. Details are in {write_log(error)}.",
             icon=":material/error:",
         )
 

@@ -1,4 +1,4 @@
-"""Settings of the core as fields on the page: one field a setting, with its meaning, range and default, and the arguments."""
+"""Settings of the core as fields on the page: one field a setting, with meaning and range; and the arguments."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def draw_field(one: Field, start: Any, place: str) -> Any:
 
 
 def arguments_of(settings: Iterable[type], values: dict[str, Any], always: tuple[str, ...] = ()) -> list[str]:
-    """Returns the options of the command line for the values that differ from the defaults, and for those in `always`."""
+    """Returns the options of the command line for values that differ from the defaults and those in `always`."""
     known = [one for kind in settings for one in fields(kind)]
     chosen = [one for one in known if one.name in values and (one.name in always or values[one.name] != one.default)]
     return [word for one in chosen for word in (flag_of(one.name), f"{values[one.name]}")]

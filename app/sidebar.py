@@ -8,6 +8,7 @@ from pathlib import Path
 import streamlit as st
 
 from app.folders import check_folder, known_workspaces, workspace_name
+from app.frame import small
 from app.jobs import Job, running_jobs
 from app.loaders import current_clustering, label_version, named_share
 from app.notices import told
@@ -36,7 +37,7 @@ def draw_sidebar() -> None:
 
 
 def _workspace_part(workspace: Workspace | None) -> None:
-    st.html('<div class="picie-facts">Workspace</div>')
+    small("Workspace")
     known = known_workspaces()
     if workspace is None and not known:
         st.caption("None open. Choose images first.")
@@ -81,7 +82,7 @@ def _run_part(workspace: Workspace, run: str | None) -> None:
 
 
 def run_titles(runs: list[RunInfo]) -> dict[str, str]:
-    """Returns what a person reads for each run: its title and image size, with the end of its name where two are alike."""
+    """Returns what a person reads for each run: title and image size, and the end of its name where two are alike."""
     plain = {info.id: f"{info.title}, {info.settings.get('size_px', '?')} px" for info in runs}
     alike = {title for title in plain.values() if list(plain.values()).count(title) > 1}
     return {run: f"{title} · {run.rsplit('-', 1)[-1]}" if title in alike else title for run, title in plain.items()}
@@ -104,7 +105,7 @@ def _clusters_part(workspace: Workspace, run: str) -> None:
         key=Key.K,
         on_change=want_k,
         args=(Key.K,),
-        help="How many kinds of pixels to tell apart. Changing it takes about a second; the network does not run again.",
+        help="How many kinds of pixels to tell apart. The network does not run again when it changes.",
     )
     if clustering:
         share = named_share(str(workspace.root), run, clustering.name, label_version(workspace))
@@ -143,4 +144,4 @@ def draw_job(job: Job) -> None:
     share = progress.done / progress.total if progress and progress.total else 0.0
     with st.container(border=True, gap="xsmall", key=f"job_{job.status.command}"):
         st.progress(min(1.0, share), text=f"{title} · {duration(job.seconds)}")
-        st.html(f'<div class="picie-facts">{html.escape(progress_line(progress)) if progress else "starting"}</div>')
+        small(html.escape(progress_line(progress)) if progress else "starting")

@@ -1,4 +1,4 @@
-"""What a browser tab remembers: one typed record, the keys of the widgets, and which workspace and run the tab looks at.
+"""What a browser tab remembers: one typed record, the keys of widgets, which workspace and run it looks at.
 
 The workspace on disk is the truth and the address names it, so a reload restores everything; this record is a cache.
 """
@@ -64,6 +64,8 @@ class Session:
     """The image on the Masks screen."""
     selected: np.ndarray | None = None
     """Ids into the embedding sample of the points chosen on the map, (n,) int64."""
+    seen_selection: str = ""
+    """The selection on the map that `selected` was read from."""
     stop_asked: dict[str, float] = field(default_factory=dict)
     """When a job was asked to stop, seconds since the epoch, by command."""
     notice: str = ""
@@ -109,7 +111,7 @@ def current_workspace() -> Workspace | None:
 
 
 def current_run(workspace: Workspace) -> str | None:
-    """Returns the run this tab looks at: the one in the address if it is done, else the workspace's; None without any."""
+    """Returns the run this tab looks at: the one in the address if done, else the workspace's; None without any."""
     record = session()
     done = [run.id for run in workspace.runs() if run.state == "done"]
     if record.run not in done:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import html
 from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from app import loaders
-from app.frame import headline, need_run, need_workspace, show_png
+from app.frame import headline, need_run, need_workspace, show_png, small, swatch
 from app.naming import cluster_names, name_field, shown_color
 from app.notices import told
 from app.sidebar import LARGEST_K, QUICK_K, want_k
@@ -52,7 +51,7 @@ def choose_view() -> tuple[str, str]:
         list(KINDS),
         default="typical",
         required=True,
-        format_func=KINDS.get,
+        format_func=lambda kind: KINDS[kind],
         key=Key.SHEET_KIND,
         help=KIND_HELP,
         bind="query-params",
@@ -76,10 +75,7 @@ def card(workspace: Workspace, run: str, clustering: Clustering, cluster: int, k
     color = shown_color(workspace, clustering, cluster)
     with st.container(border=True, gap="xsmall", key=f"card_{cluster}"):
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            st.html(
-                f'<span class="picie-swatch" style="background:{html.escape(color)}"></span> <b>{cluster}</b>',
-                width="content",
-            )
+            st.html(f"{swatch(color)} <b>{cluster}</b>", width="content")
             name_field(workspace, clustering, cluster, place="card")
         with st.container(key=f"sheet_{cluster}"):
             name = cluster_names(workspace, clustering).get(cluster)
@@ -88,10 +84,8 @@ def card(workspace: Workspace, run: str, clustering: Clustering, cluster: int, k
                 loaders.cluster_sheet(workspace, run, clustering, cluster, kind, color),
                 alt=f"{KINDS[kind]} crops of {called}, the cluster outlined",
             )
-        st.html(
-            f'<div class="picie-facts"><b>{percent(figures.share)}</b> of all pixels · {count(figures.images, "image")} · '
-            f"tightness {figures.tightness:.2f}</div>"
-        )
+        area = f"<b>{percent(figures.share)}</b> of all pixels"
+        small(f"{area} · {count(figures.images, 'image')} · tightness {figures.tightness:.2f}")
 
 
 def draw(workspace: Workspace, run: str, clustering: Clustering) -> None:

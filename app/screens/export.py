@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import html
 import json
+import shlex
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
 from app import loaders
-from app.archive import zip_folder
-from app.frame import headline, need_run, need_workspace, picture
+from app.archive import open_zip
+from app.frame import empty_state, headline, job_bar, need_run, need_workspace, picture, small
 from app.jobs import Job, command_line, job_of, log_tail, start, stop
 from app.notices import told
 from app.state import Key
-from app.words import count, duration, percent, progress_line, size
+from app.words import count, duration, percent, size
+from picie_core.labelmap import IGNORE_ID
 from picie_core.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -101,21 +105,17 @@ def choose_options(form: str) -> tuple[bool, float]:
 
 
 def previews(workspace: Workspace, run: str, clustering: Clustering, raw: bool) -> None:
-    """Draws a few masks as they will be written, in their colours."""
+    """Draws a few masks as they will be written, in their colours; what stays a photograph becomes 255."""
     items = loaders.spread(workspace.image_list().readable, PREVIEWS)
+    by, hidden = ("cluster", frozenset()) if raw else ("class", frozenset({IGNORE_ID}))
     for column, item in zip(st.columns(PREVIEWS, gap="xsmall"), items, strict=False):
         with column:
-            data = loaders.overlay_png(
-                workspace,
-                run,
-                clustering,
-                item,
-                "cluster" if raw else "class",
-                PREVIEW_PX,
-                1.0,
-                frozenset({255} - {255 * raw}),
-            )
+            data = loaders.overlay_png(workspace, run, clustering, item, by, PREVIEW_PX, 1.0, hidden)
             picture(f"picture_preview_{item.id}", data, f"Mask of {item.path}", item.width / item.height)
+    ids = f"0 to {clustering.k - 1}" if raw else "255 where the photograph shows"
+    st.caption(
+        f"{len(items)} of the masks as they will be. Pixels hold the ids of {by}s, {ids}.".replace("classs", "classes")
+    )
 
 
 def arguments(
@@ -134,23 +134,19 @@ def write_part(workspace: Workspace, run: str, clustering: Clustering, form: str
     if job is not None and job.is_running:
         st.fragment(run_every=1)(_running)(workspace)
         return
-    named = workspace.label_map.classes_of(clustering.key)
     with st.container(horizontal=True, vertical_alignment="center"):
-        images = count(len(workspace.image_list().readable), "mask")
-        if st.button(
-            f"Write {images}", type="primary", icon=":material/save:", key="write_export", disabled=not (named or raw)
-        ):
+        label = f"Write {count(len(workspace.image_list().readable), 'mask')}"
+        if st.button(label, type="primary", icon=":material/save:", key="write_export"):
             start(workspace, "export", arguments(workspace, run, clustering, form, raw, share, folder))
             st.rerun()
-        unnamed = 1 - loaders.named_share(str(workspace.root), run, clustering.name, loaders.label_version(workspace))
-        if not named and not raw:
-            st.caption("No cluster has a name yet: name some on the Clusters screen, or write cluster ids instead.")
-        elif not raw and unnamed:
+        version = loaders.label_version(workspace)
+        unnamed = 1 - loaders.named_share(str(workspace.root), run, clustering.name, version)
+        if not raw and unnamed > 0:
             st.caption(f"About {percent(unnamed)} of the pixels have no name and become 255.")
     _ending(job)
     with st.expander("The command that does the same"):
         words = command_line(workspace, "export", arguments(workspace, run, clustering, form, raw, share, Path("OUT")))
-        st.code(" ".join(words), language="bash", wrap_lines=True)
+        st.code(shlex.join(words), language="bash", wrap_lines=True)
 
 
 def _running(workspace: Workspace) -> None:
@@ -158,10 +154,8 @@ def _running(workspace: Workspace) -> None:
     if job is None or not job.is_running:
         st.rerun()
         return
-    progress = job.status.progress
     with st.container(horizontal=True, vertical_alignment="center", wrap=False):
-        share = progress.done / progress.total if progress and progress.total else 0.0
-        st.progress(min(1.0, share), text=progress_line(progress) if progress else "Starting")
+        job_bar(job)
         if st.button("Stop", icon=":material/stop:", key="stop_export"):
             stop(job)
 
@@ -172,9 +166,8 @@ def _ending(job: Job | None) -> None:
     if job.state == "stopped":
         st.info(f"Writing was stopped after {duration(job.seconds)}; nothing half-written was left.")
         return
-    st.error(
-        job.status.message or f"Writing ended without a word; nothing half-written was left. The log is in {job.log}."
-    )
+    ending = "Writing ended without a word; nothing half-written was left."
+    st.error(f"{job.status.message or ending} The log is in {job.log}.")
     with st.expander("Last lines of the log"):
         st.code(log_tail(job), language=None)
 
@@ -186,47 +179,56 @@ def written(workspace: Workspace) -> list[tuple[Path, dict[str, Any]]]:
 
 
 def exports_part(workspace: Workspace) -> None:
-    """Draws what was written before, each with its download."""
+    """Draws what was written before, the newest first, each with its report and its download."""
     found = written(workspace)
-    if not found:
-        return
-    st.markdown("**Written so far**")
+    if found:
+        st.markdown("**Written so far**")
     for folder, record in found:
-        with st.container(border=True, horizontal=True, vertical_alignment="center"):
-            images = record.get("images", record.get("image_count", 0))
-            parts = [
-                f"**{folder.name}**",
-                count(images if isinstance(images, int) else len(images), "mask"),
-                count(len(record.get("classes", [])), "class", "classes"),
-                size(loaders.folder_bytes(str(folder), folder.stat().st_mtime)),
-            ]
-            st.markdown(" · ".join(parts) + f"  \n:gray[{folder}]")
+        with st.container(border=True, horizontal=True, vertical_alignment="center", wrap=False):
+            with st.container(gap=None):
+                st.markdown(f"**{folder.name}**")
+                small(" · ".join(report_words(record, folder)))
+                small(html.escape(str(folder)))
             st.download_button(
                 "Download",
-                data=lambda folder=folder: open(zip_folder(folder), "rb"),  # noqa: SIM115
+                data=partial(open_zip, folder),
                 file_name=f"{folder.name}.zip",
                 mime="application/zip",
                 on_click="ignore",
                 icon=":material/download:",
                 key=f"download_{folder.name}",
             )
+        if record["problems"]:
+            with st.expander(f"{count(len(record['problems']), 'image')} left out of {folder.name}"):
+                st.dataframe(
+                    record["problems"], hide_index=True, alt="Images that could not be exported, with the reason"
+                )
+
+
+def report_words(record: dict[str, Any], folder: Path) -> list[str]:
+    """Returns the figures of an export, each with its unit."""
+    values = count(len(record["classes"]), "class", "classes")
+    bytes_on_disk = size(loaders.folder_bytes(str(folder), folder.stat().st_mtime))
+    return [count(record["images"], "mask"), values, f"{percent(record['ignored_share'])} ignored", bytes_on_disk]
 
 
 workspace = need_workspace(TITLE)
 run = need_run(workspace, TITLE)
 clustering = loaders.need_clustering(workspace, run)
-classes = set(workspace.label_map.classes_of(clustering.key).values()) - {255}
+classes = set(workspace.label_map.classes_of(clustering.key).values()) - {IGNORE_ID}
 headline(
     TITLE,
     f"{count(len(workspace.image_list().readable), 'image')} · {clustering.k} clusters · "
     f"<b>{count(len(classes), 'class', 'classes')}</b>",
-    None if classes else ("Name the clusters", "clusters"),
-    primary=False,
 )
 with told():
     chosen_format = choose_format()
     raw, share = choose_options(chosen_format)
-    with told():
-        previews(workspace, run, clustering, raw)
-    write_part(workspace, run, clustering, chosen_format, raw, share)
+    if classes or raw:
+        with told():
+            previews(workspace, run, clustering, raw)
+        write_part(workspace, run, clustering, chosen_format, raw, share)
+    else:
+        text = "No cluster has a name yet, so every pixel would be ignored. Name some, or write cluster ids instead."
+        empty_state(text, "Name the clusters", "clusters")
     exports_part(workspace)

@@ -10,11 +10,11 @@ import streamlit as st
 from app import loaders
 from app.embedding import default_weights, embed_arguments, estimate_embed_s
 from app.folders import SAMPLE_IMAGES, check_images, workspace_for
-from app.frame import headline, page_path, show_png
+from app.frame import headline, job_bar, page_path, show_png
 from app.jobs import Job, job_of, log_tail, start, stop
 from app.notices import told
 from app.state import Key, current_run, current_workspace, open_workspace, session
-from app.words import about, count, device_here, duration, percent, pixels, progress_line
+from app.words import about, count, device_here, duration, percent, pixels
 from picie_core.errors import PicieError
 from picie_core.images import ImageList, find_images
 from picie_core.progress import Progress
@@ -54,9 +54,7 @@ def _sample_card() -> None:
             loaders.thumbnails(str(SAMPLE_IMAGES), tuple(chosen), stamps, 5),
             alt=f"{len(chosen)} of the {len(paths)} sample scenes",
         )
-    st.caption(
-        f"{len(paths)} generated landscapes, 320 × 240 px. Embedded and clustered in about 20 seconds, without a download."
-    )
+    st.caption(f"{len(paths)} generated landscapes, 320 × 240 px. Embedded and clustered in about 20 seconds.")
     if st.button("Try the sample", type="primary", icon=":material/play_arrow:", key="try_sample"):
         try_sample()
 
@@ -150,14 +148,14 @@ def _next_step(workspace: Workspace, images: ImageList, run: str | None) -> None
             st.rerun()
         st.caption(
             f"Runs a frozen ResNet-18 over {count(len(images.readable), 'image')} at 320 px, on {device_here()}"
-            f"{weights_note(default_weights())}. Everything after it is a matter of seconds. Other settings are under Train."
+            f"{weights_note(default_weights())}. All after it takes seconds. Other settings are under Train."
         )
 
 
 def weights_note(weights: str) -> str:
     """Returns how the weights are told on the page: nothing special about ImageNet's, a remark on random ones."""
     if weights == "none":
-        return ", with random weights (no ImageNet weights are on this machine; set PICIE_WEIGHTS to a file for better clusters)"
+        return ", with random weights (set PICIE_WEIGHTS to a file of ImageNet weights for better clusters)"
     return ", with ImageNet weights" if weights == "imagenet" else f", with the weights in {Path(weights).name}"
 
 
@@ -166,10 +164,8 @@ def _running(workspace: Workspace) -> None:
     if job is None or not job.is_running:
         st.rerun()
         return
-    progress = job.status.progress
-    share = progress.done / progress.total if progress and progress.total else 0.0
     with st.container(border=True, horizontal=True, vertical_alignment="center", wrap=False, gap="medium"):
-        st.progress(min(1.0, share), text=progress_line(progress) if progress else "Starting: loading the network")
+        job_bar(job)
         if st.button("Stop", icon=":material/stop:", key="stop_embed"):
             stop(job)
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import html
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import streamlit as st
@@ -11,12 +10,12 @@ import streamlit as st
 from app import loaders
 from app.charts import scatter_figure, selected_points
 from app.colors import UNNAMED_COLOR, cluster_color
-from app.frame import headline, need_run, need_workspace, show_png
+from app.frame import headline, job_bar, need_run, need_workspace, show_png, small, small_fit, swatch
 from app.jobs import job_of, start, stop
 from app.naming import cluster_names, cluster_title, name_field, shown_color
 from app.notices import told
 from app.state import Key, session
-from app.words import count, percent, progress_line
+from app.words import count, percent
 from picie_core.labelmap import IGNORE_COLOR
 from picie_core.workspace import Workspace
 
@@ -67,14 +66,20 @@ def draw_map(workspace: Workspace, run: str, clustering: Clustering, kind: str, 
         },
         alt=f"{count(len(placed.xy), 'sampled pixel')} placed by how alike their embeddings are, coloured by {by}",
     )
-    selection = dict(event["selection"]) if event else {}
-    if selection.get("box") or selection.get("lasso"):
-        session().selected = placed.index[selected_points(placed.xy, selection)]
+    take_selection(placed, dict(event["selection"]) if event else {})
     st.caption(
-        f"{count(len(placed.xy), 'point')} of {count(len(clustering.labels), 'sampled pixel')}, drawn evenly from all clusters. "
-        "Draw a lasso around points; scroll to zoom; double-click to clear."
+        f"{count(len(placed.xy), 'point')} of {count(len(clustering.labels), 'sampled pixel')}, evenly from all. "
+        "Draw a lasso around points; scroll to zoom."
     )
     return placed
+
+
+def take_selection(placed: Projection, selection: dict[str, Any]) -> None:
+    """Keeps the points inside a new box or lasso; one that was seen before changes nothing, so that Clear holds."""
+    record = session()
+    drawn = repr([selection.get("box"), selection.get("lasso")])
+    if drawn != record.seen_selection and (selection.get("box") or selection.get("lasso")):
+        record.selected, record.seen_selection = placed.index[selected_points(placed.xy, selection)], drawn
 
 
 def draw_selection(workspace: Workspace, run: str, clustering: Clustering) -> None:
@@ -85,7 +90,7 @@ def draw_selection(workspace: Workspace, run: str, clustering: Clustering) -> No
             st.markdown("Draw a lasso around some points to see what they show.", text_alignment="center")
         return
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.html(f'<div class="picie-facts"><b>{count(len(selected), "point")}</b> selected</div>')
+        small_fit(f"<b>{count(len(selected), 'point')}</b> selected")
         st.button("Clear", key="clear_selection", on_click=clear_selection)
     with st.container(key="sheet_selection"):
         show_png(
@@ -94,18 +99,15 @@ def draw_selection(workspace: Workspace, run: str, clustering: Clustering) -> No
         )
     counts = np.bincount(clustering.labels[selected], minlength=clustering.k)
     dominant = [int(k) for k in np.argsort(-counts, kind="stable")[:LISTED] if counts[k]]
-    st.html('<div class="picie-facts">Clusters in the selection, the largest share first</div>')
+    small("Clusters in the selection, the largest share first")
     for cluster in dominant:
         _row(workspace, clustering, cluster, counts[cluster] / len(selected))
 
 
 def _row(workspace: Workspace, clustering: Clustering, cluster: int, share: float) -> None:
-    swatch, field = st.columns([2, 3], vertical_alignment="center", gap="small")
-    color = html.escape(shown_color(workspace, clustering, cluster))
-    swatch.html(
-        f'<span class="picie-swatch" style="background:{color}"></span> <b>{cluster}</b> '
-        f'<span class="picie-facts">{percent(share)}</span>'
-    )
+    column, field = st.columns([2, 3], vertical_alignment="center", gap="small")
+    color = shown_color(workspace, clustering, cluster)
+    column.html(f'{swatch(color)} <b>{cluster}</b> <span class="picie-facts">{percent(share)}</span>')
     with field:
         name_field(workspace, clustering, cluster, place="map")
 
@@ -139,11 +141,7 @@ def _umap_running(workspace: Workspace) -> None:
         st.rerun()
         return
     with st.container(border=True, height=580, vertical_alignment="center", horizontal_alignment="center"):
-        progress = job.status.progress
-        share = progress.done / progress.total if progress and progress.total else 0.0
-        st.progress(
-            min(1.0, share), text=progress_line(progress, "steps") if progress else "Starting: loading UMAP", width=420
-        )
+        job_bar(job, "steps", width=420)
         if st.button("Stop", icon=":material/stop:", key="stop_umap"):
             stop(job)
 

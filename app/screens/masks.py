@@ -10,7 +10,7 @@ import streamlit as st
 
 from app import loaders
 from app.colors import UNNAMED_COLOR, class_colors, cluster_color
-from app.frame import empty_state, headline, need_run, need_workspace, picture, show_png
+from app.frame import empty_state, headline, need_run, need_workspace, picture, show_png, small, small_fit, swatch
 from app.naming import class_names, cluster_names, cluster_title
 from app.notices import told
 from app.state import Key
@@ -61,9 +61,8 @@ def choose_image(records: list[ImageRecord]) -> ImageRecord:
             args=(number + 1,),
         )
         item = records[number - 1]
-        st.html(
-            f'<div class="picie-facts">of {len(records):,} · <b>{html.escape(item.path)}</b> · {item.width} × {item.height} px</div>'
-        )
+        size = f"{item.width} × {item.height} px"
+        small_fit(f"of {len(records):,} · <b>{html.escape(item.path)}</b> · {size}")
     return item
 
 
@@ -110,8 +109,7 @@ def legend(mask: np.ndarray, names: dict[int, str], colors: dict[int, str], by: 
     with st.container(height=520, border=False, gap=None, key="legend"):
         for label in present:
             with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-                color = html.escape(colors.get(label, UNNAMED_COLOR))
-                st.html(f'<span class="picie-swatch" style="background:{color}"></span>', width="content")
+                st.html(swatch(colors.get(label, UNNAMED_COLOR)), width="content")
                 shown = st.checkbox(
                     names.get(label, str(label)),
                     value=not (by == "class" and label == 255),
@@ -119,7 +117,7 @@ def legend(mask: np.ndarray, names: dict[int, str], colors: dict[int, str], by: 
                     persist_state="session",
                     width="stretch",
                 )
-                st.html(f'<div class="picie-facts">{percent(counts[label] / mask.size)}</div>', width="content")
+                small_fit(percent(counts[label] / mask.size))
             if not shown:
                 hidden.add(label)
     return frozenset(hidden)
@@ -146,7 +144,7 @@ def draw(workspace: Workspace, run: str, clustering: Clustering) -> None:
         beside = st.toggle("Show the original beside it", key=Key.MASK_BESIDE, persist_state="session")
         names, colors = labels_shown(workspace, clustering, by)
         mask = loaders.mask(workspace, run, clustering, shown, by, PICTURE_PX)
-        st.html(f'<div class="picie-facts">{count(len(np.unique(mask)), "label")} in this image</div>')
+        small(f"{count(len(np.unique(mask)), 'label')} in this image")
         hidden = legend(mask, names, colors, by)
     with left:
         if by == "class" and not workspace.label_map.classes_of(clustering.key):

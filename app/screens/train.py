@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import shlex
 import time
 from datetime import datetime
 from typing import Any
@@ -11,13 +12,13 @@ import streamlit as st
 
 from app.charts import curve_figure
 from app.embedding import default_weights, estimate_embed_s, estimate_train_s
-from app.frame import headline, need_workspace
+from app.frame import headline, job_bar, need_workspace
 from app.history import HEALTH, LOSSES, column, health_words, read_history
 from app.jobs import KILL_AFTER_S, STALE_AFTER_S, WRITERS, Job, command_line, job_of, log_tail, start, stop
 from app.notices import told
 from app.settings_form import arguments_of, draw_settings
 from app.state import current_run, session
-from app.words import about, count, device_here, duration, progress_line
+from app.words import about, count, device_here, duration
 from picie_core.settings import EmbedderSettings, SampleSettings, TrainSettings
 from picie_core.workspace import RunInfo, Workspace
 
@@ -60,7 +61,7 @@ def draw_form(workspace: Workspace) -> None:
                 st.rerun()
             st.caption(f"{count(readable, 'image')}, on {device_here()}, in the background: the tab may be closed.")
         with st.expander("The command that does the same"):
-            st.code(" ".join(command_line(workspace, command, arguments)), language="bash", wrap_lines=True)
+            st.code(shlex.join(command_line(workspace, command, arguments)), language="bash", wrap_lines=True)
 
 
 def estimate(workspace: Workspace, method: str, readable: int, values: dict[str, Any]) -> float:
@@ -83,17 +84,15 @@ def draw_job(workspace: Workspace) -> None:
         if job is None or not job.is_running:
             st.rerun()
             return
-        progress = job.status.progress
         title = "Training PiCIE" if job.status.command == "train" else "Embedding"
         with st.container(border=True):
             with st.container(horizontal=True, vertical_alignment="center"):
                 st.markdown(f"**{title}** :gray[{duration(job.seconds)}]")
                 draw_stop(job)
-            share = progress.done / progress.total if progress and progress.total else 0.0
-            st.progress(min(1.0, share), text=progress_line(progress) if progress else "Starting: loading the network")
+            job_bar(job)
             if job.silent_s > STALE_AFTER_S:
                 st.warning(
-                    f"No sign of life for {duration(job.silent_s)}. It may be in a long step; if not, stop it and resume."
+                    f"No sign of life for {duration(job.silent_s)}. It may be in a long step; else stop it and resume."
                 )
             if job.status.command == "train":
                 draw_curves(workspace, job.status.run)
@@ -168,14 +167,14 @@ def draw_ending(workspace: Workspace, job: Job) -> None:
     words = {
         "stopped": f"{name} was stopped after {duration(job.seconds)}.",
         "failed": f"{name} failed: {job.status.message}",
-        "crashed": f"{name} ended without a word after {duration(job.seconds)}: its process is gone (killed, or the machine "
-        "went down). What was stored before is whole.",
+        "crashed": f"{name} ended without a word after {duration(job.seconds)}: its process is gone (killed, or the "
+        "machine went down). What was stored before is whole.",
     }
     (st.info if state == "stopped" else st.error)(words[state])
-    if job.status.command == "train" and (workspace.run_dir(job.status.run or "-") / "checkpoint.pt").exists():
-        if st.button("Resume the training", icon=":material/replay:", key="resume"):
-            start(workspace, "train", ["--resume", job.status.run])
-            st.rerun()
+    resumable = job.status.command == "train" and (workspace.run_dir(job.status.run or "-") / "checkpoint.pt").exists()
+    if resumable and st.button("Resume the training", icon=":material/replay:", key="resume"):
+        start(workspace, "train", ["--resume", job.status.run])
+        st.rerun()
     draw_log(job)
 
 
