@@ -16,7 +16,7 @@ import numpy as np
 from picie_core.atomic import folder_atomic, write_json
 from picie_core.errors import PicieError, SettingError
 from picie_core.kmeans import check_k, spherical_kmeans
-from picie_core.sample import load_sample
+from picie_core.sample import derived_dir, has_sample, load_sample
 from picie_core.workspace import Workspace
 
 
@@ -97,7 +97,9 @@ def load_clustering(workspace: Workspace, run: str, name: str) -> Clustering:
 
 
 def list_clusterings(workspace: Workspace, run: str) -> list[str]:
-    """Returns the names of the stored clusterings of `run`, by K and then seed."""
+    """Returns the names of the stored clusterings of `run`, by K and then seed; none before it has a sample."""
+    if not has_sample(workspace, run):
+        return []
     records = [json.loads(path.read_text()) for path in _folder(workspace, run, "").glob("k*/clustering.json")]
     return [clustering_name(k, seed) for k, seed in sorted((record["k"], record["seed"]) for record in records)]
 
@@ -122,4 +124,4 @@ def cell_labels(cells: np.ndarray, centroids: np.ndarray) -> np.ndarray:
 
 
 def _folder(workspace: Workspace, run: str, name: str) -> Path:
-    return workspace.run_dir(run) / "clusterings" / name
+    return derived_dir(workspace, run) / name

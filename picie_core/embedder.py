@@ -80,16 +80,21 @@ class Embedder(nn.Module):
     def fit_decoder(self, batches: list[list[Tensor]], cells: int = 100_000, seed: int = 0) -> None:
         """Sets the decoder to the PCA (to D) of the stage features, because a linear head's best blind start is that.
 
+        A stage weighs as the root of its channels, so that every channel counts alike: on camvid that names 79 % of the
+        pixels at K = 27, equal stages 74 %.
         batches: stage maps of some batches of images, as `stage_features` gives them; some `cells` of their stride-4 cells
         are used.
         """
         images = sum(len(features[0]) for features in batches)
         generator = torch.Generator().manual_seed(seed)
         rows = torch.cat([_sample_cells(features, cells // images, generator) for features in batches])
+        channels = torch.tensor([float(convolution.in_channels) for convolution in self.decoder])
+        weight = (channels / channels[0]).sqrt().repeat_interleave(channels.long())  # (sum of C_s,)
         mean = rows.mean(0)
-        _, vectors = torch.linalg.eigh(torch.cov(rows.T))
+        _, vectors = torch.linalg.eigh(torch.cov((rows * weight).T))
         axes = vectors[:, -self.settings.dim :].flip(1)  # (sum of C_s, D), widest axis first
         axes = axes * torch.sign(axes[axes.abs().argmax(0), torch.arange(axes.shape[1])])  # a sign that repeats
+        axes = weight[:, None] * axes
         missing = self.settings.dim - axes.shape[1]
         axes = F.pad(axes, (0, max(missing, 0)))
         offset = 0

@@ -12,7 +12,7 @@ import numpy as np
 
 from picie_core.atomic import open_atomic
 from picie_core.progress import Meter, Report, ignore_progress
-from picie_core.sample import load_sample
+from picie_core.sample import derived_dir, load_sample
 from picie_core.workspace import Workspace
 
 
@@ -93,4 +93,4 @@ def _nearest(rows: np.ndarray, neighbors: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _path(workspace: Workspace, run: str, points: int, seed: int) -> Path:
-    return workspace.run_dir(run) / "projection" / f"umap-{points}-s{seed}.npz"
+    return derived_dir(workspace, run) / f"umap-{points}-s{seed}.npz"

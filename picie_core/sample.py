@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,6 +50,20 @@ def load_sample(workspace: Workspace, run: str) -> EmbeddingSample:
         )
     except FileNotFoundError:
         raise PicieError(f"run {run} has no embedding sample in {folder}: run `embed` or `train` again") from None
+
+
+def has_sample(workspace: Workspace, run: str) -> bool:
+    """Whether `run` got as far as its embedding sample."""
+    return (workspace.run_dir(run) / "sample" / "digest.txt").exists()
+
+
+def derived_dir(workspace: Workspace, run: str) -> Path:
+    """Returns the folder for what is computed from the present sample of `run`; a new sample gets a new folder."""
+    path = workspace.run_dir(run) / "sample" / "digest.txt"
+    try:
+        return workspace.run_dir(run) / "derived" / path.read_text()
+    except FileNotFoundError:
+        raise PicieError(f"run {run} has no embedding sample ({path} is missing): run `embed` or `train` again") from None
 
 
 class DenseCells:
@@ -299,8 +314,17 @@ def _write_sample(folder: Path, collector: _Collector) -> SampleReport:
         np.save(temporary / "embeddings.npy", embeddings)
         np.save(temporary / "places.npy", places)
         np.save(temporary / "pca.npy", two_widest_axes(embeddings))
-    digest = hashlib.sha256(embeddings.tobytes()).hexdigest()[:16]
+        digest = hashlib.sha256(embeddings.tobytes() + places.tobytes()).hexdigest()[:16]
+        (temporary / "digest.txt").write_text(digest)
+    _drop_others(folder.parent / "derived", digest)
     return SampleReport(len(np.unique(places[:, 0])), len(places), len(collector.ids), digest)
+
+
+def _drop_others(folder: Path, digest: str) -> None:
+    """Deletes what was computed from earlier samples of the run."""
+    for path in folder.glob("*"):
+        if path.name != digest:
+            shutil.rmtree(path)
 
 
 def two_widest_axes(embeddings: np.ndarray) -> np.ndarray:
