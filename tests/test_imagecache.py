@@ -102,8 +102,12 @@ def test_cut_off_data_file(images, keep):
     fill(images)
     os.truncate(images.parent / "w" / "cache" / "40px.u8", keep)
     check_all(open_cache(images), images)
-    fill(images)
+    (images / "new.png").write_bytes((images / "5.png").read_bytes())
+    cache = open_cache(images, writable=True)
+    cache.get(6)  # appended: must not turn what is lost into black pixels
+    cache.flush()
     check_all(open_cache(images), images)
+    check_all(fill(images), images)
 
 
 def test_data_file_cut_while_it_is_read(images):
