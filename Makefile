@@ -1,0 +1,53 @@
+# make app    open the app on the sample images       make app ARGS="--server.port 8601"
+# make test   format, lint, types and every test      make test TESTS=tests/app
+# make clean  remove what can be made again; workspaces stay
+
+PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11,\
+  $(shell $(name) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(name))))
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+SAMPLE := workspaces/sample
+ARGS ?=
+TESTS ?= tests
+# One worker a core, and one thread in each: more would only wait for each other.
+TEST_ENV := OMP_NUM_THREADS=1
+WORKERS := -n logical --maxprocesses 4 --dist loadfile
+
+.PHONY: app check clean sample test
+.DELETE_ON_ERROR:
+
+app: sample
+	@PICIE_WORKSPACE="$(CURDIR)/$(SAMPLE)" $(BIN)/streamlit run app/main.py $(ARGS)
+
+# The clusters are what is made last, so where they lie everything before them is whole.
+sample: $(VENV)/app.stamp
+	@ls $(SAMPLE)/runs/*/derived/*/k12-s0/clustering.json >/dev/null 2>&1 || { \
+	  echo "Embedding the sample images, once:"; \
+	  $(BIN)/python -m picie_core embed sample_data/images --workspace $(SAMPLE) --weights none --size 240 && \
+	  $(BIN)/python -m picie_core cluster --workspace $(SAMPLE) --k 12; }
+
+test: check
+	@$(TEST_ENV) $(BIN)/python -m pytest $(WORKERS) $(TESTS)
+
+check: $(VENV)/test.stamp
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+
+# A stamp is written after pip has come to its end, so an install that was interrupted is taken up again.
+$(VENV)/app.stamp: requirements.txt pyproject.toml setup.py
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; none is on the PATH (or give PYTHON=...)"; exit 1; }
+	@$(BIN)/python -c 'import pip' 2>/dev/null || $(PYTHON) -m venv --clear $(VENV)
+	@echo "Installing what $< lists into $(VENV) (a few minutes, once)"
+	@$(PIP) install -r requirements.txt
+	@touch $@
+
+$(VENV)/test.stamp: requirements-test.txt $(VENV)/app.stamp
+	@echo "Installing what $< lists into $(VENV)"
+	@$(PIP) install -r requirements-test.txt
+	@touch $@
+
+clean:
+	rm -rf $(VENV) *.egg-info build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	find app picie_core sample_data benchmarks tests -name __pycache__ -type d -prune -exec rm -rf {} +
