@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import html
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import streamlit as st
 from PIL import Image
 
 from app.jobs import Job, job_of
+from app.loaders import current_clustering
 from app.state import current_run, current_workspace, session
 from app.words import progress_line
 from picie_core.workspace import Workspace
+
+if TYPE_CHECKING:
+    from picie_core.clusters import Clustering
 
 PAGES = {
     "images": ("Images", "photo_library", "Choose the folder of images, see what is in it, and embed it."),
@@ -119,6 +123,15 @@ def need_run(workspace: Workspace, title: str) -> str:
             empty_state(text, "Embed the images", "images")
         st.stop()
     return run
+
+
+def need_clustering(workspace: Workspace, run: str, title: str) -> Clustering:
+    """Returns the clustering in use; where there is none, the reason stands above already, and the script ends."""
+    clustering = current_clustering(workspace, run)
+    if clustering is None:
+        headline(title, "")
+        st.stop()
+    return clustering
 
 
 @st.fragment(run_every=1)

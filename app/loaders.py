@@ -49,13 +49,6 @@ def current_clustering(workspace: Workspace, run: str) -> Clustering | None:
     return clusters.current_clustering(workspace, run)
 
 
-def need_clustering(workspace: Workspace, run: str) -> Clustering:
-    """Returns the clustering in use. Raises PicieError when there is none."""
-    from picie_core import clusters
-
-    return clusters.current_clustering(workspace, run)
-
-
 @st.cache_resource(max_entries=8, show_spinner=False)
 def clustering(root: str, run: str, name: str) -> Clustering:
     """Returns a stored clustering."""

@@ -83,7 +83,11 @@ def _run_part(workspace: Workspace, run: str | None) -> None:
 
 def run_titles(runs: list[RunInfo]) -> dict[str, str]:
     """Returns what a person reads for each run: title and image size, and the end of its name where two are alike."""
-    plain = {info.id: f"{info.title}, {info.settings.get('size_px', '?')} px" for info in runs}
+    plain = {
+        info.id: f"{info.title}, {info.settings.get('size_px', '?')} px"
+        + (", random weights" if info.settings.get("weights") == "none" else "")
+        for info in runs
+    }
     alike = {title for title in plain.values() if list(plain.values()).count(title) > 1}
     return {run: f"{title} · {run.rsplit('-', 1)[-1]}" if title in alike else title for run, title in plain.items()}
 

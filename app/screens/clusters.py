@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from app import loaders
-from app.frame import headline, need_run, need_workspace, show_png, small, swatch
+from app.frame import headline, need_clustering, need_run, need_workspace, show_png, small, swatch
 from app.naming import cluster_names, name_field, shown_color
 from app.notices import told
 from app.sidebar import LARGEST_K, QUICK_K, want_k
@@ -57,7 +57,13 @@ def choose_view() -> tuple[str, str]:
         bind="query-params",
     )
     shown = st.segmented_control(
-        "Show", FILTERS, default="all", required=True, key=Key.CLUSTER_FILTER, bind="query-params"
+        "Show",
+        FILTERS,
+        format_func=str.capitalize,
+        default="all",
+        required=True,
+        key=Key.CLUSTER_FILTER,
+        bind="query-params",
     )
     return kind or "typical", shown or "all"
 
@@ -113,7 +119,7 @@ def draw(workspace: Workspace, run: str, clustering: Clustering) -> None:
 
 workspace = need_workspace(TITLE)
 run = need_run(workspace, TITLE)
-clustering = loaders.need_clustering(workspace, run)
+clustering = need_clustering(workspace, run, TITLE)
 share = loaders.named_share(str(workspace.root), run, clustering.name, loaders.label_version(workspace))
 headline(
     TITLE,

@@ -15,7 +15,7 @@ import streamlit as st
 
 from app import loaders
 from app.archive import open_zip
-from app.frame import empty_state, headline, job_bar, need_run, need_workspace, picture, small
+from app.frame import empty_state, headline, job_bar, need_clustering, need_run, need_workspace, picture, small
 from app.jobs import Job, command_line, job_of, log_tail, start, stop
 from app.notices import told
 from app.state import Key
@@ -214,7 +214,7 @@ def report_words(record: dict[str, Any], folder: Path) -> list[str]:
 
 workspace = need_workspace(TITLE)
 run = need_run(workspace, TITLE)
-clustering = loaders.need_clustering(workspace, run)
+clustering = need_clustering(workspace, run, TITLE)
 classes = set(workspace.label_map.classes_of(clustering.key).values()) - {IGNORE_ID}
 headline(
     TITLE,

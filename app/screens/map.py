@@ -10,7 +10,7 @@ import streamlit as st
 from app import loaders
 from app.charts import scatter_figure, selected_points
 from app.colors import UNNAMED_COLOR, cluster_color
-from app.frame import headline, job_bar, need_run, need_workspace, show_png, small, small_fit, swatch
+from app.frame import headline, job_bar, need_clustering, need_run, need_workspace, show_png, small, small_fit, swatch
 from app.jobs import job_of, start, stop
 from app.naming import cluster_names, cluster_title, name_field, shown_color
 from app.notices import told
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 TITLE = "Map"
 POINTS = 10_000
-CROPS = 40
+CROPS = 20
 LISTED = 8
 
 
@@ -157,6 +157,7 @@ def draw(workspace: Workspace, run: str, clustering: Clustering) -> None:
             by = st.segmented_control(
                 "Colour by",
                 ["cluster", "class"],
+                format_func=str.capitalize,
                 default="cluster",
                 required=True,
                 key=Key.MAP_COLOR,
@@ -172,7 +173,7 @@ def draw(workspace: Workspace, run: str, clustering: Clustering) -> None:
 
 workspace = need_workspace(TITLE)
 run = need_run(workspace, TITLE)
-clustering = loaders.need_clustering(workspace, run)
+clustering = need_clustering(workspace, run, TITLE)
 headline(
     TITLE,
     f"<b>{count(len(clustering.labels), 'sampled pixel')}</b> · {clustering.k} clusters",

@@ -10,7 +10,18 @@ import streamlit as st
 
 from app import loaders
 from app.colors import UNNAMED_COLOR, class_colors, cluster_color
-from app.frame import empty_state, headline, need_run, need_workspace, picture, show_png, small, small_fit, swatch
+from app.frame import (
+    empty_state,
+    headline,
+    need_clustering,
+    need_run,
+    need_workspace,
+    picture,
+    show_png,
+    small,
+    small_fit,
+    swatch,
+)
 from app.naming import class_names, cluster_names, cluster_title
 from app.notices import told
 from app.state import Key
@@ -133,6 +144,7 @@ def draw(workspace: Workspace, run: str, clustering: Clustering) -> None:
             st.segmented_control(
                 "Colour by",
                 ["cluster", "class"],
+                format_func=str.capitalize,
                 default="cluster",
                 required=True,
                 key=Key.MASK_KIND,
@@ -179,7 +191,7 @@ def pictures(
 
 workspace = need_workspace(TITLE)
 run = need_run(workspace, TITLE)
-clustering = loaders.need_clustering(workspace, run)
+clustering = need_clustering(workspace, run, TITLE)
 named = workspace.label_map.classes_of(clustering.key)
 headline(
     TITLE,
