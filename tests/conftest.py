@@ -1,0 +1,94 @@
+"""A tiny real workspace for all tests of the core: six drawn scenes with ground truth, random weights, six clusters."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from picie_core.cli import run_command
+from picie_core.commands import COMMANDS
+from picie_core.workspace import Workspace
+
+# Before torch and faiss load: sums of one thread repeat bit by bit, and other test processes keep their core.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+TINY = ("--weights", "none", "--size", "64", "--pixels", "600", "--batch", "4", "--dim", "32")
+"""Options that make `embed` and `train` take a second on the scenes."""
+
+
+class Said(NamedTuple):
+    """What a command left: its exit code and both streams."""
+
+    code: int
+    out: str
+    err: str
+
+
+def draw_scene(seed: int, height: int = 64, width: int = 96) -> tuple[np.ndarray, np.ndarray]:
+    """A smooth, a striped and a noisy band: uint8 (H, W, 3), and the class of each pixel, uint8 (H, W)."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:height, :width]
+    horizon = height / 3 + 4 * np.sin(x / 15 + seed)
+    truth = (y > horizon).astype(np.uint8) + (y > horizon + height / 3)
+    smooth = np.stack([90 + y, 140 + y // 2, 220 - y], -1)
+    stripes = np.stack([60 + 120 * (x // 4 % 2), 90 + 60 * (x // 4 % 2), 50 + 0 * x], -1)
+    noise = 110 + 40 * rng.standard_normal((height, width, 1)).repeat(3, 2)
+    image = np.choose(truth[..., None], [smooth, stripes, noise])
+    return image.clip(0, 255).astype(np.uint8), truth
+
+
+@pytest.fixture(scope="session")
+def tiny() -> tuple[str, ...]:
+    """Options that make `embed` and `train` take a second on the scenes."""
+    return TINY
+
+
+@pytest.fixture(scope="session")
+def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with images/ and masks/ of six scenes; nobody writes there."""
+    root = tmp_path_factory.mktemp("scenes")
+    for folder in ("images", "masks"):
+        (root / folder).mkdir()
+    for seed in range(6):
+        image, truth = draw_scene(seed)
+        Image.fromarray(image).save(root / "images" / f"scene-{seed}.png")
+        Image.fromarray(truth).save(root / "masks" / f"scene-{seed}.png")
+    return root
+
+
+@pytest.fixture(scope="session")
+def finished(scenes: Path, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """An embedded workspace of the scenes with the clustering k6-s0; nobody writes there."""
+    root = tmp_path_factory.mktemp("finished") / "work"
+    assert run_command(COMMANDS, ["embed", str(scenes / "images"), "--workspace", str(root), *TINY]) == 0
+    assert run_command(COMMANDS, ["cluster", "--workspace", str(root), "--k", "6"]) == 0
+    return Workspace.open(root)
+
+
+@pytest.fixture
+def finished_copy(finished: Workspace, tmp_path: Path) -> Workspace:
+    """A copy of the finished workspace to write in; its images are those of `scenes`."""
+    shutil.copytree(finished.root, tmp_path / "work")
+    return Workspace.open(tmp_path / "work")
+
+
+@pytest.fixture
+def say(capsys: pytest.CaptureFixture[str]) -> Callable[..., Said]:
+    """Returns a function that runs a command line in this process, such as `say("info", "--workspace", root)`."""
+
+    def run(*words: object) -> Said:
+        capsys.readouterr()
+        try:
+            code = run_command(COMMANDS, [str(word) for word in words])
+        except SystemExit as wish:  # argparse leaves this way
+            code = int(wish.code or 0)
+        return Said(code, *capsys.readouterr())
+
+    return run
