@@ -61,7 +61,7 @@ def _file_state(path: Path) -> dict[str, Tensor]:
 
 
 def _fill(embedder: Embedder, state: dict[str, Tensor], backbone: str, source: str) -> None:
-    """Copies torchvision's names (conv1, bn1, layer1, ...) into stem and layers; classifier and unused stages are left out."""
+    """Copies torchvision's tensors (conv1, bn1, layer1, ...) into stem and layers, without classifier and unused stages."""
     state = {name.removeprefix("module."): value for name, value in state.items()}
     own = {_torchvision_name(name): value for name, value in embedder.state_dict().items() if "decoder" not in name}
     missing = [name for name in own if name not in state and not name.endswith("num_batches_tracked")]
@@ -69,6 +69,13 @@ def _fill(embedder: Embedder, state: dict[str, Tensor], backbone: str, source: s
         raise PicieError(
             f"{source} has no {missing[0]!r} ({len(missing)} tensors are missing): it does not fit the backbone "
             f"{backbone}; give the state dict of a torchvision {backbone}"
+        )
+    stages = {name.split(".", 1)[0] for name in own}
+    extra = [name for name in state if name.split(".", 1)[0] in stages and name not in own]
+    if extra:  # resnet18's tensors are all in a resnet34, but half a resnet34 is no network
+        raise PicieError(
+            f"{source} has {extra[0]!r} ({len(extra)} tensors too many): it does not fit the backbone {backbone}; "
+            "give --backbone and --weights that belong together"
         )
     for name, target in own.items():
         value = state.get(name, target)
