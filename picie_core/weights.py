@@ -61,7 +61,7 @@ def _file_state(path: Path) -> dict[str, Tensor]:
 
 
 def _fill(embedder: Embedder, state: dict[str, Tensor], backbone: str, source: str) -> None:
-    """Copies torchvision's tensors (conv1, bn1, layer1, ...) into stem and layers, without classifier and unused stages."""
+    """Copies torchvision's tensors (conv1, layer1, ...) into stem and layers, without classifier and unused stages."""
     state = {name.removeprefix("module."): value for name, value in state.items()}
     own = {_torchvision_name(name): value for name, value in embedder.state_dict().items() if "decoder" not in name}
     missing = [name for name in own if name not in state and not name.endswith("num_batches_tracked")]
