@@ -14,7 +14,7 @@ import numpy as np
 
 from picie_core.atomic import folder_atomic
 from picie_core.errors import PicieError
-from picie_core.images import ImageRecord, scaled_size
+from picie_core.images import ImageError, ImageRecord, scaled_size
 from picie_core.progress import Meter, Report, ignore_progress
 from picie_core.settings import SampleSettings
 from picie_core.workspace import Workspace
@@ -199,7 +199,7 @@ def _batches(
     waiting: dict[tuple[int, ...], list[tuple[int, np.ndarray]]] = {}
     for image_id, image in cache.iterate(order, ahead=2 * batch):
         if isinstance(image, PicieError):
-            workspace.add_problem(image_id, str(image))
+            workspace.add_problem(image_id, image.reason if isinstance(image, ImageError) else str(image))
             meter.advance(1)
             continue
         same = waiting.setdefault(image.shape, [])
@@ -299,7 +299,8 @@ def _quantise(cells: Tensor) -> Tensor:
     import torch
 
     largest = cells.abs().amax(-1, keepdim=True).clamp_min(1e-6)
-    return (cells * (127 / largest)).round().to(torch.int8).cpu()
+    scaled = (cells * (127 / largest)).round()
+    return scaled.clamp(-127, 127).to(torch.int8).cpu()  # bfloat16 rounds up to 128, which int8 turns into -128
 
 
 def _write_sample(folder: Path, collector: _Collector) -> SampleReport:

@@ -34,7 +34,7 @@ def embed(
 
         start = time.time()
         network = new_embedder(embedder, sampling.seed)
-        listed = space.scan(job)
+        space.scan(job)
         run = frozen_run_name(embedder, sampling)
         info = RunInfo(run, "frozen", "running", start, {**asdict(embedder), **asdict(sampling)})
         space.write_run(info)
@@ -42,7 +42,7 @@ def embed(
         engine = FrozenEmbedder(network, device)
         made = make_sample(space, run, engine, sampling, embedder_to_fit=network, report=job)
         save_embedder(network, space.run_dir(run) / "embedder", sampling.size_px)
-        return finish_run(space, job, info, asdict(made), len(listed.readable))
+        return finish_run(space, job, info, asdict(made))
 
 
 def frozen_run_name(embedder: EmbedderSettings, sampling: SampleSettings) -> str:
@@ -51,7 +51,7 @@ def frozen_run_name(embedder: EmbedderSettings, sampling: SampleSettings) -> str
     return f"frozen-{embedder.backbone}-{sampling.size_px}-{digest}"
 
 
-def finish_run(space: Workspace, job: Job, info: RunInfo, made: dict[str, Any], images: int) -> dict[str, Any]:
+def finish_run(space: Workspace, job: Job, info: RunInfo, made: dict[str, Any]) -> dict[str, Any]:
     """Marks a run as done, makes it the one in use, and returns the result of the command."""
     seconds = round(time.time() - info.created, 2)
     space.write_run(
@@ -59,12 +59,12 @@ def finish_run(space: Workspace, job: Job, info: RunInfo, made: dict[str, Any], 
         sample=made,
     )
     space.choose_run(info.id)
-    problems = len(space.image_list().problems)
+    listed = space.image_list()  # once more: decoding may have found problems that the scan did not
     result = {
         "workspace": str(space.root),
         "run": info.id,
-        "images": images,
-        "unreadable": problems,
+        "images": len(listed.readable),
+        "unreadable": len(listed.problems),
         "seconds": seconds,
     }
     return job.done({**result, **{name: value for name, value in made.items() if name != "images"}})

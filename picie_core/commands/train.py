@@ -87,7 +87,7 @@ def _train(
         raise Stopped(f"stopped in epoch {work.epoch + 1}; go on with --resume {info.id}")
     save_embedder(network, space.run_dir(info.id) / "embedder", sampling.size_px)
     made = make_sample(space, info.id, FrozenEmbedder(network, device), sampling, report=job)
-    return finish_run(space, job, info, {**asdict(made), "epochs": work.epoch}, len(ids))
+    return finish_run(space, job, info, {**asdict(made), "epochs": work.epoch})
 
 
 def _start_network(
