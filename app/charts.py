@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -59,7 +60,7 @@ def scatter_figure(
             x=xy[chosen, 0],
             y=xy[chosen, 1],
             mode="markers",
-            name=names[group],
+            name=html.escape(names[group]),
             hoverinfo="name",
             marker={"size": 4, "color": colors[group], "opacity": 0.75},
             selected={"marker": {"opacity": 1.0}},

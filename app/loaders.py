@@ -15,7 +15,7 @@ from PIL import Image
 
 from app.colors import class_colors, cluster_color, rgb_color
 from picie_core.errors import PicieError
-from picie_core.images import ImageRecord, read_image
+from picie_core.images import ImageRecord, read_resized
 from picie_core.masks import png_bytes
 from picie_core.workspace import Workspace
 
@@ -29,6 +29,8 @@ SHEET_ASPECT = (SHEET_COLUMNS * 100 - 4) / (SHEET_TILES // SHEET_COLUMNS * 100 -
 """Width / height of a contact sheet of 96 px tiles with gaps of 4 px."""
 POINTS_COLUMNS = 5
 TILE_PX = (144, 108)
+THUMBNAIL_PX = 160
+"""Shorter side at which thumbnails are read: large JPEGs are decoded at a fraction of their size."""
 GAP_PX = 4
 
 
@@ -176,8 +178,8 @@ def _mask(
 @st.cache_data(max_entries=24, show_spinner=False)
 def image_at(images_root: str, path: str, stamp: int, width: int, height: int) -> np.ndarray:
     """Returns an image at the size it is shown: uint8 (height, width, 3)."""
-    full = Image.fromarray(read_image(Path(images_root) / path))
-    return np.asarray(full.resize((width, height), Image.Resampling.LANCZOS, reducing_gap=3))
+    read = Image.fromarray(read_resized(Path(images_root) / path, min(width, height)))
+    return np.asarray(read.resize((width, height), Image.Resampling.LANCZOS))
 
 
 def overlay_png(
@@ -234,7 +236,7 @@ def thumbnails(root: str, paths: tuple[str, ...], stamps: tuple[int, ...], colum
     pictures: list[np.ndarray | None] = []
     for path in paths:
         try:
-            pictures.append(_tile(read_image(Path(root) / path), TILE_PX))
+            pictures.append(_tile(read_resized(Path(root) / path, THUMBNAIL_PX), TILE_PX))
         except PicieError:
             pictures.append(None)  # the table of problems on the same screen gives the reason
     return _strip(pictures, columns)

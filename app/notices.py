@@ -25,17 +25,22 @@ def told() -> Iterator[None]:
     try:
         yield
     except WorkspaceBusy as error:
-        st.warning(str(error), icon=":material/hourglass_top:")
+        st.warning(_plain(error), icon=":material/hourglass_top:")
     except SettingError as error:
-        st.error(str(error), icon=":material/tune:")
+        st.error(_plain(error), icon=":material/tune:")
     except PicieError as error:
-        st.error(str(error), icon=":material/error:")
+        st.error(_plain(error), icon=":material/error:")
     except Exception as error:
         st.error(
             f"This did not work ({type(error).__name__}). Nothing that you decided is lost; reload the page "
             f"to try again. Details are in {write_log(error)}.",
             icon=":material/error:",
         )
+
+
+def _plain(error: PicieError) -> str:
+    """The message with its `code` as Markdown, but without pictures from elsewhere in the name of a file."""
+    return str(error).replace("![", "!\\[")
 
 
 def write_log(error: Exception) -> Path | str:

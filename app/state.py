@@ -105,9 +105,26 @@ def open_workspace(root: Path) -> None:
 
 
 def current_workspace() -> Workspace | None:
-    """Returns the workspace of this tab, None before one is chosen. Raises PicieError when it is gone or damaged."""
+    """Returns the workspace of this tab, None before one is chosen.
+
+    Raises PicieError when it is gone or damaged, or when its images lie where this app may not look.
+    """
     root = session().workspace
-    return Workspace.open(root) if root else None
+    if not root:
+        return None
+    workspace = Workspace.open(root)
+    if Path(root) != command_line_workspace():
+        _check_images_of(workspace)
+    return workspace
+
+
+def _check_images_of(workspace: Workspace) -> None:
+    """Raises PicieError when the images of a workspace lie outside the folders that this app may open."""
+    try:
+        images = workspace.images_root
+    except PicieError:
+        return  # they are gone: the screens that need them say so, the others go on
+    check_folder(images)
 
 
 def current_run(workspace: Workspace) -> str | None:

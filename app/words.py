@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable
 
 from picie_core.progress import Progress
@@ -11,6 +12,11 @@ from picie_core.progress import Progress
 def count(number: int, noun: str, plural: str | None = None) -> str:
     """Returns `1 image`, `367 images` or `12,000 images`."""
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def literal(text: str) -> str:
+    """Returns what a person typed for Markdown to show as it is: no picture, link or colour comes of a name."""
+    return re.sub(r"([\\`*_{}\[\]()#+.!:~$<>|-])", r"\\\1", text)
 
 
 def percent(share: float) -> str:
@@ -62,9 +68,20 @@ def progress_line(progress: Progress, unit: str = "images") -> str:
     parts = [progress.phase, f"{progress.done:,} of {progress.total:,}"]
     if progress.rate:
         parts.append(f"{progress.rate:.1f} {unit}/s")
-    if progress.eta_s is not None and progress.done < progress.total:
+    whole = whole_eta_s(progress)
+    if whole is not None:
+        parts.append(f"{duration(whole)} left in all")
+    elif progress.eta_s is not None and progress.done < progress.total:
         parts.append(f"{duration(progress.eta_s)} left")
     return " · ".join(parts)
+
+
+def whole_eta_s(progress: Progress) -> float | None:
+    """Returns the seconds left of all epochs, where the phase counts them (`epoch 2/5`); None where it does not."""
+    epochs = re.fullmatch(r"epoch (\d+)/(\d+)", progress.phase)
+    if epochs is None or not progress.rate or progress.eta_s is None:
+        return None
+    return progress.eta_s + (int(epochs[2]) - int(epochs[1])) * progress.total / progress.rate
 
 
 def device_here() -> str:

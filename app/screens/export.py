@@ -19,7 +19,7 @@ from app.frame import empty_state, headline, job_bar, need_clustering, need_run,
 from app.jobs import Job, command_line, job_of, log_tail, start, stop
 from app.notices import told
 from app.state import Key
-from app.words import count, duration, percent, size
+from app.words import count, duration, literal, percent, size
 from picie_core.labelmap import IGNORE_ID
 from picie_core.workspace import Workspace
 
@@ -112,10 +112,8 @@ def previews(workspace: Workspace, run: str, clustering: Clustering, raw: bool) 
         with column:
             data = loaders.overlay_png(workspace, run, clustering, item, by, PREVIEW_PX, 1.0, hidden)
             picture(f"picture_preview_{item.id}", data, f"Mask of {item.path}", item.width / item.height)
-    ids = f"0 to {clustering.k - 1}" if raw else "255 where the photograph shows"
-    st.caption(
-        f"{len(items)} of the masks as they will be. Pixels hold the ids of {by}s, {ids}.".replace("classs", "classes")
-    )
+    ids = f"cluster ids, 0 to {clustering.k - 1}" if raw else "class ids, and 255 where the photograph shows"
+    st.caption(f"{count(len(items), 'mask')} as they will be written. Their pixels hold {ids}.")
 
 
 def arguments(
@@ -186,7 +184,7 @@ def exports_part(workspace: Workspace) -> None:
     for folder, record in found:
         with st.container(border=True, horizontal=True, vertical_alignment="center", wrap=False):
             with st.container(gap=None):
-                st.markdown(f"**{folder.name}**")
+                st.markdown(f"**{literal(folder.name)}**")
                 small(" · ".join(report_words(record, folder)))
                 small(html.escape(str(folder)))
             st.download_button(

@@ -25,7 +25,7 @@ from app.frame import (
 from app.naming import class_names, cluster_names, cluster_title
 from app.notices import told
 from app.state import Key
-from app.words import count, percent
+from app.words import count, literal, percent
 from picie_core.images import ImageRecord
 from picie_core.workspace import Workspace
 
@@ -122,7 +122,7 @@ def legend(mask: np.ndarray, names: dict[int, str], colors: dict[int, str], by: 
             with st.container(horizontal=True, vertical_alignment="center", gap="small"):
                 st.html(swatch(colors.get(label, UNNAMED_COLOR)), width="content")
                 shown = st.checkbox(
-                    names.get(label, str(label)),
+                    literal(names.get(label, str(label))),
                     value=not (by == "class" and label == 255),
                     key=f"show_{by}_{label}",
                     persist_state="session",

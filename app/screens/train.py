@@ -12,13 +12,13 @@ import streamlit as st
 
 from app.charts import curve_figure
 from app.embedding import default_weights, estimate_embed_s, estimate_train_s
-from app.frame import headline, job_bar, need_workspace
+from app.frame import headline, job_bar, need_workspace, small
 from app.history import HEALTH, LOSSES, column, health_words, read_history
 from app.jobs import KILL_AFTER_S, STALE_AFTER_S, WRITERS, Job, command_line, job_of, log_tail, start, stop
 from app.notices import told
 from app.settings_form import arguments_of, draw_settings
 from app.state import current_run, session
-from app.words import about, count, device_here, duration
+from app.words import about, count, device_here, duration, literal
 from picie_core.settings import EmbedderSettings, SampleSettings, TrainSettings
 from picie_core.workspace import RunInfo, Workspace
 
@@ -86,10 +86,13 @@ def draw_job(workspace: Workspace) -> None:
             return
         title = "Training PiCIE" if job.status.command == "train" else "Embedding"
         with st.container(border=True):
-            with st.container(horizontal=True, vertical_alignment="center"):
-                st.markdown(f"**{title}** :gray[{duration(job.seconds)}]")
+            with st.container(horizontal=True, vertical_alignment="center", wrap=False):
+                with st.container(gap="xsmall"):
+                    st.markdown(f"**{title}** :gray[for {duration(job.seconds)}]")
+                    job_bar(job)
                 draw_stop(job)
-            job_bar(job)
+            metrics = job.status.progress.metrics if job.status.progress else {}
+            small(" · ".join(f"{html.escape(name)} <b>{value:.3f}</b>" for name, value in metrics.items()) or "&nbsp;")
             if job.silent_s > STALE_AFTER_S:
                 st.warning(
                     f"No sign of life for {duration(job.silent_s)}. It may be in a long step; else stop it and resume."
@@ -197,12 +200,13 @@ def draw_runs(workspace: Workspace) -> None:
             "Made": [datetime.fromtimestamp(run.created).strftime("%Y-%m-%d %H:%M") for run in runs],
         },
         hide_index=True,
-        column_config={"In use": st.column_config.TextColumn(width="small")},
+        placeholder="",
+        column_config={"In use": st.column_config.TextColumn(width=60, alignment="center")},
         alt="Runs of this workspace, newest first",
     )
     trained = next((run for run in runs if run.method != "frozen" and history_of(workspace, run)), None)
     if trained is not None:
-        st.markdown(f"**{trained.title}** :gray[{trained.id}]")
+        st.markdown(f"**{literal(trained.title)}** :gray[{literal(trained.id)}]")
         draw_curves(workspace, trained.id)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,7 +30,8 @@ def test_a_screen_without_an_embedder_leads_to_embedding(
     home: Path, made_once: Path, open_screen: OpenScreen, screen: str
 ) -> None:
     """Before the first run nothing can be clustered, and the screen says so."""
-    space = Workspace.create(home / "new", made_once / "images")
+    shutil.copytree(made_once / "images", home / "images")
+    space = Workspace.create(home / "new", home / "images")
     space.scan()
     tab = open_screen(screen, space)
     assert not tab.exception and not tab.error
@@ -83,6 +85,15 @@ def test_a_workspace_that_is_gone_is_told_in_one_sentence(home: Path, open_scree
     tab.query_params["workspace"] = str(home / "gone")
     tab.run()
     assert not tab.exception and "no workspace at" in tab.error[0].value
+
+
+def test_a_workspace_whose_images_lie_outside_the_roots_is_refused(
+    workspace: Workspace, open_screen: OpenScreen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A workspace below the roots is no way around them."""
+    monkeypatch.setenv("PICIE_ROOTS", str(workspace.root))
+    tab = open_screen("images", workspace)
+    assert "PICIE_ROOTS" in tab.error[0].value and not tab.exception and not tab.dataframe
 
 
 def test_moving_k_changes_the_clusters_everywhere(workspace: Workspace, open_screen: OpenScreen) -> None:
