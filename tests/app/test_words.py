@@ -52,7 +52,7 @@ def test_a_name_is_shown_as_it_was_typed() -> None:
 
 def test_the_first_page_loads_no_heavy_library() -> None:
     """torch, faiss, sklearn and umap are imported when they are used, not with the app."""
-    heavy = ["torch", "faiss", "sklearn", "umap", "plotly", "torchvision", "lightning_fabric"]
+    heavy = ["torch", "faiss", "sklearn", "umap", "torchvision", "lightning_fabric"]
     code = (
         "import sys, app.clustering, app.frame, app.notices, app.sidebar, app.state, app.loaders, app.embedding;"
         f"print([name for name in {heavy} if name in sys.modules])"
