@@ -11,25 +11,32 @@ import plotly.graph_objects as go
 
 LEGEND_GROUPS = 30
 """With more groups than this the legend would be longer than the map; hovering names them."""
+LINE_COLORS = ("#4d79da", "#8f8f8a", "#c98a3c")
+"""Seen on white and on dark grey alike."""
+DASHES = ("solid", "dash", "dot")
 MARGIN = {"l": 8, "r": 8, "t": 28, "b": 8}
 
 
 def curve_figure(
-    epochs: Sequence[int], curves: Mapping[str, Sequence[float]], title: str, height: int = 220
+    epochs: Sequence[int],
+    curves: Mapping[str, Sequence[float]],
+    title: str,
+    height: int = 200,
+    from_zero: bool = False,
 ) -> go.Figure:
-    """Returns one line a curve over the epochs; the axis keeps whole epochs and the place of the legend is fixed."""
+    """Returns one line a curve over the epochs; the axis keeps whole epochs and the legend has a fixed place."""
     figure = go.Figure()
-    for index, (name, values) in enumerate(curves.items()):
+    for (name, values), color, dash in zip(curves.items(), LINE_COLORS, DASHES, strict=False):
         figure.add_scatter(
             x=np.asarray(epochs),
             y=np.asarray(values, float),
             name=name,
             mode="lines+markers",
-            line={"width": 2.2 if index == 0 else 1.4, "dash": ("solid", "dash", "dot")[index % 3]},
-            marker={"size": 5},
+            line={"width": 2 if dash == "solid" else 1.5, "dash": dash, "color": color},
+            marker={"size": 5, "color": color},
             hovertemplate=f"{name} %{{y:.3g}}<extra>epoch %{{x}}</extra>",
         )
-    last = max(epochs) if len(epochs) else 1
+    last = max(epochs, default=1)
     figure.update_layout(
         title={"text": title, "font": {"size": 13}, "x": 0, "xanchor": "left", "y": 0.98},
         height=height,
@@ -37,9 +44,9 @@ def curve_figure(
         hovermode="x",
         uirevision=title,
         showlegend=len(curves) > 1,
-        legend={"orientation": "h", "x": 1, "xanchor": "right", "y": 1.02, "yanchor": "bottom", "font": {"size": 11}},
+        legend={"orientation": "h", "x": 1, "xanchor": "right", "y": 1.02, "yanchor": "bottom", "font": {"size": 12}},
         xaxis={"range": [0.7, max(last, 2) + 0.3], "dtick": max(1, last // 8), "title": None, "fixedrange": True},
-        yaxis={"fixedrange": True, "nticks": 5, "title": None},
+        yaxis={"fixedrange": True, "nticks": 5, "title": None, "rangemode": "tozero" if from_zero else "normal"},
     )
     return figure
 

@@ -41,11 +41,11 @@ def estimate_embed_s(workspace: Workspace, images: int, size_px: int = 320) -> f
 
 
 def estimate_train_s(workspace: Workspace, images: int, size_px: int, epochs: int) -> float:
-    """Returns about how many seconds a training will take: from the last one here, else as a multiple of embedding."""
+    """Returns about how many seconds a training will take: from one of that size here, else as a multiple of embedding."""
     measured = [
-        info.seconds / (info.images * info.epochs_done) * (size_px / int(info.settings.get("size_px", 320))) ** 2
+        info.seconds / (info.images * info.epochs_done)
         for info in workspace.runs()
-        if info.method != "frozen" and info.epochs_done and info.seconds and info.images
+        if info.method != "frozen" and info.epochs_done and info.seconds and info.settings.get("size_px") == size_px
     ]
     if measured:
         return measured[0] * images * epochs

@@ -27,6 +27,14 @@ PAGES = {
     "export": ("Export", "download", "Write the masks in a format that other programs read."),
 }
 
+LOGO = (
+    '<svg xmlns="http://www.w3.org/2000/svg" width="168" height="28" viewBox="0 0 168 28">'
+    '<clipPath id="a"><rect y="3" width="22" height="22" rx="4"/></clipPath><g clip-path="url(#a)">'
+    '<path fill="#5580dd" d="M0 3h22v9L11 9 0 13z"/><path fill="#79b796" d="M0 13l11-4 11 3v2L7 25H0z"/>'
+    '<path fill="#dba062" d="M22 14v11H7z"/></g><text x="31" y="20" fill="#8a8a85" font-size="16" font-weight="600" '
+    'font-family="Source Sans, Source Sans Pro, Helvetica, Arial, sans-serif">PiCIE Explorer</text></svg>'
+)
+
 STYLE = """<style>
 body, .stApp, input, textarea { font-variant-numeric: tabular-nums; }
 [class*="st-key-sheet"] img, [class*="st-key-picture"] img { display: block; border-radius: 3px; }

@@ -8,10 +8,11 @@ from typing import Any
 
 LOSSES = {"loss": "total", "within": "within views", "cross": "across views"}
 HEALTH = {
-    "label_entropy": "Label entropy",
-    "dead_clusters": "Dead clusters",
-    "changed_labels": "Labels changed",
+    "label_entropy": ("Label entropy, 1 = even", 1.0, False),
+    "dead_clusters": ("Dead clusters", 1.0, True),
+    "changed_labels": ("Labels changed, %", 100.0, True),
 }
+"""Title, factor of the unit on screen, and whether the axis starts at zero."""
 
 
 def read_history(path: Path) -> list[dict[str, Any]]:
@@ -29,9 +30,9 @@ def read_history(path: Path) -> list[dict[str, Any]]:
     return records
 
 
-def column(history: list[dict[str, Any]], name: str) -> list[float]:
-    """Returns one figure over the epochs, nan where an epoch has none."""
-    return [float(value) if (value := record.get(name)) is not None else float("nan") for record in history]
+def column(history: list[dict[str, Any]], name: str, factor: float = 1.0) -> list[float]:
+    """Returns one figure over the epochs times `factor`, nan where an epoch has none."""
+    return [factor * float(value) if (value := record.get(name)) is not None else float("nan") for record in history]
 
 
 def health_words(history: list[dict[str, Any]]) -> str:

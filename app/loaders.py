@@ -67,6 +67,11 @@ def named_share(root: str, run: str, name: str, version: int) -> float:
     return float(found.counts[sorted(named)].sum() / max(1, found.counts.sum())) if named else 0.0
 
 
+def usual_colors(workspace: Workspace, run: str, found: Clustering) -> str:
+    """Returns what pictures are coloured by at first: `class` once most pixels have a name, else `cluster`."""
+    return "class" if named_share(str(workspace.root), run, found.name, label_version(workspace)) > 0.5 else "cluster"
+
+
 @st.cache_resource(max_entries=2, show_spinner=False)
 def mosaic_source(root: str, run: str) -> MosaicSource:
     """Returns what contact sheets are cut from: the embedding sample, the stored cells and the image cache."""

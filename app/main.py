@@ -8,7 +8,7 @@ from __future__ import annotations
 import streamlit as st
 
 from app.clustering import cluster_if_wanted
-from app.frame import STYLE, page_icon, pages, show_notice
+from app.frame import LOGO, STYLE, page_icon, pages, show_notice
 from app.notices import told
 from app.sidebar import draw_sidebar
 from app.state import current_run, current_workspace, session, write_address
@@ -16,6 +16,7 @@ from app.state import current_run, current_workspace, session, write_address
 st.set_page_config(page_title="PiCIE Explorer", page_icon=page_icon(), layout="wide")
 page = st.navigation(pages())
 st.html(STYLE)
+st.logo(LOGO, size="large")
 with told():
     session()
     workspace = current_workspace()

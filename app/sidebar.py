@@ -144,8 +144,8 @@ def _watch(workspace: Workspace, drawn: tuple) -> None:
 def draw_job(job: Job) -> None:
     """Draws one running job in the sidebar: what, how far, how long still."""
     title = JOB_TITLES.get(job.status.command, job.status.command)
-    progress = job.status.progress
+    progress, unit = job.status.progress, "" if job.status.command == "project" else "images"
     share = progress.done / progress.total if progress and progress.total else 0.0
     with st.container(border=True, gap="xsmall", key=f"job_{job.status.command}"):
         st.progress(min(1.0, share), text=f"{title} · {duration(job.seconds)}")
-        small(html.escape(progress_line(progress)) if progress else "starting")
+        small(html.escape(progress_line(progress, unit)) if progress else "starting")

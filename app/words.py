@@ -64,8 +64,13 @@ def pixels(sizes: Iterable[tuple[int, int]]) -> str:
 
 
 def progress_line(progress: Progress, unit: str = "images") -> str:
-    """Returns one line such as `embed · 120 of 367 · 11.3 images/s · 22 s left`."""
+    """Returns one line such as `embed · 120 of 367 · 11.3 images/s · 22 s left`.
+
+    unit: of the rate; empty where the steps are not alike, so that a rate would say nothing.
+    """
     parts = [progress.phase, f"{progress.done:,} of {progress.total:,}"]
+    if not unit:
+        return " · ".join(parts)
     if progress.rate:
         parts.append(f"{progress.rate:.1f} {unit}/s")
     whole = whole_eta_s(progress)

@@ -100,21 +100,27 @@ def draw(workspace: Workspace, run: str, clustering: Clustering) -> None:
         choose_k(clustering)
         kind, shown = choose_view()
     clusters = clusters_shown(workspace, clustering, shown)
-    pages = max(1, -(-len(clusters) // CARDS))
-    page = min(st.session_state.get(Key.CLUSTER_PAGE, 1), pages)
-    if st.session_state.get(Key.CLUSTER_PAGE, 1) > pages:
-        st.session_state[Key.CLUSTER_PAGE] = pages
     st.html(f"<style>[class*='st-key-sheet_'] img {{ aspect-ratio: {loaders.SHEET_ASPECT:.5f}; width: 100%; }}</style>")
     if not clusters:
-        st.caption(
-            "Every cluster has a name." if shown == "not named" else "No cluster has a name yet. Type one on a card."
+        empty = (
+            "Every cluster has a name." if shown == "not named" else "No cluster has a name yet: type one on a card."
         )
-    with st.grid(CARD_COLUMNS, min_column_width=260):
+        st.caption(empty)
+    cards = st.container()
+    page = choose_page(max(1, -(-len(clusters) // CARDS)))
+    with cards, st.grid(CARD_COLUMNS, min_column_width=260):
         for cluster in clusters[(page - 1) * CARDS : page * CARDS]:
             card(workspace, run, clustering, cluster, kind)
-    if pages > 1:
-        with st.container(horizontal=True, horizontal_alignment="center"):
-            st.pagination(pages, key=Key.CLUSTER_PAGE, bind="query-params")
+
+
+def choose_page(pages: int) -> int:
+    """Draws the pages below the cards, if there is more than one; returns the chosen one, from 1."""
+    if pages == 1:
+        return 1
+    if st.session_state.get(Key.CLUSTER_PAGE, 1) > pages:
+        st.session_state[Key.CLUSTER_PAGE] = pages
+    with st.container(horizontal=True, horizontal_alignment="center"):
+        return st.pagination(pages, key=Key.CLUSTER_PAGE, bind="query-params")
 
 
 workspace = need_workspace(TITLE)

@@ -141,7 +141,7 @@ def _umap_running(workspace: Workspace) -> None:
         st.rerun()
         return
     with st.container(border=True, height=580, vertical_alignment="center", horizontal_alignment="center"):
-        job_bar(job, "steps", width=420)
+        job_bar(job, unit="", width=420)
         if st.button("Stop", icon=":material/stop:", key="stop_umap"):
             stop(job)
 
@@ -158,7 +158,7 @@ def draw(workspace: Workspace, run: str, clustering: Clustering) -> None:
                 "Colour by",
                 ["cluster", "class"],
                 format_func=str.capitalize,
-                default="cluster",
+                default=loaders.usual_colors(workspace, run, clustering),
                 required=True,
                 key=Key.MAP_COLOR,
                 persist_state="session",

@@ -38,40 +38,40 @@ FILM = 9
 
 
 def choose_image(records: list[ImageRecord]) -> ImageRecord:
-    """Draws the row that steps through the images and returns the chosen one."""
-    st.session_state.setdefault(Key.IMAGE_NUMBER, 1)
-    number = min(max(1, st.session_state[Key.IMAGE_NUMBER]), len(records))
-    if number != st.session_state[Key.IMAGE_NUMBER]:
-        st.session_state[Key.IMAGE_NUMBER] = number
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
-        st.button(
-            "Previous",
-            icon=":material/chevron_left:",
-            key="previous_image",
-            disabled=number == 1,
-            on_click=go_to,
-            args=(number - 1,),
-        )
-        st.number_input(
-            "Image",
-            1,
-            len(records),
-            step=1,
-            key=Key.IMAGE_NUMBER,
-            bind="query-params",
-            width=110,
-            label_visibility="collapsed",
-        )
-        st.button(
-            "Next",
-            icon=":material/chevron_right:",
-            icon_position="right",
-            key="next_image",
-            disabled=number == len(records),
-            on_click=go_to,
-            args=(number + 1,),
-        )
-        item = records[number - 1]
+    """Draws the row that steps through the images and returns the chosen one; the address carries its number."""
+    if st.session_state.get(Key.IMAGE_NUMBER, 1) > len(records):
+        st.session_state[Key.IMAGE_NUMBER] = len(records)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        before, field, after, told_of = (st.container(width="content") for _ in range(4))
+    number = field.number_input(
+        "Image",
+        1,
+        len(records),
+        step=1,
+        key=Key.IMAGE_NUMBER,
+        bind="query-params",
+        width=110,
+        label_visibility="collapsed",
+    )
+    before.button(
+        "Previous",
+        icon=":material/chevron_left:",
+        key="previous_image",
+        disabled=number == 1,
+        on_click=go_to,
+        args=(number - 1,),
+    )
+    after.button(
+        "Next",
+        icon=":material/chevron_right:",
+        icon_position="right",
+        key="next_image",
+        disabled=number == len(records),
+        on_click=go_to,
+        args=(number + 1,),
+    )
+    item = records[number - 1]
+    with told_of:
         size = f"{item.width} × {item.height} px"
         small_fit(f"of {len(records):,} · <b>{html.escape(item.path)}</b> · {size}")
     return item
@@ -145,7 +145,7 @@ def draw(workspace: Workspace, run: str, clustering: Clustering) -> None:
                 "Colour by",
                 ["cluster", "class"],
                 format_func=str.capitalize,
-                default="cluster",
+                default=loaders.usual_colors(workspace, run, clustering),
                 required=True,
                 key=Key.MASK_KIND,
                 persist_state="session",

@@ -132,21 +132,20 @@ def draw_curves(workspace: Workspace, run: str) -> None:
     history = read_history(workspace.run_dir(run) / "history.jsonl") if run else []
     epochs = [int(record["epoch"]) for record in history]
     curves = {name: column(history, key) for key, name in LOSSES.items()}
-    with st.container(height=470, border=False, key="curves"):
+    with st.container(height=440, border=False, key="curves"):
         if not history:
             st.caption("The curves start with the first finished epoch.")
             return
-        figure = curve_figure(epochs, curves, "Loss", 230)
         st.plotly_chart(
-            figure,
+            curve_figure(epochs, curves, "Loss", 210),
             key=f"loss_{run}",
             config={"displayModeBar": False},
             alt=f"Loss over {count(len(epochs), 'epoch')}, now {curves['total'][-1]:.3g}",
         )
-        for place, (key, title) in zip(st.columns(len(HEALTH)), HEALTH.items(), strict=True):
-            values = column(history, key)
+        for place, (key, (title, factor, from_zero)) in zip(st.columns(len(HEALTH)), HEALTH.items(), strict=True):
+            values = column(history, key, factor)
             place.plotly_chart(
-                curve_figure(epochs, {title: values}, title, 180),
+                curve_figure(epochs, {title: values}, title, 160, from_zero),
                 key=f"{key}_{run}",
                 config={"displayModeBar": False},
                 alt=f"{title} over the epochs, now {values[-1]:.3g}",

@@ -160,6 +160,14 @@ def test_next_shows_the_next_image(workspace: Workspace, open_screen: OpenScreen
     assert tab.query_params["image_number"] == "2"
 
 
+def test_the_address_restores_the_image_that_was_shown(workspace: Workspace, open_screen: OpenScreen) -> None:
+    """A reload shows the image whose number is in the address, and a number that is too large the nearest there is."""
+    tab = open_screen("masks", workspace, image_number="4")
+    assert "scene-3.png" in text_of(tab) and tab.number_input(key="image_number").value == 4
+    tab = open_screen("masks", workspace, image_number="99")
+    assert "scene-" in text_of(tab) and not tab.exception
+
+
 def test_a_cluster_that_is_switched_off_stays_off_for_the_next_image(
     workspace: Workspace, open_screen: OpenScreen
 ) -> None:
