@@ -135,7 +135,8 @@ def run_command(commands: dict[str, Command], argv: Sequence[str] | None = None)
         return _say(f"{arguments.command}: {error}", 1)
     except KeyboardInterrupt:
         return _say(f"{arguments.command}: stopped; nothing half-written was left", 1)
-    print(json.dumps(result) if arguments.json else readable(result))
+    if result:  # the other processes of a training have nothing to say
+        print(json.dumps(result) if arguments.json else readable(result))
     return 0
 
 

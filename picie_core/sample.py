@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 FIT_IMAGES = 64
 """Images whose stage features the PCA of the decoder sees."""
+NOTHING_READ = "no image could be read: see `info` for the reason of each"
 
 
 @dataclass(frozen=True)
@@ -158,7 +159,10 @@ def fit_embedder(
     order = _image_order(draw_places(workspace.image_list().readable, settings), settings.seed)[:FIT_IMAGES]
     cache = workspace.image_cache(settings.size_px, writable=True)
     batches = _batches(cache, order, settings.batch, workspace, Meter("fit decoder", len(order), report))
-    network.fit_decoder([engine.stage_features(images) for _, images in batches], seed=settings.seed)
+    features = [engine.stage_features(images) for _, images in batches]
+    if not features:
+        raise PicieError(NOTHING_READ)
+    network.fit_decoder(features, seed=settings.seed)
     cache.flush()
 
 
@@ -306,7 +310,7 @@ def _quantise(cells: Tensor) -> Tensor:
 def _write_sample(folder: Path, collector: _Collector) -> SampleReport:
     """Writes the sample ordered by image and place, whatever order the batches came in."""
     if not collector.rows:
-        raise PicieError("no image could be read: see `info` for the reason of each")
+        raise PicieError(NOTHING_READ)
     places = np.concatenate(collector.places)
     order = np.lexsort(places.T[::-1])
     embeddings, places = np.concatenate(collector.rows)[order], places[order]

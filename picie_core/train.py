@@ -113,9 +113,14 @@ class Training:
             self._train_step(batch_ids, images)
             self.step += 1
             meter.advance(len(batch_ids), **self.totals.means())
-            if self.stop():
+            if self._asked_to_stop():
                 return None
         return self._finish_epoch(time.monotonic() - start)
+
+    def _asked_to_stop(self) -> bool:
+        """Whether any of the processes was asked to: all leave after the same step, so that none waits for another."""
+        asked = torch.tensor(float(self.stop()), device=self.fabric.device)
+        return bool(torch.as_tensor(self.fabric.all_reduce(asked, reduce_op="sum")) > 0)
 
     def _train_step(self, ids: list[int], images: Tensor) -> None:
         assert self.clusters is not None
@@ -176,6 +181,7 @@ class Training:
         return [ViewClusters(*self.fabric.broadcast((one.centroids, one.class_weights))) for one in made]
 
     def _finish_epoch(self, seconds: float) -> EpochRecord:
+        self.totals.gather(self.fabric)
         record = EpochRecord(
             epoch=self.epoch + 1,
             **self.totals.means(),
@@ -284,6 +290,12 @@ class _EpochTotals:
         self.losses += torch.stack([found.total, found.within, found.cross]).detach().double().cpu()
         for labels in found.labels:
             self.label_counts += torch.bincount(labels, minlength=len(self.label_counts)).cpu()
+
+    def gather(self, fabric: Fabric) -> None:
+        """Brings together what the processes of a training saw; alone it changes nothing."""
+        losses, counts = self.losses.to(fabric.device), self.label_counts.to(fabric.device)
+        self.losses = torch.as_tensor(fabric.all_reduce(losses, reduce_op="mean")).cpu()
+        self.label_counts = torch.as_tensor(fabric.all_reduce(counts, reduce_op="sum")).cpu()
 
     def means(self) -> dict[str, float]:
         return dict(zip(("loss", "within", "cross"), (self.losses / max(self.steps, 1)).tolist(), strict=True))

@@ -8,7 +8,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -43,9 +43,9 @@ def train(
     entropy: near 0 is a collapse, then lower --lr-decoder.
     """
     space = open_or_create(workspace, images)
-    rank = int(os.environ.get("LOCAL_RANK", "0"))  # of several processes only the first writes
-    lock = space.writer_lock("train") if rank == 0 else nullcontext()
-    with lock, Job(space, "train" if rank == 0 else f"train.rank{rank}") as job:
+    if int(os.environ.get("LOCAL_RANK", "0")) > 0:
+        return _follow(space, training, embedder, sampling, resume, device)
+    with space.writer_lock("train"), Job(space, "train") as job:
         if resume:
             info = _stopped_run(space, resume)
             training, embedder, sampling = _settings_of(info)
@@ -80,14 +80,38 @@ def _train(
         work.load_state(load_checkpoint(space.run_dir(info.id) / "checkpoint.pt"))
     info = _run_epochs(space, job, work, info)
     cache.flush()
-    if not work.fabric.is_global_zero:
-        return {}
     if work.epoch < training.epochs:
         space.write_run(replace(info, state="stopped"))
         raise Stopped(f"stopped in epoch {work.epoch + 1}; go on with --resume {info.id}")
     save_embedder(network, space.run_dir(info.id) / "embedder", sampling.size_px)
     made = make_sample(space, info.id, FrozenEmbedder(network, device), sampling, report=job)
     return finish_run(space, job, info, {**asdict(made), "epochs": work.epoch})
+
+
+def _follow(
+    space: Workspace,
+    training: TrainSettings,
+    embedder: EmbedderSettings,
+    sampling: SampleSettings,
+    resume: str | None,
+    device: str,
+) -> dict[str, Any]:
+    """Trains beside the first process, which started this one by the same command line and does all the writing."""
+    from picie_core.checkpoint import load_checkpoint
+    from picie_core.embedder import Embedder
+    from picie_core.train import Training
+
+    if resume:
+        training, embedder, sampling = _settings_of(_stopped_run(space, resume))
+    ids = [record.id for record in space.image_list().readable]
+    network = Embedder(embedder, sampling.seed)  # Fabric gives it the weights of the first process
+    work = Training(network, space.image_cache(sampling.size_px), ids, training, sampling, device)
+    if resume:
+        work.load_state(load_checkpoint(space.run_dir(resume) / "checkpoint.pt"))
+    with _stop_on_signal() as work.stop:
+        for _ in work.epochs():
+            pass
+    return {}
 
 
 def _start_network(
@@ -119,14 +143,13 @@ def _run_epochs(space: Workspace, job: Job, work: Training, info: RunInfo) -> Ru
         try:
             for record in work.epochs(job):
                 info = replace(info, epochs_done=work.epoch)
-                if work.fabric.is_global_zero:
-                    save_checkpoint(folder / "checkpoint.pt", work.state())
-                    _append_history(folder / "history.jsonl", record)
-                    space.write_run(info)
+                save_checkpoint(folder / "checkpoint.pt", work.state())
+                _append_history(folder / "history.jsonl", record)
+                space.write_run(info)
         except PicieError:
             space.write_run(replace(info, state="failed"))
             raise
-        if work.epoch < work.settings.epochs and work.fabric.is_global_zero:
+        if work.epoch < work.settings.epochs:
             save_checkpoint(folder / "checkpoint.pt", work.state())
     return info
 
