@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
 from picie_core.errors import PicieError
+
+_REMEDY = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "free some space or choose another disk"),
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "choose a folder that you may write to"),
+}
 
 
 @contextmanager
@@ -23,8 +29,8 @@ def open_atomic(path: Path) -> Iterator[IO[bytes]]:
     Raises PicieError when the disk is full; the old file, if any, is untouched then.
     """
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
-    path.parent.mkdir(parents=True, exist_ok=True)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with open(temporary, "wb") as file:
             yield file
             file.flush()
@@ -33,7 +39,8 @@ def open_atomic(path: Path) -> Iterator[IO[bytes]]:
     except OSError as error:
         raise disk_error(path, error) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # gone already after the rename; what stopped the write may stop this too
+            temporary.unlink()
 
 
 @contextmanager
@@ -75,8 +82,7 @@ def write_array(path: Path, array: np.ndarray) -> None:
 
 def disk_error(path: Path, error: OSError) -> PicieError:
     """Returns the error to raise for a failed write: what could not be written, why, and the remedy."""
-    remedy = {28: "free some space or choose another disk", 13: "choose a folder that you may write to"}
-    remedy[30] = remedy[13]
-    return PicieError(
-        f"cannot write {path}: {error.strerror or error}; {remedy.get(error.errno or 0, 'check the disk')}"
-    )
+    reason, number = error.strerror or str(error), error.errno or 0
+    if not number and "requested and" in reason:  # numpy's way to say that a file could not be written to its end
+        number, reason = errno.ENOSPC, os.strerror(errno.ENOSPC)
+    return PicieError(f"cannot write {path}: {reason}; {_REMEDY.get(number, 'check the disk')}")

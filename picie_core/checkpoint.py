@@ -16,7 +16,11 @@ VERSION = 1
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     """Writes `state` (tensors, numbers, strings and containers of them) in one step; the last good one stays until then."""
     with open_atomic(path) as file:
-        torch.save({"version": VERSION, **state}, file)
+        try:
+            torch.save({"version": VERSION, **state}, file)
+        except RuntimeError as error:  # torch covers a failed write by an error of its own
+            cause = error.__context__
+            raise (OSError(*cause.args) if isinstance(cause, OSError) else error) from error
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:

@@ -98,9 +98,9 @@ class Workspace:
 
     def _adopt(self, images_root: Path) -> Workspace:
         """Follows the images when they moved; refuses a folder that holds none of the known images."""
-        known = self.image_list()
-        if images_root != self._find_images_root() and known.records:
-            if not any((images_root / record.path).exists() for record in known.records[:50]):
+        known = self.image_list().records
+        if images_root != self._find_images_root():
+            if known and not any((images_root / record.path).exists() for record in known[:50]):
                 raise PicieError(
                     f"{self.root} is a workspace of {self.record['images_root']}, not of {images_root}: "
                     "give another --workspace"
