@@ -41,7 +41,7 @@ def estimate_embed_s(workspace: Workspace, images: int, size_px: int = 320) -> f
 
 
 def estimate_train_s(workspace: Workspace, images: int, size_px: int, epochs: int) -> float:
-    """Returns about how many seconds a training will take: from one of that size here, else as a multiple of embedding."""
+    """Returns about how many seconds a training will take: from one of that size, else a multiple of embedding."""
     measured = [
         info.seconds / (info.images * info.epochs_done)
         for info in workspace.runs()

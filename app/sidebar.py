@@ -112,7 +112,7 @@ def _clusters_part(workspace: Workspace, run: str) -> None:
         help="How many kinds of pixels to tell apart. The network does not run again when it changes.",
     )
     if clustering:
-        share = named_share(str(workspace.root), run, clustering.name, label_version(workspace))
+        share = named_share(workspace, clustering)
         st.progress(min(1.0, share), text=f"Named {percent(share)} of all pixels")
 
 

@@ -77,7 +77,7 @@ def clusters_shown(workspace: Workspace, clustering: Clustering, shown: str) -> 
 
 def card(workspace: Workspace, run: str, clustering: Clustering, cluster: int, kind: str) -> None:
     """Draws one cluster: swatch and number, name, one contact sheet, figures."""
-    figures = loaders.cluster_figures(str(workspace.root), run, clustering.name)[cluster]
+    figures = loaders.cluster_figures(workspace, run, clustering)[cluster]
     color = shown_color(workspace, clustering, cluster)
     with st.container(border=True, gap="xsmall", key=f"card_{cluster}"):
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
@@ -102,9 +102,7 @@ def draw(workspace: Workspace, run: str, clustering: Clustering) -> None:
     clusters = clusters_shown(workspace, clustering, shown)
     st.html(f"<style>[class*='st-key-sheet_'] img {{ aspect-ratio: {loaders.SHEET_ASPECT:.5f}; width: 100%; }}</style>")
     if not clusters:
-        empty = (
-            "Every cluster has a name." if shown == "not named" else "No cluster has a name yet: type one on a card."
-        )
+        empty = "Every cluster has a name." if shown == "not named" else "No cluster has a name yet: type one."
         st.caption(empty)
     cards = st.container()
     page = choose_page(max(1, -(-len(clusters) // CARDS)))
@@ -126,7 +124,7 @@ def choose_page(pages: int) -> int:
 workspace = need_workspace(TITLE)
 run = need_run(workspace, TITLE)
 clustering = need_clustering(workspace, run, TITLE)
-share = loaders.named_share(str(workspace.root), run, clustering.name, loaders.label_version(workspace))
+share = loaders.named_share(workspace, clustering)
 headline(
     TITLE,
     f"<b>{clustering.k} clusters</b> of {count(len(clustering.labels), 'sampled pixel')}, the largest first · "

@@ -19,6 +19,7 @@ from app.frame import empty_state, headline, job_bar, need_clustering, need_run,
 from app.jobs import Job, command_line, job_of, log_tail, start, stop
 from app.notices import told
 from app.state import Key
+from app.thumbnails import spread
 from app.words import count, duration, literal, percent, size
 from picie_core.labelmap import IGNORE_ID
 from picie_core.workspace import Workspace
@@ -106,7 +107,7 @@ def choose_options(form: str) -> tuple[bool, float]:
 
 def previews(workspace: Workspace, run: str, clustering: Clustering, raw: bool) -> None:
     """Draws a few masks as they will be written, in their colours; what stays a photograph becomes 255."""
-    items = loaders.spread(workspace.image_list().readable, PREVIEWS)
+    items = spread(workspace.image_list().readable, PREVIEWS)
     by, hidden = ("cluster", frozenset()) if raw else ("class", frozenset({IGNORE_ID}))
     for column, item in zip(st.columns(PREVIEWS, gap="xsmall"), items, strict=False):
         with column:
@@ -137,8 +138,7 @@ def write_part(workspace: Workspace, run: str, clustering: Clustering, form: str
         if st.button(label, type="primary", icon=":material/save:", key="write_export"):
             start(workspace, "export", arguments(workspace, run, clustering, form, raw, share, folder))
             st.rerun()
-        version = loaders.label_version(workspace)
-        unnamed = 1 - loaders.named_share(str(workspace.root), run, clustering.name, version)
+        unnamed = 1 - loaders.named_share(workspace, clustering)
         if not raw and unnamed > 0:
             st.caption(f"About {percent(unnamed)} of the pixels have no name and become 255.")
     _ending(job)

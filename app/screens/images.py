@@ -7,13 +7,13 @@ from pathlib import Path
 
 import streamlit as st
 
-from app import loaders
 from app.embedding import default_weights, embed_arguments, estimate_embed_s
 from app.folders import SAMPLE_IMAGES, check_images, workspace_for
 from app.frame import headline, job_bar, page_path, show_png
 from app.jobs import Job, job_of, log_tail, start, stop
 from app.notices import told
 from app.state import Key, current_run, current_workspace, open_workspace, session
+from app.thumbnails import spread, thumbnails
 from app.words import about, count, device_here, duration, percent, pixels
 from picie_core.errors import PicieError
 from picie_core.images import ImageList, find_images
@@ -51,7 +51,7 @@ def _sample_card() -> None:
     stamps = tuple((SAMPLE_IMAGES / path).stat().st_mtime_ns for path in chosen)
     with st.container(key="sheet_sample"):
         show_png(
-            loaders.thumbnails(str(SAMPLE_IMAGES), tuple(chosen), stamps, 5),
+            thumbnails(str(SAMPLE_IMAGES), tuple(chosen), stamps, 5),
             alt=f"{len(chosen)} of the {len(paths)} sample scenes",
         )
     st.caption(f"{len(paths)} generated landscapes, 320 × 240 px. Embedded and clustered in about 20 seconds.")
@@ -115,10 +115,10 @@ def show_images(workspace: Workspace) -> None:
     facts.append(html.escape(str(workspace.record["images_root"])))
     headline("Images", " · ".join(facts), ("Look at the clusters", "clusters") if run else None)
     _next_step(workspace, images, run)
-    chosen = loaders.spread(readable, THUMBNAILS)
+    chosen = spread(readable, THUMBNAILS)
     with st.container(key="sheet_thumbnails"):
         show_png(
-            loaders.thumbnails(
+            thumbnails(
                 str(workspace.images_root),
                 tuple(item.path for item in chosen),
                 tuple(item.stamp for item in chosen),

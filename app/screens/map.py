@@ -47,7 +47,7 @@ def groups_of(
 
 def draw_map(workspace: Workspace, run: str, clustering: Clustering, kind: str, by: str) -> Projection | None:
     """Draws the points and keeps what was selected in the session record. Returns the projection drawn."""
-    placed = loaders.projection(str(workspace.root), run, kind, POINTS, loaders.projection_stamp(workspace, run))
+    placed = loaders.projection(workspace, run, kind, POINTS)
     if placed is None:
         return None
     groups, names, colors = groups_of(clustering, workspace, by)
@@ -158,7 +158,7 @@ def draw(workspace: Workspace, run: str, clustering: Clustering) -> None:
                 "Colour by",
                 ["cluster", "class"],
                 format_func=str.capitalize,
-                default=loaders.usual_colors(workspace, run, clustering),
+                default=loaders.usual_colors(workspace, clustering),
                 required=True,
                 key=Key.MAP_COLOR,
                 persist_state="session",

@@ -25,6 +25,7 @@ from app.frame import (
 from app.naming import class_names, cluster_names, cluster_title
 from app.notices import told
 from app.state import Key
+from app.thumbnails import thumbnails
 from app.words import count, literal, percent
 from picie_core.images import ImageRecord
 from picie_core.workspace import Workspace
@@ -90,7 +91,7 @@ def film_strip(workspace: Workspace, records: list[ImageRecord], shown: ImageRec
     grid = st.grid(FILM, min_column_width=56, gap="xsmall", wrap=False)
     for item in records[start : start + FILM]:
         with grid.container(key=f"strip_{item.id}", gap="xsmall"):
-            show_png(loaders.thumbnails(root, (item.path,), (item.stamp,), 1), alt=item.path)
+            show_png(thumbnails(root, (item.path,), (item.stamp,), 1), alt=item.path)
             number = records.index(item) + 1
             st.button(
                 f"{number}",
@@ -145,7 +146,7 @@ def draw(workspace: Workspace, run: str, clustering: Clustering) -> None:
                 "Colour by",
                 ["cluster", "class"],
                 format_func=str.capitalize,
-                default=loaders.usual_colors(workspace, run, clustering),
+                default=loaders.usual_colors(workspace, clustering),
                 required=True,
                 key=Key.MASK_KIND,
                 persist_state="session",
