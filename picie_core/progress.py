@@ -123,11 +123,12 @@ class StatusFile:
 
 
 def read_status(path: Path) -> JobStatus | None:
-    """Returns the job status in `path`, None where no job of that command ever ran."""
+    """Returns the job status in `path`, None where no job of that command ever ran or the file cannot be understood."""
     try:
         record = json.loads(path.read_text())
+        progress = record.pop("progress")
+        return JobStatus(**record, progress=Progress(**progress) if progress else None)
     except FileNotFoundError:
         return None
-    if record["progress"]:
-        record["progress"] = Progress(**record["progress"])
-    return JobStatus(**record)
+    except (ValueError, TypeError, KeyError, AttributeError):  # of another program's version: history, not worth a stop
+        return None

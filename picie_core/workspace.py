@@ -115,7 +115,7 @@ class Workspace:
 
     @property
     def images_root(self) -> Path:
-        """The folder of the images, found beside the workspace if both were moved. Raises PicieError when it is gone."""
+        """The folder of the images, also when both were moved together. Raises PicieError when it is gone."""
         root = self._find_images_root()
         if not root.is_dir():
             raise PicieError(
@@ -157,14 +157,20 @@ class Workspace:
         return sorted((self.run_info(path.parent.name) for path in paths), key=lambda run: -run.created)
 
     def run_info(self, run: str) -> RunInfo:
-        """Returns what is known of `run`. Raises SettingError with the known ones for a wrong name."""
+        """Returns what is known of `run`. Raises SettingError with the known ones for a wrong name.
+
+        Raises PicieError when its record is damaged.
+        """
+        path = self.run_dir(run) / "run.json"
         try:
-            record = json.loads((self.run_dir(run) / "run.json").read_text())
+            record = json.loads(path.read_text())
+            known_fields = {name: value for name, value in record.items() if name in RunInfo.__dataclass_fields__}
+            info = RunInfo(**known_fields)
         except FileNotFoundError:
             known = ", ".join(path.parent.name for path in (self.root / "runs").glob("*/run.json")) or "none"
             raise SettingError(f"no run {run!r} in {self.root}: the runs there are {known}") from None
-        known_fields = {name: value for name, value in record.items() if name in RunInfo.__dataclass_fields__}
-        info = RunInfo(**known_fields)
+        except (ValueError, TypeError, AttributeError) as error:
+            raise PicieError(f"{path} is damaged: delete the folder of this run and make it again") from error
         if info.state == "running" and not any(job.alive and job.run == run for job in self.jobs().values()):
             info = RunInfo(**{**known_fields, "state": "stopped"})
         return info
@@ -174,7 +180,7 @@ class Workspace:
         write_json(self.run_dir(info.id) / "run.json", {**info.__dict__, **more})
 
     def current_run(self) -> str:
-        """Returns the run in use: the chosen one, else the newest that is done. Raises PicieError when there is none."""
+        """Returns the run in use: the chosen one, else the newest done one. Raises PicieError when there is none."""
         done = [run.id for run in self.runs() if run.state == "done"]
         chosen = self.label_map.get_choice("run")
         if chosen in done:
