@@ -18,10 +18,10 @@ from pathlib import Path
 import numpy as np
 
 from picie_core.datasets import LabelledSet, open_labelled_set
-from picie_core.embedder import Embedder, FrozenEmbedder, new_embedder
+from picie_core.embedder import Embedder, FrozenEmbedder
 from picie_core.evaluation import confusions, summary
 from picie_core.kmeans import spherical_kmeans
-from picie_core.sample import fit_embedder, load_sample, make_sample
+from picie_core.sample import fit_embedder, load_sample, make_sample, start_embedder
 from picie_core.settings import EmbedderSettings, SampleSettings, TrainSettings
 from picie_core.train import Training
 from picie_core.workspace import Workspace
@@ -103,13 +103,15 @@ def run(arguments: argparse.Namespace) -> None:
             one_seed(arguments, training, settings, truth, seed, Path(folder))
 
 
-def one_seed(arguments, training: TrainSettings, settings: EmbedderSettings, truth: LabelledSet, seed: int, folder: Path):
+def one_seed(
+    arguments, training: TrainSettings, settings: EmbedderSettings, truth: LabelledSet, seed: int, folder: Path
+):
     """Prints the lines of one seed."""
     images = subset(arguments.images, arguments.count, folder / "images") if arguments.count else arguments.images
     sampling = SampleSettings(seed=seed, size_px=arguments.size, dense_mb=0)
     space = Workspace.create(folder / "workspace", images)
     ids = [record.id for record in space.scan().readable]
-    network = new_embedder(settings, seed)
+    network = start_embedder(space, settings, sampling)
     fit_embedder(space, network, sampling, "auto")
 
     def show(epoch: int, more: str, record: dict) -> None:

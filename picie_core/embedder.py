@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torchvision
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
@@ -61,10 +61,19 @@ class Embedder(nn.Module):
         x = (images.to(self.std.dtype) * scale - self.mean) / self.std
         x = self.stem(x.contiguous(memory_format=torch.channels_last))
         features = []
-        for layer in self.layers:
+        for layer, window in zip(self.layers, self.pool_windows(), strict=True):
             x = layer(x)
-            features.append(F.normalize(x, dim=1))
+            features.append(_average(F.normalize(x, dim=1), window))
         return features
+
+    def pool_windows(self) -> list[int]:
+        """Cells that each stage is averaged over: about `pool` stride-4 cells, counted in its own cells, odd.
+
+        differs from PiCIE: a texture's features answer to its every grain; their mean over a neighbourhood tells textures
+        apart. On camvid at K = 27 that names 79.0 % instead of 77.8 %, on the sample without weights 77 % instead of 75 %.
+        """
+        pool = self.settings.pool
+        return [2 * round((pool / 2**stage - 1) / 2) + 1 if pool > 2**stage else 1 for stage in range(len(self.layers))]
 
     def decode(self, features: list[Tensor]) -> Tensor:
         """Returns (B, D, h, w), not yet of unit length: one 1x1 convolution a stage, brought to stride 4 and added.
@@ -81,7 +90,7 @@ class Embedder(nn.Module):
         """Sets the decoder to the PCA (to D) of the stage features, because a linear head's best blind start is that.
 
         A stage weighs as the root of its channels, so that every channel counts alike: on camvid that names 79 % of the
-        pixels at K = 27, equal stages 74 %.
+        pixels at K = 27, equal stages 74 %. Untrained stages weigh the same, their depth adds no meaning.
         batches: stage maps of some batches of images, as `stage_features` gives them; some `cells` of their stride-4 cells
         are used.
         """
@@ -89,7 +98,8 @@ class Embedder(nn.Module):
         generator = torch.Generator().manual_seed(seed)
         rows = torch.cat([_sample_cells(features, cells // images, generator) for features in batches])
         channels = torch.tensor([float(convolution.in_channels) for convolution in self.decoder])
-        weight = (channels / channels[0]).sqrt().repeat_interleave(channels.long())  # (sum of C_s,)
+        power = 0.0 if self.settings.weights == "none" else 0.5
+        weight = ((channels / channels[0]) ** power).repeat_interleave(channels.long())  # (sum of C_s,)
         mean = rows.mean(0)
         _, vectors = torch.linalg.eigh(torch.cov((rows * weight).T))
         axes = vectors[:, -self.settings.dim :].flip(1)  # (sum of C_s, D), widest axis first
@@ -103,6 +113,14 @@ class Embedder(nn.Module):
             convolution.weight.copy_(part.T[:, :, None, None])
             convolution.bias.copy_(-(mean @ axes) if i == 0 else torch.zeros(axes.shape[1]))
             offset += convolution.in_channels
+
+
+def _average(feature: Tensor, window: int) -> Tensor:
+    """Returns the mean of `feature` (B, C, h, w) over window x window cells, borders repeated."""
+    if window == 1:
+        return feature
+    padded = F.pad(feature, (window // 2,) * 4, mode="replicate")
+    return F.avg_pool2d(padded, window, 1)
 
 
 def _sample_cells(features: list[Tensor], each: int, generator: torch.Generator) -> Tensor:
@@ -131,7 +149,7 @@ def save_embedder(embedder: Embedder, folder: Path, size_px: int) -> None:
     """Writes `folder` with embedder.safetensors and embedder.json, in one step."""
     tensors = {name: value.detach().cpu().contiguous() for name, value in embedder.state_dict().items()}
     with folder_atomic(folder) as temporary:
-        save_file(tensors, temporary / "embedder.safetensors")
+        (temporary / "embedder.safetensors").write_bytes(save(tensors))  # save_file would hide a full disk
         write_json(temporary / "embedder.json", {"settings": asdict(embedder.settings), "size_px": size_px})
 
 

@@ -16,7 +16,7 @@ from picie_core.atomic import folder_atomic
 from picie_core.errors import PicieError
 from picie_core.images import ImageError, ImageRecord, scaled_size
 from picie_core.progress import Meter, Report, ignore_progress
-from picie_core.settings import SampleSettings
+from picie_core.settings import EmbedderSettings, SampleSettings
 from picie_core.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 FIT_IMAGES = 64
 """Images whose stage features the PCA of the decoder sees."""
+UNTRAINED_IMAGES = 32
+"""Images that an embedder without weights takes its first filters and statistics from."""
 NOTHING_READ = "no image could be read: see `info` for the reason of each"
 
 
@@ -64,7 +66,9 @@ def derived_dir(workspace: Workspace, run: str) -> Path:
     try:
         return workspace.run_dir(run) / "derived" / path.read_text()
     except FileNotFoundError:
-        raise PicieError(f"run {run} has no embedding sample ({path} is missing): run `embed` or `train` again") from None
+        raise PicieError(
+            f"run {run} has no embedding sample ({path} is missing): run `embed` or `train` again"
+        ) from None
 
 
 class DenseCells:
@@ -143,6 +147,29 @@ def make_sample(
         collector.write_index(folder)
     cache.flush()
     return _write_sample(workspace.run_dir(run) / "sample", collector)
+
+
+def start_embedder(
+    workspace: Workspace, embedder: EmbedderSettings, settings: SampleSettings, report: Report = ignore_progress
+) -> Embedder:
+    """Returns an embedder with the weights that `embedder` names; without any, its first filters come from the images."""
+    from picie_core.embedder import new_embedder
+
+    network = new_embedder(embedder, settings.seed)
+    if embedder.weights == "none":
+        from picie_core.untrained import fit_untrained
+
+        order = _image_order(draw_places(workspace.image_list().readable, settings), settings.seed)
+        cache = workspace.image_cache(settings.size_px, writable=True)
+        meter = Meter("look at patches", UNTRAINED_IMAGES, report)
+        images = [
+            image for _, images in _batches(cache, order[:UNTRAINED_IMAGES], 1, workspace, meter) for image in images
+        ]
+        if not images:
+            raise PicieError(NOTHING_READ)
+        fit_untrained(network, images, settings.seed)
+        cache.flush()
+    return network
 
 
 def fit_embedder(

@@ -46,9 +46,9 @@ def cluster(
 
 
 def _has_gpu() -> bool:
-    import faiss
+    from picie_core.kmeans import load_faiss
 
-    return getattr(faiss, "get_num_gpus", lambda: 0)() > 0
+    return getattr(load_faiss(), "get_num_gpus", lambda: 0)() > 0
 
 
 def project(

@@ -29,12 +29,12 @@ def embed(
     """
     space = open_or_create(workspace, images)
     with space.writer_lock("embed"), Job(space, "embed") as job:
-        from picie_core.embedder import FrozenEmbedder, new_embedder, save_embedder
-        from picie_core.sample import make_sample
+        from picie_core.embedder import FrozenEmbedder, save_embedder
+        from picie_core.sample import make_sample, start_embedder
 
         start = time.time()
-        network = new_embedder(embedder, sampling.seed)
         space.scan(job)
+        network = start_embedder(space, embedder, sampling, job)
         run = frozen_run_name(embedder, sampling)
         info = RunInfo(run, "frozen", "running", start, {**asdict(embedder), **asdict(sampling)})
         space.write_run(info)

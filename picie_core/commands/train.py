@@ -123,12 +123,12 @@ def _start_network(
     device: str,
 ) -> Embedder:
     """Returns the network to train: the frozen embedder, whose decoder is the PCA of the stage features."""
-    from picie_core.embedder import Embedder, new_embedder
-    from picie_core.sample import fit_embedder
+    from picie_core.embedder import Embedder
+    from picie_core.sample import fit_embedder, start_embedder
 
     if resume:  # the checkpoint fills it
         return Embedder(embedder, sampling.seed)
-    network = new_embedder(embedder, sampling.seed)
+    network = start_embedder(space, embedder, sampling, job)
     fit_embedder(space, network, sampling, device, job)
     return network
 
