@@ -7,7 +7,9 @@ clustering, training and labelling use one distance.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -75,8 +77,7 @@ def check_k(k: int, rows: int) -> None:
 
 
 def _train(rows: np.ndarray, k: int, seed: int, iterations: int, init: np.ndarray | None, device: str) -> np.ndarray:
-    import faiss  # heavy, and only needed here
-
+    faiss = load_faiss()
     gpu = device == "cuda" and getattr(faiss, "get_num_gpus", lambda: 0)() > 0
     kmeans = faiss.Kmeans(
         rows.shape[1],
@@ -90,6 +91,21 @@ def _train(rows: np.ndarray, k: int, seed: int, iterations: int, init: np.ndarra
     )
     kmeans.train(rows, init_centroids=None if init is None else np.ascontiguousarray(init, dtype=np.float32))
     return unit_rows(np.asarray(kmeans.centroids, dtype=np.float32).reshape(k, -1))
+
+
+def load_faiss() -> Any:
+    """Returns the module faiss, its threads told to sleep rather than spin while they wait for each other.
+
+    Spinning threads take the core that the other one needs: with other work on two cores, k-means took 10 times as
+    long. The rule is read once, when faiss loads; torch and child processes keep theirs.
+    """
+    kept = os.environ.get("OMP_WAIT_POLICY")
+    os.environ["OMP_WAIT_POLICY"] = kept or "PASSIVE"
+    import faiss  # heavy, so only where it is used
+
+    if kept is None:
+        os.environ.pop("OMP_WAIT_POLICY", None)
+    return faiss
 
 
 def assign(rows: np.ndarray, centroids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from picie_core.atomic import open_atomic
+from picie_core.kmeans import load_faiss
 from picie_core.progress import Meter, Report, ignore_progress
 from picie_core.sample import derived_dir, load_sample
 from picie_core.workspace import Workspace
@@ -86,8 +87,7 @@ def compute_umap(
 
 def _nearest(rows: np.ndarray, neighbors: int) -> tuple[np.ndarray, np.ndarray]:
     """Returns (indices, cosine distances), each (n, neighbors), of unit rows; each row is its own first neighbour."""
-    import faiss
-
+    faiss = load_faiss()
     similarity, index = faiss.knn(rows, rows, neighbors, metric=faiss.METRIC_INNER_PRODUCT)
     return index, np.maximum(1 - similarity, 0)
 
