@@ -29,6 +29,7 @@ class Option:
     positional: bool = False
     choices: tuple[str, ...] | None = None
     flag: str | None = None
+    low: float | None = None
 
 
 class Stopped(Exception):
@@ -156,8 +157,16 @@ def _call_arguments(function: Command, arguments: argparse.Namespace) -> dict[st
             names = [one.name for one in fields(parameter.kind)]
             values[parameter.name] = parameter.kind(**{name: getattr(arguments, name) for name in names})
         else:
-            values[parameter.name] = getattr(arguments, parameter.name)
+            values[parameter.name] = _in_range(parameter, getattr(arguments, parameter.name))
     return values
+
+
+def _in_range(parameter: _Parameter, value: Any) -> Any:
+    """Returns `value`. Raises SettingError when it is below the least that the parameter makes sense with."""
+    low = parameter.option.low if parameter.option else None
+    if low is not None and value is not None and not value >= low:
+        raise SettingError(f"{parameter.name.replace('_', '-')}={value} is too small: give at least {low:g}")
+    return value
 
 
 def readable(result: dict[str, Any], indent: str = "") -> str:

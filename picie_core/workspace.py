@@ -189,6 +189,10 @@ class Workspace:
             raise PicieError(f"{self.root} has no finished embedder: run `embed` or `train` first")
         return done[0]
 
+    def pick_run(self, run: str | None) -> str:
+        """Returns `run` if it is given, else the one in use. Raises SettingError for a name that is not there."""
+        return self.current_run() if run is None else self.run_info(run).id
+
     def choose_run(self, run: str) -> None:
         """Makes `run` the one in use everywhere."""
         self.run_info(run)

@@ -13,8 +13,8 @@ from picie_core.workspace import Workspace
 def cluster(
     workspace: WorkspaceOption,
     k: Annotated[int, Option("number of clusters")] = 27,
-    seed: Annotated[int, Option("seed of the first centroids")] = 0,
-    iterations: Annotated[int, Option("k-means iterations")] = 20,
+    seed: Annotated[int, Option("seed of the first centroids", low=0)] = 0,
+    iterations: Annotated[int, Option("k-means iterations", low=1)] = 20,
     run: RunOption = None,
     device: DeviceOption = "auto",
 ) -> dict[str, Any]:
@@ -26,7 +26,7 @@ def cluster(
     from picie_core.clusters import cluster_workspace
 
     space = Workspace.open(workspace)
-    run = run or space.current_run()
+    run = space.pick_run(run)
     start = time.monotonic()
     gpu = device == "cuda" or (device == "auto" and _has_gpu())
     made = cluster_workspace(space, run, k, seed, iterations, "cuda" if gpu else "cpu")
@@ -53,10 +53,10 @@ def _has_gpu() -> bool:
 
 def project(
     workspace: WorkspaceOption,
-    points: Annotated[int, Option("sampled pixels on the map")] = 10_000,
-    neighbors: Annotated[int, Option("UMAP neighbours: small shows detail, large shows the whole")] = 15,
-    min_dist: Annotated[float, Option("UMAP minimum distance: small packs points")] = 0.1,
-    seed: Annotated[int, Option("seed of the points and of UMAP")] = 0,
+    points: Annotated[int, Option("sampled pixels on the map", low=3)] = 10_000,
+    neighbors: Annotated[int, Option("UMAP neighbours: small shows detail, large shows the whole", low=2)] = 15,
+    min_dist: Annotated[float, Option("UMAP minimum distance: small packs points", low=0)] = 0.1,
+    seed: Annotated[int, Option("seed of the points and of UMAP", low=0)] = 0,
     run: RunOption = None,
 ) -> dict[str, Any]:
     """Make the UMAP map of the embedding sample; the app shows it when it is there, and PCA until then.
@@ -67,7 +67,7 @@ def project(
     from picie_core.projection import compute_umap
 
     space = Workspace.open(workspace)
-    run = run or space.current_run()
+    run = space.pick_run(run)
     with Job(space, "project") as job:
         job.status.name_run(run)
         start = time.monotonic()

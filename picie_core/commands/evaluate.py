@@ -32,7 +32,7 @@ def evaluate(
     from picie_core.evaluation import confusions, summary
 
     space = Workspace.open(workspace)
-    run = run or space.current_run()
+    run = space.pick_run(run)
     clusterings = _clusterings(space, run, k)
     truth = open_labelled_set(images, masks)
     with Job(space, "evaluate") as job:

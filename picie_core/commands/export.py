@@ -20,7 +20,7 @@ def export(
     images: Annotated[Path | None, Option("mask the images of this folder instead of the workspace's own")] = None,
     raw: Annotated[bool, Option("write cluster ids instead of classes")] = False,
     val_share: Annotated[float, Option("share of the images in the val split (voc)")] = 0.2,
-    seed: Annotated[int, Option("seed of the split")] = 0,
+    seed: Annotated[int, Option("seed of the split", low=0)] = 0,
     run: RunOption = None,
     clustering: ClusteringOption = None,
 ) -> dict[str, Any]:
@@ -33,7 +33,7 @@ def export(
     from picie_core.exports import export_masks
 
     space = Workspace.open(workspace)
-    run = run or space.current_run()
+    run = space.pick_run(run)
     found = load_clustering(space, run, clustering) if clustering else current_clustering(space, run)
     parts = ["python -m picie_core export --workspace", shlex.quote(str(workspace)), "--format", format]
     parts += ["--out", shlex.quote(str(out)), "--run", run, "--clustering", found.name]

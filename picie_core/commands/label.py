@@ -30,7 +30,7 @@ def label(
     from picie_core.clusters import current_clustering, load_clustering
 
     space = Workspace.open(workspace)
-    run = run or space.current_run()
+    run = space.pick_run(run)
     found = load_clustering(space, run, clustering) if clustering else current_clustering(space, run)
     if import_path is not None:
         space.label_map.import_map(found.key, _read_json(import_path), found.k)
