@@ -1,0 +1,56 @@
+"""PiCIE Explorer's core: embed pixels, cluster them, name the clusters, write masks.
+
+Axes everywhere: B batch, H W image pixels, h w feature cells (h = ceil(H / 4)), D embedding width, K clusters, N pixels
+flattened. Images are uint8 RGB (H, W, 3) at every boundary; floats live inside the model.
+
+Names are loaded when they are first used, so `import picie_core` is quick and brings neither torch nor faiss.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from picie_core.version import __version__
+
+if TYPE_CHECKING:
+    from picie_core.clusters import Clustering, cluster_workspace, current_clustering, load_clustering
+    from picie_core.commands.embed import embed
+    from picie_core.commands.train import train
+    from picie_core.errors import PicieError, SettingError, WorkspaceBusy
+    from picie_core.exports import export_masks
+    from picie_core.mosaic import contact_sheet, open_mosaic
+    from picie_core.projection import load_projection
+    from picie_core.sample import load_sample
+    from picie_core.settings import EmbedderSettings, SampleSettings, TrainSettings
+    from picie_core.workspace import Workspace
+
+# In reading order: settings, work, looking, naming and writing.
+_HOMES = {
+    "EmbedderSettings": "settings",
+    "SampleSettings": "settings",
+    "TrainSettings": "settings",
+    "embed": "commands.embed",
+    "train": "commands.train",
+    "Workspace": "workspace",
+    "Clustering": "clusters",
+    "cluster_workspace": "clusters",
+    "current_clustering": "clusters",
+    "load_clustering": "clusters",
+    "load_sample": "sample",
+    "contact_sheet": "mosaic",
+    "open_mosaic": "mosaic",
+    "load_projection": "projection",
+    "export_masks": "exports",
+    "PicieError": "errors",
+    "SettingError": "errors",
+    "WorkspaceBusy": "errors",
+}
+
+__all__ = ["__version__", *_HOMES]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'picie_core' has no attribute {name!r}")
+    return getattr(import_module(f"picie_core.{_HOMES[name]}"), name)

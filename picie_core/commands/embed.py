@@ -16,8 +16,8 @@ from picie_core.workspace import RunInfo, Workspace
 
 def embed(
     workspace: WorkspaceOption,
-    embedder: EmbedderSettings,
-    sampling: SampleSettings,
+    embedder: EmbedderSettings = EmbedderSettings(),
+    sampling: SampleSettings = SampleSettings(),
     images: ImagesOption = None,
     device: DeviceOption = "auto",
 ) -> dict[str, Any]:

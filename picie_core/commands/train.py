@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
 def train(
     workspace: WorkspaceOption,
-    training: TrainSettings,
-    embedder: EmbedderSettings,
-    sampling: SampleSettings,
+    training: TrainSettings = TrainSettings(),
+    embedder: EmbedderSettings = EmbedderSettings(),
+    sampling: SampleSettings = SampleSettings(),
     images: ImagesOption = None,
     method: Annotated[str, Option("what the training agrees with", choices=("picie",))] = "picie",
     resume: Annotated[str | None, Option("go on with this stopped run; its settings are used")] = None,
