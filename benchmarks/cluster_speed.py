@@ -2,8 +2,8 @@
 
     python benchmarks/cluster_speed.py [--sample WORKSPACE] [--repeats 5]
 
-Rows come from a workspace's embedding sample, or are drawn around 300 random directions. Inertia is the mean of 1 - cosine
-to unit centroids for both, so it can be compared. Repeats alternate; medians.
+Rows come from a workspace's embedding sample, or are drawn around 300 random directions. Inertia is the mean of 1 -
+cosine to unit centroids for both, so it can be compared. Repeats alternate; medians.
 """
 
 from __future__ import annotations

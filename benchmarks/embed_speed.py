@@ -2,8 +2,8 @@
 
     python benchmarks/embed_speed.py --images FOLDER --weights PATH [--size 320] [--repeats 3]
 
-The bare pass repeats batches that lie decoded in memory. The job reads files, decodes, resizes, fits the decoder, samples
-and writes cells and sample. Repeats alternate, so that a noisy machine hits both; medians are compared.
+The bare pass repeats batches that lie decoded in memory. The job reads files, decodes, resizes, fits the decoder,
+samples and writes cells and sample. Repeats alternate, so that a noisy machine hits both; medians are compared.
 """
 
 from __future__ import annotations

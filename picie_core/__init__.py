@@ -47,7 +47,27 @@ _HOMES = {
     "WorkspaceBusy": "errors",
 }
 
-__all__ = ["__version__", *_HOMES]
+__all__ = [
+    "__version__",
+    "EmbedderSettings",
+    "SampleSettings",
+    "TrainSettings",
+    "embed",
+    "train",
+    "Workspace",
+    "Clustering",
+    "cluster_workspace",
+    "current_clustering",
+    "load_clustering",
+    "load_sample",
+    "contact_sheet",
+    "open_mosaic",
+    "load_projection",
+    "export_masks",
+    "PicieError",
+    "SettingError",
+    "WorkspaceBusy",
+]
 
 
 def __getattr__(name: str) -> Any:

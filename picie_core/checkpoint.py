@@ -14,7 +14,7 @@ VERSION = 1
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
-    """Writes `state` (tensors, numbers, strings and containers of them) in one step; the last good one stays until then."""
+    """Writes `state` (tensors, plain values, containers of them) in one step; the last good one stays until then."""
     with open_atomic(path) as file:
         try:
             torch.save({"version": VERSION, **state}, file)

@@ -153,9 +153,10 @@ def _say(message: str, code: int) -> int:
 def _call_arguments(function: Command, arguments: argparse.Namespace) -> dict[str, Any]:
     values = {}
     for parameter in _parameters(function):
-        if is_dataclass(parameter.kind):
+        if is_dataclass(parameter.kind) and isinstance(parameter.kind, type):
             names = [one.name for one in fields(parameter.kind)]
-            values[parameter.name] = parameter.kind(**{name: getattr(arguments, name) for name in names})
+            make: Callable[..., Any] = parameter.kind
+            values[parameter.name] = make(**{name: getattr(arguments, name) for name in names})
         else:
             values[parameter.name] = _in_range(parameter, getattr(arguments, parameter.name))
     return values

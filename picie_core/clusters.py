@@ -93,7 +93,15 @@ def load_clustering(workspace: Workspace, run: str, name: str) -> Clustering:
     except FileNotFoundError:
         known = ", ".join(list_clusterings(workspace, run)) or "none"
         raise SettingError(f"run {run} has no clustering {name!r} (there: {known}): run `cluster --k K`") from None
-    return Clustering(record["k"], record["seed"], record["key"], *arrays, inertia=record["inertia"])
+    return Clustering(
+        k=record["k"],
+        seed=record["seed"],
+        key=record["key"],
+        centroids=arrays[0],
+        labels=arrays[1],
+        similarity=arrays[2],
+        inertia=record["inertia"],
+    )
 
 
 def list_clusterings(workspace: Workspace, run: str) -> list[str]:
@@ -117,7 +125,7 @@ def current_clustering(workspace: Workspace, run: str) -> Clustering:
 
 
 def cell_labels(cells: np.ndarray, centroids: np.ndarray) -> np.ndarray:
-    """Returns the cluster (h, w) uint16 of each cell (h, w, D), int8 or float: the best cosine, whatever the cells' length."""
+    """Returns the cluster (h, w) uint16 of each cell (h, w, D), int8 or float of any length: the best cosine."""
     height, width, dim = cells.shape
     scores = cells.reshape(-1, dim).astype(np.float32) @ centroids.T
     return scores.argmax(1).astype(np.uint16).reshape(height, width)

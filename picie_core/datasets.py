@@ -30,8 +30,8 @@ class LabelledSet:
 def open_labelled_set(images_root: Path, masks_root: Path, class_names: list[str] | None = None) -> LabelledSet:
     """Returns the pairs of images and masks with equal relative stems.
 
-    Class names come from `class_names`, from classes.txt in or beside the masks (a name a line, in id order), or are the ids
-    that the masks show. Raises PicieError when a folder is missing or no pair is found.
+    Class names come from `class_names`, from classes.txt in or beside the masks (a name a line, in id order), or are
+    the ids that the masks show. Raises PicieError when a folder is missing or no pair is found.
     """
     for folder in (images_root, masks_root):
         if not folder.is_dir():

@@ -67,7 +67,7 @@ def match_many_to_one(counts: np.ndarray) -> np.ndarray:
 
 def score(counts: np.ndarray, matching: np.ndarray) -> Scores:
     """Returns the scores of a (K, C) confusion under a matching; pixels of unmatched clusters are errors."""
-    k, classes = counts.shape
+    classes = counts.shape[1]
     by_class = np.zeros((classes, classes), np.int64)  # predicted class, true class
     named = matching >= 0
     np.add.at(by_class, matching[named], counts[named])

@@ -1,7 +1,7 @@
 """Spherical k-means over faiss: unit centroids, cosine everywhere, ids ordered by area.
 
-differs from PiCIE: its code clusters by squared distance to plain means and then trains by dot product; unit centroids make
-clustering, training and labelling use one distance.
+differs from PiCIE: its code clusters by squared distance to plain means and then trains by dot product; unit
+centroids make clustering, training and labelling use one distance.
 [1] Douze et al., "The Faiss library", arXiv 2401.08281.
 """
 
@@ -48,8 +48,8 @@ def spherical_kmeans(
 ) -> KMeansResult:
     """Returns K unit centroids that maximise the mean cosine of the rows to their centroid.
 
-    rows: (N, D) float, unit norm, not changed. init: (K, D) centroids to start from instead of random rows; ids then keep
-    their meaning and are not reordered. Empty clusters are re-seeded by splitting large ones [1].
+    rows: (N, D) float, unit norm, not changed. init: (K, D) centroids to start from instead of random rows; ids then
+    keep their meaning and are not reordered. Empty clusters are re-seeded by splitting large ones [1].
     Raises SettingError when K does not fit the number of rows, PicieError when rows are not finite.
     """
     rows = np.ascontiguousarray(rows, dtype=np.float32)

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
@@ -128,8 +128,8 @@ def make_sample(
 ) -> SampleReport:
     """Embeds the images once and writes the sample and the dense cells of `run`; returns what it did.
 
-    embedder_to_fit: an embedder whose decoder is set to the PCA of the first images on the way (and the engine's with it);
-    their stage features are kept meanwhile, so that no image goes through the network twice.
+    embedder_to_fit: an embedder whose decoder is set to the PCA of the first images on the way (and the engine's
+    with it); their stage features are kept meanwhile, so that no image goes through the network twice.
     """
     records = workspace.image_list().readable
     wanted = draw_places(records, settings)
@@ -137,9 +137,8 @@ def make_sample(
     meter = Meter("embed", len(order), report)
     cache = workspace.image_cache(settings.size_px, writable=True)
     dense = workspace.run_dir(run) / "dense"
-    collector = _Collector(wanted, settings.dense_mb << 20)
     with folder_atomic(dense) as folder, open(folder / "cells.i8", "wb") as file:
-        collector.file = file
+        collector = _Collector(wanted, settings.dense_mb << 20, file)
         batches = _batches(cache, order, settings.batch, workspace, meter)
         for ids, cells in _embed_batches(batches, engine, embedder_to_fit, settings):
             collector.add(ids, cells)
@@ -152,7 +151,7 @@ def make_sample(
 def start_embedder(
     workspace: Workspace, embedder: EmbedderSettings, settings: SampleSettings, report: Report = ignore_progress
 ) -> Embedder:
-    """Returns an embedder with the weights that `embedder` names; without any, its first filters come from the images."""
+    """Returns an embedder with the weights that `embedder` names; with none, its first filters come from the images."""
     from picie_core.embedder import new_embedder
 
     network = new_embedder(embedder, settings.seed)
@@ -279,8 +278,8 @@ def _fit_and_decode(
 class _Collector:
     """Gathers sampled rows and writes quantised cells, batch by batch."""
 
-    def __init__(self, wanted: dict[int, np.ndarray], dense_budget: int):
-        self.wanted, self.dense_budget, self.file = wanted, dense_budget, None
+    def __init__(self, wanted: dict[int, np.ndarray], dense_budget: int, file: IO[bytes]):
+        self.wanted, self.dense_budget, self.file = wanted, dense_budget, file
         self.rows: list[np.ndarray] = []
         self.places: list[np.ndarray] = []
         self.ids: list[int] = []
@@ -289,7 +288,7 @@ class _Collector:
         self.dim, self.end = 0, 0
 
     def add(self, ids: list[int], cells: Tensor) -> None:
-        """Takes the sampled rows of a batch of cells (B, h, w, D) and stores the rest as int8 while the budget lasts."""
+        """Takes the sampled rows of a batch of cells (B, h, w, D); stores all as int8 while the budget lasts."""
         batch, height, width, self.dim = cells.shape
         for image_id, image_cells in zip(ids, cells.reshape(batch, -1, self.dim), strict=True):
             places = self.wanted[image_id]

@@ -1,4 +1,4 @@
-"""Settings are small frozen dataclasses; each field says its default, meaning and range, and the command line reads them."""
+"""Settings: small frozen dataclasses whose fields say default, meaning and range; the command line reads them."""
 
 from __future__ import annotations
 
@@ -57,7 +57,9 @@ class EmbedderSettings:
         3, "backbone stages in use; the paper uses 4, 3 is faster and clusters better frozen", low=1, high=4
     )
     dim: int = setting(128, "embedding width D", low=2, high=1024)
-    pool: int = setting(5, "average features over so many cells; 1 is the paper's (none), 5 clusters better", low=1, high=31)
+    pool: int = setting(
+        5, "cells to average features over; 1 is none, as in the paper; 5 clusters better", low=1, high=31
+    )
 
     def __post_init__(self) -> None:
         check_settings(self)

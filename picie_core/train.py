@@ -128,7 +128,7 @@ class Training:
         ids, images = ids[share] or ids, images[share] if ids[share] else images
         self._set_learning_rates()
         z1, z2 = self._two_views(ids, images)
-        found = picie_loss(z1, z2, *self.clusters, temperature=self.settings.temperature)
+        found = picie_loss(z1, z2, self.clusters[0], self.clusters[1], self.settings.temperature)
         if not torch.isfinite(found.total):
             raise PicieError(
                 f"the loss is not finite at epoch {self.epoch + 1}, step {self.step + 1}: the last checkpoint is good; "

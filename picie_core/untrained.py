@@ -22,10 +22,10 @@ WHITENING = 1e-3
 
 @torch.no_grad()
 def fit_untrained(embedder: Embedder, images: Sequence[np.ndarray], seed: int = 0) -> None:
-    """Makes the random backbone of `embedder` see these images: patch filters in front, batch norm from their statistics.
+    """Fits the random backbone of `embedder` to images: patch filters in front, batch norm from their statistics.
 
-    images: uint8 RGB (H, W, 3), of any sizes. The other layers stay random. On the sample scenes 12 named clusters get 77 %
-    of the pixels right so, 71 % with random first filters.
+    images: uint8 RGB (H, W, 3), of any sizes. The other layers stay random. On the sample scenes 12 named clusters
+    get 77 % of the pixels right so, 71 % with random first filters.
     """
     convolution = embedder.stem[0]
     assert isinstance(convolution, nn.Conv2d)

@@ -38,7 +38,7 @@ class Photometric:
 
 @dataclass(frozen=True)
 class Geometric:
-    """One square crop and flip for each of B images, in coordinates relative to the image, so it replays on features."""
+    """One square crop and flip for each of B images, in relative coordinates, so that it replays on features."""
 
     top: Tensor
     """(B,) share of the height; `left` of the width, `side` of both."""
@@ -112,9 +112,10 @@ def _blur(images: Tensor, sigma_px: Tensor) -> Tensor:
 
 def draw_geometric(u: np.ndarray) -> Geometric:
     """Returns the crops and flips that (B, 4) uniform numbers stand for."""
-    side = CROP_SIDE[0] + (CROP_SIDE[1] - CROP_SIDE[0]) * u[:, 0]
-    top, left = (1 - side) * u[:, 1], (1 - side) * u[:, 2]
-    return Geometric(*(torch.from_numpy(a).float() for a in (top, left, side)), torch.from_numpy(u[:, 3] < FLIP_P))
+    low, high = CROP_SIDE
+    side = torch.from_numpy(low + (high - low) * u[:, 0]).float()
+    top, left = (torch.from_numpy(u[:, i]).float() * (1 - side) for i in (1, 2))
+    return Geometric(top, left, side, flip=torch.from_numpy(u[:, 3] < FLIP_P))
 
 
 def apply_geometric(maps: Tensor, draw: Geometric, out_px: int) -> Tensor:

@@ -9,7 +9,7 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -192,12 +192,14 @@ def _all_settings(*settings: Any) -> dict[str, Any]:
 
 
 def _settings_of(info: RunInfo) -> tuple[TrainSettings, EmbedderSettings, SampleSettings]:
-    kinds = (TrainSettings, EmbedderSettings, SampleSettings)
-    made = [
-        kind(**{name: info.settings[name] for name in kind.__dataclass_fields__ if name in info.settings})
-        for kind in kinds
-    ]
-    return tuple(made)
+    def known(kind: Any) -> dict[str, Any]:
+        return {one.name: info.settings[one.name] for one in fields(kind) if one.name in info.settings}
+
+    return (
+        TrainSettings(**known(TrainSettings)),
+        EmbedderSettings(**known(EmbedderSettings)),
+        SampleSettings(**known(SampleSettings)),
+    )
 
 
 def _stopped_run(space: Workspace, run: str) -> RunInfo:

@@ -37,7 +37,8 @@ def picie_loss(z1: Tensor, z2: Tensor, one: ViewClusters, two: ViewClusters, tem
     """Returns the mean of the within-view and the cross-view cross-entropy; gradients flow through both views.
 
     z1, z2: (N, D) unit embeddings of the same N pixels. The classifier has no weights: logits are cosines to the frozen
-    centroids. differs from PiCIE: cosines are divided by a temperature, and labels come from the embeddings of this step.
+    centroids. differs from PiCIE: cosines are divided by a temperature, and labels come from the embeddings of this
+    step.
     """
     logits = {(a, b): z @ c.centroids.T / temperature for a, z in ((1, z1), (2, z2)) for b, c in ((1, one), (2, two))}
     labels = {1: logits[1, 1].detach().argmax(1), 2: logits[2, 2].detach().argmax(1)}
