@@ -13,7 +13,7 @@ from app.jobs import Job, running_jobs
 from app.loaders import current_clustering, label_version, named_share
 from app.notices import told
 from app.state import Key, current_run, current_workspace, open_workspace, session
-from app.words import duration, percent, progress_line
+from app.words import duration, literal, percent, place, progress_line
 from picie_core.workspace import RunInfo, Workspace
 
 QUICK_K = (12, 27, 60, 100)
@@ -45,8 +45,8 @@ def _workspace_part(workspace: Workspace | None) -> None:
     label = workspace_name(workspace.root) if workspace else "Open a workspace"
     with st.popover(Path(label).name, icon=":material/folder_open:", width="stretch"):
         if workspace:
-            st.caption(f"Workspace {workspace.root}")
-            st.caption(f"Images {workspace.record['images_root']}")
+            st.caption(f"Workspace {literal(place(workspace.root))}")
+            st.caption(f"Images {literal(place(workspace.record['images_root']))}")
         for root in known:
             if workspace is None or root != workspace.root:
                 st.button(f"Open {root.name}", key=f"open_{root}", on_click=_open, args=(root,), width="stretch")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable
+from pathlib import Path
 
 from picie_core.progress import Progress
 
@@ -61,6 +62,12 @@ def pixels(sizes: Iterable[tuple[int, int]]) -> str:
     if first == last:
         return f"{first[0]} × {first[1]} px"
     return f"{first[0]} × {first[1]} to {last[0]} × {last[1]} px"
+
+
+def place(path: Path | str) -> str:
+    """Returns a folder as a person says it: below the home folder with `~`."""
+    path = Path(path)
+    return f"~/{path.relative_to(Path.home())}" if path.is_relative_to(Path.home()) else str(path)
 
 
 def progress_line(progress: Progress, unit: str = "images") -> str:

@@ -20,7 +20,7 @@ from app.jobs import Job, command_line, job_of, log_tail, start, stop
 from app.notices import told
 from app.state import Key
 from app.thumbnails import spread
-from app.words import count, duration, literal, percent, size
+from app.words import count, duration, literal, percent, place, size
 from picie_core.labelmap import IGNORE_ID
 from picie_core.workspace import Workspace
 
@@ -186,7 +186,7 @@ def exports_part(workspace: Workspace) -> None:
             with st.container(gap=None):
                 st.markdown(f"**{literal(folder.name)}**")
                 small(" · ".join(report_words(record, folder)))
-                small(html.escape(str(folder)))
+                small(html.escape(place(folder)))
             st.download_button(
                 "Download",
                 data=partial(open_zip, folder),

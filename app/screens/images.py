@@ -14,7 +14,7 @@ from app.jobs import Job, job_of, log_tail, start, stop
 from app.notices import told
 from app.state import Key, current_run, current_workspace, open_workspace, session
 from app.thumbnails import spread, thumbnails
-from app.words import about, count, device_here, duration, percent, pixels
+from app.words import about, count, device_here, duration, percent, pixels, place
 from picie_core.errors import PicieError
 from picie_core.images import ImageList, find_images
 from picie_core.progress import Progress
@@ -22,7 +22,7 @@ from picie_core.workspace import Workspace
 
 SAMPLE_K = 12
 SAMPLE_SIZE_PX = 240
-THUMBNAILS, COLUMNS = 40, 10
+THUMBNAILS, COLUMNS = 60, 10
 
 
 def choose_images() -> None:
@@ -112,7 +112,7 @@ def show_images(workspace: Workspace) -> None:
     facts = [f"<b>{count(len(readable), 'image')}</b>", pixels((item.width, item.height) for item in readable)]
     if images.problems:
         facts.append(f"<b>{count(len(images.problems), 'file')}</b> unreadable")
-    facts.append(html.escape(str(workspace.record["images_root"])))
+    facts.append(html.escape(place(workspace.record["images_root"])))
     headline("Images", " · ".join(facts), ("Look at the clusters", "clusters") if run else None)
     _next_step(workspace, images, run)
     chosen = spread(readable, THUMBNAILS)

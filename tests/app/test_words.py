@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from app.words import about, count, duration, literal, percent, pixels, progress_line, size, whole_eta_s
+from app.words import about, count, duration, literal, percent, pixels, place, progress_line, size, whole_eta_s
 from picie_core.progress import Progress
 
 
@@ -27,6 +27,8 @@ from picie_core.progress import Progress
         (about(38), "≈ 40 s"),
         (about(720), "≈ 12 min"),
         (size(12_400_000), "12.4 MB"),
+        (place(Path.home() / "camvid"), "~/camvid"),
+        (place("/data/camvid"), "/data/camvid"),
         (pixels([(480, 360), (480, 360)]), "480 × 360 px"),
         (pixels([(4000, 3000), (320, 240)]), "320 × 240 to 4000 × 3000 px"),
     ],
