@@ -153,9 +153,9 @@ def draw_curves(workspace: Workspace, run: str) -> None:
         st.caption(health_words(history))
 
 
-def draw_log(job: Job) -> None:
+def draw_log(job: Job, open_it: bool = False) -> None:
     """Draws the last lines of the log."""
-    with st.expander("Log"):
+    with st.expander("Log", expanded=open_it):
         st.code(log_tail(job) or "nothing yet", language=None, height=220)
 
 
@@ -166,10 +166,11 @@ def draw_ending(workspace: Workspace, job: Job) -> None:
     state = "stopped" if job.state == "crashed" and asked else job.state
     if state == "done":
         return
+    after = f"after {duration(job.seconds)}" if job.status.progress else "while it was starting"
     words = {
-        "stopped": f"{name} was stopped after {duration(job.seconds)}.",
+        "stopped": f"{name} was stopped {after}.",
         "failed": f"{name} failed: {job.status.message}",
-        "crashed": f"{name} ended without a word after {duration(job.seconds)}: its process is gone (killed, or the "
+        "crashed": f"{name} ended without a word {after}: its process is gone (killed, or the "
         "machine went down). What was stored before is whole.",
     }
     (st.info if state == "stopped" else st.error)(words[state])
@@ -177,7 +178,7 @@ def draw_ending(workspace: Workspace, job: Job) -> None:
     if resumable and st.button("Resume the training", icon=":material/replay:", key="resume"):
         start(workspace, "train", ["--resume", job.status.run])
         st.rerun()
-    draw_log(job)
+    draw_log(job, open_it=state != "stopped")
 
 
 def draw_runs(workspace: Workspace) -> None:

@@ -1,0 +1,94 @@
+"""The Train screen: what it says of a job that runs, was asked to stop, or died."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from app.settings_form import arguments_of
+from picie_core.progress import JobStatus, Progress, pid_start_time
+from picie_core.settings import SampleSettings, TrainSettings
+from picie_core.workspace import RunInfo, Workspace
+from tests.app.conftest import button_labels, text_of
+
+OpenScreen = Callable[..., AppTest]
+RUN = "picie-k6-test"
+
+
+def write_job(workspace: Workspace, pid: int, pid_start: float) -> None:
+    """Leaves the status of a training that began a minute ago and says that it is running."""
+    now = time.time()
+    progress = Progress("epoch 2/5", 3, 6, 1.5, 2.0, {"loss": 1.25})
+    status = JobStatus("train", "running", pid, pid_start, now - 60, now, progress, run=RUN)
+    path = workspace.job_path("train")
+    path.write_text(json.dumps(asdict(status)))
+    path.with_suffix(".log").write_text("epoch 1\nepoch 2\n")
+    workspace.write_run(RunInfo(RUN, "picie", "running", now - 60, {"k": 6, "size_px": 64}))
+    losses = {"loss": 1.5, "within": 1.0, "cross": 2.0}
+    health = {"label_entropy": 0.9, "dead_clusters": 0, "changed_labels": 0.4}
+    history = workspace.run_dir(RUN) / "history.jsonl"
+    history.write_text(json.dumps({"epoch": 1, **losses, **health}) + '\n{"epoch": 2, "lo')
+
+
+@pytest.fixture
+def running(workspace: Workspace) -> Workspace:
+    """A workspace with a training whose process is alive: it is the one of this test."""
+    write_job(workspace, os.getpid(), pid_start_time(os.getpid()) or 0.0)
+    return workspace
+
+
+def test_a_running_training_is_shown_in_a_new_tab(running: Workspace, open_screen: OpenScreen) -> None:
+    """After a reload the progress, the time left of all epochs, the figures and the curves are there."""
+    tab = open_screen("train", running)
+    assert not tab.exception and not tab.error, text_of(tab)
+    assert "Training PiCIE" in text_of(tab) and "loss <b>1.250</b>" in text_of(tab)
+    assert any("left in all" in bar.proto.text for bar in tab.get("progress"))
+    assert len(tab.get("plotly_chart")) == 4  # one epoch is whole, the line being written is left for later
+    assert button_labels(tab)[-1] == "Stop" and "Train" not in " ".join(button_labels(tab))
+
+
+def test_a_job_that_does_not_stop_can_be_ended(running: Workspace, open_screen: OpenScreen) -> None:
+    """At once the button says that it waits; after 20 seconds it offers to end the process."""
+    tab = open_screen("train", running)
+    record = tab.session_state["picie"]
+    for seconds, label in ((3, "Stopping after this step"), (30, "End it at once")):
+        record.stop_asked["train"] = time.time() - seconds
+        assert button_labels(tab.run())[-1] == label
+
+
+def test_a_training_that_died_is_told_and_can_be_resumed(workspace: Workspace, open_screen: OpenScreen) -> None:
+    """The process is gone and left a checkpoint: the screen says so and offers to go on."""
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    child.wait()
+    write_job(workspace, child.pid, 1.0)
+    tab = open_screen("train", workspace)
+    assert "ended without a word" in tab.error[0].value and not tab.exception
+    assert "Resume the training" not in button_labels(tab)
+    (workspace.run_dir(RUN) / "checkpoint.pt").write_bytes(b"tensors")
+    assert "Resume the training" in button_labels(tab.run())
+
+
+def test_the_form_offers_every_setting_of_the_core(workspace: Workspace, open_screen: OpenScreen) -> None:
+    """Each field of the settings has its widget with its default, and the shown command holds what was changed."""
+    tab = open_screen("train", workspace)
+    assert tab.number_input(key="set_picie_k").value == TrainSettings().k
+    tab.number_input(key="set_picie_epochs").set_value(3).run()
+    command = tab.code[0].value
+    assert "train" in command and "--epochs 3" in command and "--k " not in command
+    for name in ("temperature", "lr_decoder", "pixels"):
+        assert tab.number_input(key=f"set_picie_{name}") is not None
+
+
+def test_only_what_differs_from_the_defaults_is_passed_on() -> None:
+    """The arguments are as short as they can be, and spelt as the command line spells them."""
+    values = {"k": 27, "epochs": 3, "size_px": 320, "lr_decoder": 1e-3}
+    assert arguments_of([TrainSettings, SampleSettings], values) == ["--epochs", "3"]
+    assert arguments_of([TrainSettings, SampleSettings], values, ("size_px",)) == ["--epochs", "3", "--size", "320"]
