@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from picie_core.embedder import Embedder, FrozenEmbedder
-from picie_core.sample import make_sample, start_embedder
+from picie_core.embedding import make_sample, start_embedder
 from picie_core.settings import EmbedderSettings, SampleSettings
 from picie_core.workspace import Workspace
 

@@ -19,9 +19,10 @@ import numpy as np
 
 from picie_core.datasets import LabelledSet, open_labelled_set
 from picie_core.embedder import Embedder, FrozenEmbedder
+from picie_core.embedding import fit_embedder, make_sample, start_embedder
 from picie_core.evaluation import confusions, summary
 from picie_core.kmeans import spherical_kmeans
-from picie_core.sample import fit_embedder, load_sample, make_sample, start_embedder
+from picie_core.sample import load_sample
 from picie_core.settings import EmbedderSettings, SampleSettings, TrainSettings
 from picie_core.train import Training
 from picie_core.workspace import Workspace

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from picie_core import sample as sample_module
+from picie_core import embedding
 from picie_core.commands.embed import embed
 from picie_core.embedder import FrozenEmbedder, embed_image, load_embedder
 from picie_core.errors import PicieError
 from picie_core.images import ImageRecord, resize_image
-from picie_core.sample import cell_shape, draw_places, load_dense, load_sample, two_widest_axes
+from picie_core.sample import load_dense, load_sample
+from picie_core.samplewriter import cell_shape, draw_places, two_widest_axes
 from picie_core.settings import EmbedderSettings, SampleSettings
 from picie_core.workspace import Workspace
 
@@ -141,8 +142,8 @@ def test_dense_cells_are_the_embeddings_in_8_bit(finished):
 def test_small_disk_budget_leaves_images_out_but_the_sample_whole(finished, tmp_path, monkeypatch):
     """Dense cells stop at the budget, here four images; the sample still holds every image, a missing one is None."""
     bytes_each = 16 * 24 * 32
-    collect = sample_module._Collector
-    monkeypatch.setattr(sample_module, "_Collector", lambda wanted, budget: collect(wanted, 5 * bytes_each))
+    writer = embedding.SampleWriter
+    monkeypatch.setattr(embedding, "SampleWriter", lambda wanted, _, file: writer(wanted, 5 * bytes_each, file))
     space, run, result = embedded(finished.images_root, tmp_path / "w")
     assert (result["dense_images"], result["pixels"]) == (4, 600)
     dense = load_dense(space, run)

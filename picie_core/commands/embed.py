@@ -30,7 +30,7 @@ def embed(
     space = open_or_create(workspace, images)
     with space.writer_lock("embed"), Job(space, "embed") as job:
         from picie_core.embedder import FrozenEmbedder, save_embedder
-        from picie_core.sample import make_sample, start_embedder
+        from picie_core.embedding import make_sample, start_embedder
 
         start = time.time()
         space.scan(job)

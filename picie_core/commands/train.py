@@ -67,7 +67,7 @@ def _train(
 ) -> dict[str, Any]:
     from picie_core.checkpoint import load_checkpoint
     from picie_core.embedder import FrozenEmbedder, save_embedder
-    from picie_core.sample import make_sample
+    from picie_core.embedding import make_sample
     from picie_core.train import Training
 
     job.status.name_run(info.id)
@@ -124,7 +124,7 @@ def _start_network(
 ) -> Embedder:
     """Returns the network to train: the frozen embedder, whose decoder is the PCA of the stage features."""
     from picie_core.embedder import Embedder
-    from picie_core.sample import fit_embedder, start_embedder
+    from picie_core.embedding import fit_embedder, start_embedder
 
     if resume:  # the checkpoint fills it
         return Embedder(embedder, sampling.seed)
