@@ -18,7 +18,7 @@ WORKERS := -n logical --maxprocesses 4 --dist loadfile
 .DELETE_ON_ERROR:
 
 app: sample
-	@PICIE_WORKSPACE="$(CURDIR)/$(SAMPLE)" $(BIN)/streamlit run app/main.py $(ARGS)
+	@exec env PICIE_WORKSPACE="$(CURDIR)/$(SAMPLE)" $(BIN)/streamlit run app/main.py $(ARGS)
 
 # The clusters are what is made last, so where they lie everything before them is whole.
 sample: $(VENV)/app.stamp
