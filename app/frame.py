@@ -39,7 +39,7 @@ STYLE = """<style>
 body, .stApp, input, textarea { font-variant-numeric: tabular-nums; }
 [class*="st-key-sheet"] img, [class*="st-key-picture"] img { display: block; border-radius: 3px; }
 [class*="st-key-sheet"] [data-testid="stImage"], [class*="st-key-picture"] [data-testid="stImage"] { width: 100%; }
-[class*="st-key-strip"] img { display: block; border-radius: 3px; }
+[class*="st-key-strip"] img { display: block; border-radius: 3px; aspect-ratio: 4 / 3; width: 100%; }
 .picie-facts { color: color-mix(in srgb, currentColor 62%, transparent); font-size: 13px; line-height: 20px; }
 .picie-facts b { color: var(--picie-text, inherit); font-weight: 600; }
 .picie-swatch { display: inline-block; width: 12px; height: 12px; border-radius: 3px; vertical-align: -1px;

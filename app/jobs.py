@@ -110,7 +110,10 @@ def _write_first_status(path: Path, command: str, pid: int) -> None:
     try:
         os.link(temporary, path)
     except FileExistsError:
-        pass
+        return  # the process was faster
+    except OSError:  # a disk without hard links
+        if not path.exists():
+            os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
 

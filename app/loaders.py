@@ -127,6 +127,13 @@ def points_sheet(workspace: Workspace, run: str, found: Clustering, chosen: np.n
     return _points_sheet(str(workspace.root), found.key, indices, _source(workspace, run), found)
 
 
+def points_aspect(chosen: np.ndarray, crops: int) -> float:
+    """Returns width / height of that picture, so that its place can be reserved."""
+    shown = min(crops, len(chosen))
+    columns = min(POINTS_COLUMNS, shown)
+    return (columns * 100 - 4) / (-(-shown // columns) * 100 - 4)
+
+
 @st.cache_data(max_entries=24, show_spinner=False)
 def _points_sheet(root: str, key: str, indices: tuple[int, ...], _source: MosaicSource, _found: Clustering) -> bytes:
     from picie_core.mosaic import crops_at

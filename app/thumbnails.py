@@ -41,6 +41,12 @@ def _strip(pictures: list[np.ndarray | None], columns: int) -> bytes:
     return png_bytes(sheet)
 
 
+def aspect_of(number: int, columns: int) -> float:
+    """Returns width / height of the picture of so many thumbnails, so that its place can be reserved."""
+    (width, height), rows = TILE_PX, -(-max(1, number) // columns)
+    return (columns * (width + GAP_PX) - GAP_PX) / (rows * (height + GAP_PX) - GAP_PX)
+
+
 @st.cache_data(max_entries=256, show_spinner=False)
 def thumbnails(root: str, paths: tuple[str, ...], stamps: tuple[int, ...], columns: int) -> bytes:
     """Returns one PNG of the images at `paths` below `root`, `columns` in a row. `stamps` tell changed files."""

@@ -9,11 +9,11 @@ import streamlit as st
 
 from app.embedding import default_weights, embed_arguments, estimate_embed_s
 from app.folders import SAMPLE_IMAGES, check_images, workspace_for
-from app.frame import headline, job_bar, page_path, show_png
+from app.frame import headline, job_bar, page_path, picture
 from app.jobs import Job, job_of, log_tail, start, stop
 from app.notices import told
 from app.state import Key, current_run, current_workspace, open_workspace, session
-from app.thumbnails import spread, thumbnails
+from app.thumbnails import aspect_of, spread, thumbnails
 from app.words import about, count, device_here, duration, percent, pixels, place
 from picie_core.errors import PicieError
 from picie_core.images import ImageList, find_images
@@ -49,11 +49,8 @@ def _sample_card() -> None:
         return
     chosen = paths[:: max(1, len(paths) // 15)][:15]
     stamps = tuple((SAMPLE_IMAGES / path).stat().st_mtime_ns for path in chosen)
-    with st.container(key="sheet_sample"):
-        show_png(
-            thumbnails(str(SAMPLE_IMAGES), tuple(chosen), stamps, 5),
-            alt=f"{len(chosen)} of the {len(paths)} sample scenes",
-        )
+    sheet = thumbnails(str(SAMPLE_IMAGES), tuple(chosen), stamps, 5)
+    picture("sheet_sample", sheet, f"{len(chosen)} of the {len(paths)} sample scenes", aspect_of(len(chosen), 5))
     st.caption(f"{len(paths)} generated landscapes, 320 × 240 px. Embedded and clustered in about 20 seconds.")
     if st.button("Try the sample", type="primary", icon=":material/play_arrow:", key="try_sample"):
         try_sample()
@@ -116,16 +113,11 @@ def show_images(workspace: Workspace) -> None:
     headline("Images", " · ".join(facts), ("Look at the clusters", "clusters") if run else None)
     _next_step(workspace, images, run)
     chosen = spread(readable, THUMBNAILS)
-    with st.container(key="sheet_thumbnails"):
-        show_png(
-            thumbnails(
-                str(workspace.images_root),
-                tuple(item.path for item in chosen),
-                tuple(item.stamp for item in chosen),
-                COLUMNS,
-            ),
-            alt=f"{len(chosen)} of {count(len(readable), 'image')}, evenly spread over the folder",
-        )
+    if chosen:
+        paths, stamps = tuple(item.path for item in chosen), tuple(item.stamp for item in chosen)
+        sheet = thumbnails(str(workspace.images_root), paths, stamps, COLUMNS)
+        alt = f"{len(chosen)} of {count(len(readable), 'image')}, evenly spread over the folder"
+        picture("sheet_thumbnails", sheet, alt, aspect_of(len(chosen), COLUMNS))
     if len(chosen) < len(readable):
         st.caption(f"{len(chosen)} of {count(len(readable), 'image')}, evenly spread over the folder.")
     _problems(images)

@@ -10,7 +10,7 @@ import streamlit as st
 from app import loaders
 from app.charts import scatter_figure, selected_points
 from app.colors import UNNAMED_COLOR, cluster_color
-from app.frame import headline, job_bar, need_clustering, need_run, need_workspace, show_png, small, small_fit, swatch
+from app.frame import headline, job_bar, need_clustering, need_run, need_workspace, picture, small, small_fit, swatch
 from app.jobs import job_of, start, stop
 from app.naming import cluster_names, cluster_title, name_field, shown_color
 from app.notices import told
@@ -92,11 +92,9 @@ def draw_selection(workspace: Workspace, run: str, clustering: Clustering) -> No
     with st.container(horizontal=True, vertical_alignment="center"):
         small_fit(f"<b>{count(len(selected), 'point')}</b> selected")
         st.button("Clear", key="clear_selection", on_click=clear_selection)
-    with st.container(key="sheet_selection"):
-        show_png(
-            loaders.points_sheet(workspace, run, clustering, selected, CROPS),
-            alt=f"Crops around {min(CROPS, len(selected))} of the selected pixels",
-        )
+    sheet = loaders.points_sheet(workspace, run, clustering, selected, CROPS)
+    alt = f"Crops around {min(CROPS, len(selected))} of the selected pixels"
+    picture("sheet_selection", sheet, alt, loaders.points_aspect(selected, CROPS))
     counts = np.bincount(clustering.labels[selected], minlength=clustering.k)
     dominant = [int(k) for k in np.argsort(-counts, kind="stable")[:LISTED] if counts[k]]
     small("Clusters in the selection, the largest share first")
