@@ -10,16 +10,17 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor
 from torch.nn import functional as F
 
-from picie_core.embedder import Embedder, fast_precision
+from picie_core.embedder import Embedder
+from picie_core.engine import make_fabric, parameter_groups, set_learning_rates
+from picie_core.epoch import EpochRecord, EpochTotals
 from picie_core.errors import PicieError
 from picie_core.images import ImageCache
 from picie_core.kmeans import spherical_kmeans
@@ -41,24 +42,6 @@ PROBE_IMAGES = 16
 """Images whose labels are compared from epoch to epoch."""
 
 
-@dataclass(frozen=True)
-class EpochRecord:
-    """The figures of one epoch."""
-
-    epoch: int
-    loss: float
-    within: float
-    cross: float
-    label_entropy: float
-    """Of the pseudo-labels, as a share of log K; near 0 is a collapse."""
-    dead_clusters: int
-    """Clusters that got no pixel in the whole epoch."""
-    changed_labels: float
-    """Share of the cells of some fixed images whose label changed since the epoch before."""
-    images_per_s: float
-    seconds: float
-
-
 class Training:
     """One training: call `epochs`; `state` and `load_state` carry it over a stop."""
 
@@ -74,7 +57,7 @@ class Training:
         self.cache, self.image_ids, self.settings, self.sampling = cache, image_ids, settings, sampling
         self.fabric = make_fabric(settings, device)
         self.fabric.launch()
-        parameters = _parameter_groups(embedder, settings)
+        parameters = parameter_groups(embedder, settings)
         optimizer = torch.optim.AdamW(parameters, weight_decay=0.0)
         module = embedder.to(memory_format=torch.channels_last)
         self.network, self.optimizer = self.fabric.setup(module, optimizer)
@@ -82,7 +65,7 @@ class Training:
         self.epoch, self.step = 0, 0
         self.clusters: list[ViewClusters] | None = None
         self.probe_labels: Tensor | None = None
-        self.totals = _EpochTotals(settings.k)
+        self.totals = EpochTotals(settings.k)
         self.stop: Callable[[], bool] = lambda: False
 
     @property
@@ -103,7 +86,7 @@ class Training:
     def _run_epoch(self, report: Report) -> EpochRecord | None:
         label = f"epoch {self.epoch + 1}/{self.settings.epochs}"
         if self.step == 0:
-            self.totals = _EpochTotals(self.settings.k)
+            self.totals = EpochTotals(self.settings.k)
             self.clusters = self._cluster(report, f"{label} clustering")
         order = np.random.default_rng((self.sampling.seed, self.epoch)).permutation(self.image_ids).tolist()
         meter = Meter(label, len(order) - self.step * self.sampling.batch, report)
@@ -126,7 +109,8 @@ class Training:
         assert self.clusters is not None
         share = slice(self.fabric.global_rank, None, self.fabric.world_size)
         ids, images = ids[share] or ids, images[share] if ids[share] else images
-        self._set_learning_rates()
+        done = self.epoch * self.steps_per_epoch + self.step
+        set_learning_rates(self.optimizer, done, self.settings.epochs * self.steps_per_epoch, self.steps_per_epoch)
         z1, z2 = self._two_views(ids, images)
         found = picie_loss(z1, z2, self.clusters[0], self.clusters[1], self.settings.temperature)
         if not torch.isfinite(found.total):
@@ -235,15 +219,6 @@ class Training:
     def _set_mode(self) -> None:
         self.embedder.train(self.settings.batch_norm == "train")
 
-    def _set_learning_rates(self) -> None:
-        """Cosine from the set rates to zero over the whole training, after a warm-up of half an epoch."""
-        done = self.epoch * self.steps_per_epoch + self.step
-        total = self.settings.epochs * self.steps_per_epoch
-        warm = min(1.0, (done + 1) / max(self.steps_per_epoch / 2, 1))
-        factor = warm * 0.5 * (1 + math.cos(math.pi * done / total))
-        for group in self.optimizer.param_groups:
-            group["lr"] = group["full_lr"] * factor
-
     def state(self) -> dict[str, Any]:
         """Returns all that a resumed training needs; draws need nothing, they belong to (seed, epoch, image)."""
         return {
@@ -275,52 +250,6 @@ class Training:
         self.clusters = restored or None
         self.probe_labels = state["probe_labels"]
         self.totals.__dict__.update(state["totals"])
-
-
-class _EpochTotals:
-    """Sums over the steps of an epoch."""
-
-    def __init__(self, k: int):
-        self.steps = 0
-        self.losses = torch.zeros(3, dtype=torch.float64)
-        self.label_counts = torch.zeros(k, dtype=torch.int64)
-
-    def add(self, found: Any) -> None:
-        self.steps += 1
-        self.losses += torch.stack([found.total, found.within, found.cross]).detach().double().cpu()
-        for labels in found.labels:
-            self.label_counts += torch.bincount(labels, minlength=len(self.label_counts)).cpu()
-
-    def gather(self, fabric: Fabric) -> None:
-        """Brings together what the processes of a training saw; alone it changes nothing."""
-        losses, counts = self.losses.to(fabric.device), self.label_counts.to(fabric.device)
-        self.losses = torch.as_tensor(fabric.all_reduce(losses, reduce_op="mean")).cpu()
-        self.label_counts = torch.as_tensor(fabric.all_reduce(counts, reduce_op="sum")).cpu()
-
-    def means(self) -> dict[str, float]:
-        return dict(zip(("loss", "within", "cross"), (self.losses / max(self.steps, 1)).tolist(), strict=True))
-
-
-def make_fabric(settings: TrainSettings, device: str) -> Fabric:
-    """Returns the engine for a device (auto, cpu, cuda), precision and number of processes."""
-    accelerator = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
-    if accelerator == "cuda" and not torch.cuda.is_available():
-        raise PicieError("device=cuda but torch finds no CUDA device here: use --device auto or cpu")
-    fast = "bf16-mixed" if fast_precision(torch.device(accelerator)) == torch.bfloat16 else "32-true"
-    precision: Any = fast if settings.precision == "auto" else settings.precision
-    return Fabric(accelerator=accelerator, devices=settings.processes, precision=precision)
-
-
-def _parameter_groups(embedder: Embedder, settings: TrainSettings) -> list[dict[str, Any]]:
-    """Returns the optimiser's groups, decoder and backbone; a rate of 0 freezes the backbone."""
-    decoder = list(embedder.decoder.parameters())
-    backbone = [*embedder.stem.parameters(), *embedder.layers.parameters()]
-    for parameter in backbone:
-        parameter.requires_grad_(settings.lr_backbone > 0)
-    groups = [{"params": decoder, "lr": settings.lr_decoder, "full_lr": settings.lr_decoder}]
-    if settings.lr_backbone > 0:
-        groups.append({"params": backbone, "lr": settings.lr_backbone, "full_lr": settings.lr_backbone})
-    return groups
 
 
 def _flatten(z: Tensor) -> Tensor:
