@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pytest
 from PIL import Image
+from threadpoolctl import threadpool_limits
 
 from picie_core.cli import run_command
 from picie_core.commands import COMMANDS
 from picie_core.workspace import Workspace
 
-# Before torch and faiss load: sums of one thread repeat bit by bit, and other test processes keep their core.
+if TYPE_CHECKING:
+    from picie_core.objectives.picie import PicieLoss
+
+# Before torch and faiss load, and for the loaded numpy: sums of one thread repeat bit by bit, here and in processes
+# that tests start, and other test processes keep their core.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+_one_thread = threadpool_limits(1)
 
 TINY = ("--weights", "none", "--size", "64", "--pixels", "600", "--batch", "4", "--dim", "32")
 """Options that make `embed` and `train` take a second on the scenes."""
@@ -77,6 +85,21 @@ def finished_copy(finished: Workspace, tmp_path: Path) -> Workspace:
     """A copy of the finished workspace to write in; its images are those of `scenes`."""
     shutil.copytree(finished.root, tmp_path / "work")
     return Workspace.open(tmp_path / "work")
+
+
+@pytest.fixture
+def replace_loss(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[PicieLoss], PicieLoss]], None]:
+    """Returns a function that makes every training pass its losses through another one from now on."""
+
+    def replace(change: Callable[[PicieLoss], PicieLoss]) -> None:
+        import_module("picie_core.train")  # so that the modules that use the loss are there
+        picie_loss = import_module("picie_core.objectives.picie").picie_loss
+
+        for name, module in list(sys.modules.items()):
+            if name.startswith("picie_core.") and getattr(module, "picie_loss", None) is picie_loss:
+                monkeypatch.setattr(module, "picie_loss", lambda *args, **more: change(picie_loss(*args, **more)))
+
+    return replace
 
 
 @pytest.fixture

@@ -104,19 +104,36 @@ def test_folding_batch_norm_changes_nothing(network):
         torch.testing.assert_close(one, other, atol=1e-4, rtol=0)
 
 
-def test_decoder_is_the_pca_of_the_weighted_stage_features():
-    """The decoder gives scikit-learn's principal components of the stages, weighed by the root of their channels."""
-    made = lively(new_embedder(SETTINGS))
+@pytest.mark.parametrize(("source", "power"), [("imagenet", 0.5), ("none", 0)])
+def test_decoder_is_the_pca_of_the_weighted_stage_features(source, power):
+    """The decoder gives scikit-learn's principal components: trained stages weigh by the root of their channels."""
+    made = lively(Embedder(EmbedderSettings(weights=source, dim=16))).eval()  # the backbone itself stays random
     with torch.no_grad():
         features = made.stage_features(torch.from_numpy(pictures(3)).permute(0, 3, 1, 2))
         made.fit_decoder([features])
         ours = made.decode(features).permute(0, 2, 3, 1).reshape(-1, 16)
     maps = [F.interpolate(one, features[0].shape[2:], mode="bilinear") for one in features]
-    weights = [np.sqrt(one.shape[1] / features[0].shape[1]) for one in features]
+    weights = [(one.shape[1] / features[0].shape[1]) ** power for one in features]
     rows = torch.cat([one * weight for one, weight in zip(maps, weights, strict=True)], 1)
     theirs = PCA(16, svd_solver="full").fit_transform(rows.permute(0, 2, 3, 1).reshape(-1, rows.shape[1]).numpy())
     signs = np.sign((theirs * ours.numpy()).sum(0))
     np.testing.assert_allclose(ours, theirs * signs, atol=1e-3 * np.abs(theirs).max())
+
+
+@pytest.mark.parametrize(("pool", "windows"), [(1, [1, 1, 1]), (3, [3, 1, 1]), (5, [5, 3, 1]), (9, [9, 5, 3])])
+def test_stages_are_averaged_over_the_same_part_of_the_image(pool, windows):
+    """`pool` counts stride-4 cells; deeper stages have larger cells and average over fewer of them, an odd number."""
+    made = Embedder(EmbedderSettings(weights="none", dim=4, pool=pool)).eval()
+    assert made.pool_windows() == windows
+    bare = Embedder(EmbedderSettings(weights="none", dim=4, pool=1)).eval()
+    images = torch.from_numpy(pictures()).permute(0, 3, 1, 2)
+    with torch.no_grad():
+        for one, other, window in zip(bare.stage_features(images), made.stage_features(images), windows, strict=True):
+            half = window // 2
+            mean = one[:, :, 4 - half : 5 + half, 3 - half : 4 + half].mean((2, 3)) if one.shape[2] > 8 else None
+            assert one.shape == other.shape
+            if mean is not None and half <= 3:
+                torch.testing.assert_close(other[:, :, 4, 3], mean)
 
 
 def test_decoder_wider_than_the_features_is_padded_with_zeros():
