@@ -24,7 +24,7 @@ from picie_core.evaluation import confusions, summary
 from picie_core.kmeans import spherical_kmeans
 from picie_core.sample import load_sample
 from picie_core.settings import EmbedderSettings, SampleSettings, TrainSettings
-from picie_core.train import Training
+from picie_core.training import Training
 from picie_core.workspace import Workspace
 
 FIGURES = ("accuracy", "miou", "accuracy_named", "miou_named")

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from filelock import FileLock, Timeout
 
-from picie_core.atomic import write_json
+from picie_core.atomic import sweep, write_json
 from picie_core.errors import PicieError, SettingError, WorkspaceBusy
 from picie_core.images import ImageCache, ImageList, add_problem, read_image, scan_images
 from picie_core.labelmap import LabelMap
@@ -41,10 +41,11 @@ class RunInfo:
 
     @property
     def title(self) -> str:
-        """What a person reads, such as `frozen resnet18` or `picie K 27, 5 epochs`."""
+        """What a person reads, such as `Frozen resnet18` or `PiCIE K 27, 5 epochs`."""
         if self.method == "frozen":
-            return f"frozen {self.settings.get('backbone', '')}".strip()
-        return f"{self.method} K {self.settings.get('k', '?')}, {self.epochs_done} epochs"
+            return f"Frozen {self.settings.get('backbone', '')}".strip()
+        method = {"picie": "PiCIE"}.get(self.method, self.method)
+        return f"{method} K {self.settings.get('k', '?')}, {self.epochs_done} epochs"
 
 
 class Workspace:
@@ -227,6 +228,7 @@ class Workspace:
                 f"cannot lock {self.root}: {error.strerror}; choose a workspace folder you may write to"
             ) from error
         try:
+            sweep(self.root)
             yield
         finally:
             lock.release()

@@ -14,7 +14,7 @@ from picie_core.embedder import load_embedder
 from picie_core.errors import PicieError
 from picie_core.images import ImageCache
 from picie_core.settings import SampleSettings, TrainSettings
-from picie_core.train import EpochRecord, Training, make_fabric
+from picie_core.training import EpochRecord, Training, make_fabric
 from picie_core.workspace import Workspace
 
 SETTINGS = TrainSettings(k=4, epochs=2, cluster_images=6, precision="32-true")

@@ -194,8 +194,8 @@ def test_runs_are_listed_newest_first(space):
     path = space.run_dir("a") / "run.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "new field": 1}))
     assert space.runs() == [infos[1], infos[2], infos[0]]
-    assert infos[0].title == "picie K 27, 5 epochs"
-    assert replace(infos[0], method="frozen", settings={"backbone": "resnet18"}).title == "frozen resnet18"
+    assert infos[0].title == "PiCIE K 27, 5 epochs"
+    assert replace(infos[0], method="frozen", settings={"backbone": "resnet18"}).title == "Frozen resnet18"
 
 
 def test_the_run_in_use(space):

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from picie_core.cli import Job, Option
-from picie_core.commands.options import ClusteringOption, RunOption, WorkspaceOption
+from picie_core.commands.options import ClusteringOption, DeviceOption, RunOption, WorkspaceOption
 from picie_core.workspace import Workspace
 
 
@@ -23,6 +23,7 @@ def export(
     seed: Annotated[int, Option("seed of the split", low=0)] = 0,
     run: RunOption = None,
     clustering: ClusteringOption = None,
+    device: DeviceOption = "auto",
 ) -> dict[str, Any]:
     """Write a full-size mask for every image: uint8 class ids, 255 = ignored or unnamed.
 
@@ -52,5 +53,6 @@ def export(
             seed,
             report=job,
             command_line=" ".join(parts),
+            device=device,
         )
         return job.done(made.record())

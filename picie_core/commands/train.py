@@ -23,7 +23,7 @@ from picie_core.workspace import RunInfo, Workspace
 
 if TYPE_CHECKING:
     from picie_core.embedder import Embedder
-    from picie_core.train import EpochRecord, Training
+    from picie_core.training import EpochRecord, Training
 
 
 def train(
@@ -68,7 +68,7 @@ def _train(
     from picie_core.checkpoint import load_checkpoint
     from picie_core.embedder import FrozenEmbedder, save_embedder
     from picie_core.embedding import make_sample
-    from picie_core.train import Training
+    from picie_core.training import Training
 
     job.status.name_run(info.id)
     ids = [record.id for record in space.scan(job).readable]
@@ -99,7 +99,7 @@ def _follow(
     """Trains beside the first process, which started this one by the same command line and does all the writing."""
     from picie_core.checkpoint import load_checkpoint
     from picie_core.embedder import Embedder
-    from picie_core.train import Training
+    from picie_core.training import Training
 
     if resume:
         training, embedder, sampling = _settings_of(_stopped_run(space, resume))
