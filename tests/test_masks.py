@@ -57,15 +57,11 @@ def test_the_first_of_equal_channels_wins():
     assert (upsample_argmax(np.full((3, 4, 5), 0.5, np.float32), 17, 23) == 0).all()
 
 
-@pytest.mark.parametrize(
-    "channels, dtype", [(1, np.uint8), (27, np.uint8), (256, np.uint8), (300, np.uint16)]
-)
+@pytest.mark.parametrize("channels, dtype", [(1, np.uint8), (27, np.uint8), (256, np.uint8), (300, np.uint16)])
 def test_argmax_equals_torch(channels, dtype):
     """The tiled, pruned computation gives what torch's bilinear upsampling and argmax give."""
     scores = np.random.default_rng(channels).normal(size=(channels, 9, 14)).astype(np.float32)
-    full = torch.nn.functional.interpolate(torch.from_numpy(scores)[None], size=(133, 201), mode="bilinear")[
-        0
-    ]
+    full = torch.nn.functional.interpolate(torch.from_numpy(scores)[None], size=(133, 201), mode="bilinear")[0]
     best = full.argmax(0).numpy()
     labels = upsample_argmax(scores, 133, 201)
     assert labels.dtype == dtype
@@ -117,15 +113,11 @@ def test_scores_are_cosines_to_the_best_cluster_of_a_channel():
     cosines = unit(cells) @ clustering.centroids.T
     for channel in range(3):
         expected = cosines[..., groups == channel].max(-1)
-        np.testing.assert_allclose(
-            class_scores(cells, clustering.centroids, groups)[channel], expected, atol=1e-6
-        )
+        np.testing.assert_allclose(class_scores(cells, clustering.centroids, groups)[channel], expected, atol=1e-6)
     scaled = class_scores(cells * np.linspace(1, 9, 6)[None, :, None], clustering.centroids, groups)
     np.testing.assert_allclose(scaled, class_scores(cells, clustering.centroids, groups), atol=1e-6)
     quantised = np.rint(cells / np.abs(cells).max(-1, keepdims=True) * 127).astype(np.int8)
-    np.testing.assert_allclose(
-        class_scores(quantised, clustering.centroids), cosines.transpose(2, 0, 1), atol=0.02
-    )
+    np.testing.assert_allclose(class_scores(quantised, clustering.centroids), cosines.transpose(2, 0, 1), atol=0.02)
 
 
 def test_an_empty_cell_has_no_score():
@@ -188,9 +180,7 @@ def test_overlay_outline_is_in_full_colour():
 
 def test_overlay_takes_cluster_ids_above_255():
     """Raw masks of many clusters are painted as well."""
-    painted = overlay(
-        np.zeros((1, 2, 3), np.uint8), np.array([[299, 7]], np.uint16), cluster_colors(300), 1.0
-    )
+    painted = overlay(np.zeros((1, 2, 3), np.uint8), np.array([[299, 7]], np.uint16), cluster_colors(300), 1.0)
     np.testing.assert_array_equal(painted[0], cluster_colors(300)[[299, 7]])
 
 

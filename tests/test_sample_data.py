@@ -123,9 +123,7 @@ def test_script_runs_from_another_folder(tmp_path: Path) -> None:
     """The command line works from anywhere and leaves only whole files behind."""
     command = [sys.executable, str(SAMPLES / "generate.py"), "--out", str(tmp_path / "set"), "--count", "1"]
     subprocess.run([*command, "--size", "96x64"], cwd=tmp_path, check=True, capture_output=True)
-    written = sorted(
-        str(p.relative_to(tmp_path / "set")) for p in (tmp_path / "set").rglob("*") if p.is_file()
-    )
+    written = sorted(str(p.relative_to(tmp_path / "set")) for p in (tmp_path / "set").rglob("*") if p.is_file())
     assert written == ["classes.json", "classes.txt", "images/scene_000.jpg", "masks/scene_000.png"]
 
 
