@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from picie_core import progress as progress_module
-from picie_core.atomic import disk_error, folder_atomic, open_atomic, write_array, write_json, write_text
+from picie_core.atomic import disk_error, folder_atomic, open_atomic, sweep, write_array, write_json, write_text
 from picie_core.errors import PicieError
 from picie_core.progress import Meter, Progress, StatusFile, pid_start_time, read_status
 
@@ -144,6 +144,21 @@ def test_a_folder_is_replaced_as_a_whole(tmp_path):
             (temporary / name).touch()
     assert [path.name for path in (tmp_path / "folder").iterdir()] == ["new"]
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+
+
+def test_sweeping_takes_old_leftovers_only(tmp_path):
+    """What a killed writer left long ago goes; a write under way and everything else stays."""
+    for name in ("runs/.sample.1a2b.tmp", "runs/.dense.1a2b.old"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / ".run.json.3c4d.tmp").touch()
+    for name in (".run.json.5e6f.tmp", "kept.tmp", "run.json"):
+        (tmp_path / name).touch()
+    long_ago = time.time() - 7200
+    for name in ("runs/.sample.1a2b.tmp", "runs/.dense.1a2b.old", ".run.json.3c4d.tmp", "kept.tmp", "run.json"):
+        os.utime(tmp_path / name, (long_ago, long_ago))
+    sweep(tmp_path)
+    left = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*"))
+    assert left == [".run.json.5e6f.tmp", "kept.tmp", "run.json", "runs"]
 
 
 @pytest.mark.parametrize(
