@@ -48,7 +48,7 @@ def test_batch_norm_sees_the_statistics_of_the_images(fitted):
 
 
 def test_filters_answer_to_whitened_patches():
-    """A filter's answer to a patch is the cosine-free product of centroid and whitened patch: rank like the clusters."""
+    """A filter's answer to a patch is the product of centroid and whitened patch, so it ranks like the clusters."""
     rng = np.random.default_rng(0)
     kinds = rng.standard_normal((3, 12)).astype(np.float32)
     patches = np.repeat(kinds, 50, 0) + 0.01 * rng.standard_normal((150, 12)).astype(np.float32)

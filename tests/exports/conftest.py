@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from odd_images import SIZE_PX, odd_images
 
 from picie_core.clusters import Clustering, cluster_workspace
 from picie_core.commands.embed import embed
@@ -13,6 +12,7 @@ from picie_core.exports import ExportReport, export_masks
 from picie_core.progress import Progress
 from picie_core.settings import EmbedderSettings, SampleSettings
 from picie_core.workspace import Workspace
+from tests.exports.odd_images import SIZE_PX, odd_images
 
 
 @pytest.fixture(scope="session")

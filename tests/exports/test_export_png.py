@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from odd_images import SIZE_PX
 from PIL import Image
 
 from picie_core.clusters import Clustering
@@ -16,6 +15,7 @@ from picie_core.exports.pipeline import network_cells
 from picie_core.images import read_image, resize_image
 from picie_core.masks import class_mask
 from picie_core.workspace import Workspace
+from tests.exports.odd_images import SIZE_PX
 
 
 def image_paths(workspace: Workspace) -> dict[str, Path]:

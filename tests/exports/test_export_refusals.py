@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from odd_images import draw_scene, no_network, save
 
 from picie_core.clusters import cluster_workspace
 from picie_core.errors import PicieError
 from picie_core.exports import FORMATS, export_masks, pictures
+from tests.exports.odd_images import draw_scene, no_network, save
 
 
 def test_without_names_there_is_nothing_to_write(made, tmp_path):

@@ -6,7 +6,6 @@ import json
 
 import numpy as np
 import pytest
-from odd_images import SIZE_PX, draw_scene, no_network, odd_images, save
 from PIL import Image
 
 from picie_core.clusters import cluster_workspace
@@ -15,6 +14,7 @@ from picie_core.exports import export_masks
 from picie_core.exports.pictures import flat_stems, folder_stems
 from picie_core.images import read_image, resize_image
 from picie_core.masks import cluster_mask
+from tests.exports.odd_images import SIZE_PX, draw_scene, no_network, odd_images, save
 
 
 def test_raw_masks_are_cluster_ids(made, tmp_path):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from odd_images import no_network
 from PIL import Image
 from torchvision.datasets import VOCSegmentation
 
@@ -12,6 +11,7 @@ from picie_core.clusters import cluster_workspace
 from picie_core.errors import SettingError
 from picie_core.exports import export_masks
 from picie_core.exports.voc import split, voc_palette
+from tests.exports.odd_images import no_network
 
 
 def test_torchvision_reads_voc_pixel_for_pixel(made, voc_export, png_export):
