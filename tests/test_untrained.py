@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from conftest import draw_scene
 
 from picie_core.embedder import Embedder, FrozenEmbedder
 from picie_core.kmeans import spherical_kmeans, unit_rows
 from picie_core.settings import EmbedderSettings
 from picie_core.untrained import fit_untrained, patch_filters
+from tests.conftest import draw_scene
 
 SCENES = [draw_scene(seed) for seed in range(4)]
 
