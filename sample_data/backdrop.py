@@ -89,10 +89,7 @@ def _first_hits(crest: Array, column: Array, up: Array) -> tuple[Array, Array]:
     # One sorted search for all columns: each column is lifted above the one before it.
     lift = np.float64(4.0) * np.arange(len(crest))
     keys = (np.clip(crest, -1.9, 1.9) + lift[:, None]).ravel()
-    found = (
-        np.searchsorted(keys, np.clip(up, -1.89, 1.89).astype(np.float64) + lift[column])
-        - column * crest.shape[1]
-    )
+    found = np.searchsorted(keys, np.clip(up, -1.89, 1.89).astype(np.float64) + lift[column]) - column * crest.shape[1]
     where = (found < crest.shape[1]) & ((found > 0) | (up < 0))
     return where, np.clip(found[where], 0, crest.shape[1] - 1)
 

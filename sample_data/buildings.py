@@ -76,9 +76,7 @@ def facade(building: Building, noise: Noise, lamps: bool, turn: int) -> Texture:
         du, dv = np.abs(u % 1.0 - 0.5), np.abs(v % 1.0 - 0.52)
         top = np.floor(building.height / building.storey)
         opening = (du < wide / 2) & (dv < tall / 2) & (v < top)
-        rim = opening & (
-            (du > wide / 2 - 0.05) | (dv > tall / 2 - 0.04) | ((du < 0.02) & (building.key % 2 == 0))
-        )
+        rim = opening & ((du > wide / 2 - 0.05) | (dv > tall / 2 - 0.04) | ((du < 0.02) & (building.key % 2 == 0)))
         hidden = noise.cell(u + building.key % 97 + 31 * turn, v + building.key % 89)
         stain = noise.fbm(s / 1.3, t / 3.0, 3, 0.6)
         wall = building.wall * (1.0 + 0.14 * stain)[..., None]
@@ -105,9 +103,7 @@ def tiles(albedo: Array, noise: Noise) -> Texture:
     def texture(s: Array, t: Array) -> tuple[Array, Array]:
         row = np.floor(t / 0.35)
         tone = 0.75 + 0.35 * noise.cell(s / 0.4 + 0.5 * row, row) + 0.25 * ((t / 0.35) % 1.0)
-        return mix(
-            albedo * tone[..., None], linear(0.35, 0.37, 0.30), 0.25 * noise.value(s, t)
-        ), np.zeros_like(s)
+        return mix(albedo * tone[..., None], linear(0.35, 0.37, 0.30), 0.25 * noise.value(s, t)), np.zeros_like(s)
 
     return texture
 

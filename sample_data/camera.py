@@ -28,9 +28,7 @@ class Camera:
         y = np.arange(self.height, dtype=np.float32)[:, None] - np.float32(self.height / 2 - 0.5)
         cos, sin = np.float32(np.cos(self.roll)), np.float32(np.sin(self.roll))
         level = np.float32(self.horizon - self.height / 2)
-        return (cos * x + sin * y) / np.float32(self.focal), (level + sin * x - cos * y) / np.float32(
-            self.focal
-        )
+        return (cos * x + sin * y) / np.float32(self.focal), (level + sin * x - cos * y) / np.float32(self.focal)
 
     def project(self, points: Array) -> Array:
         """Return the pixel positions (N, 2) as (x, y) of world points (N, 3) in front of the camera."""
@@ -79,9 +77,7 @@ class Canvas:
         """Return which pixels of the window (boolean) would show a surface at that depth."""
         return inside & (depth < self.depth[window])
 
-    def paint(
-        self, window: tuple[slice, slice], where: Array, radiance: Array, depth: Array, class_id: int
-    ) -> None:
+    def paint(self, window: tuple[slice, slice], where: Array, radiance: Array, depth: Array, class_id: int) -> None:
         """Put a surface on the pixels `where` of the window, given their radiance (N, 3) and depth (N,)."""
         self.rgb[window][where] = self.light.through_air(radiance, depth)
         self.depth[window][where] = depth

@@ -30,9 +30,7 @@ class Light:
     balance: Array
     exposure: float
 
-    def shade(
-        self, albedo: Array, facing: Array | float, up: Array | float, open_sky: Array | float
-    ) -> Array:
+    def shade(self, albedo: Array, facing: Array | float, up: Array | float, open_sky: Array | float) -> Array:
         """Return the radiance (..., 3) of a matt surface.
 
         facing is the cosine towards the sun (0 in shadow), up the normal's vertical part, open_sky the
@@ -90,9 +88,7 @@ def draw_light(rng: np.random.Generator, time: str) -> Light:
         [np.cos(elevation) * np.sin(azimuth), np.sin(elevation), np.cos(elevation) * np.cos(azimuth)],
         np.float32,
     )
-    tint = np.float32(1.0) + rng.uniform(-0.07, 0.07, 3).astype(np.float32) * np.array(
-        [1, 0.35, 1], np.float32
-    )
+    tint = np.float32(1.0) + rng.uniform(-0.07, 0.07, 3).astype(np.float32) * np.array([1, 0.35, 1], np.float32)
     cover = {"overcast": 1.0, "noon": rng.uniform(0.15, 0.6), "dusk": rng.uniform(0.25, 0.6)}
     return Light(
         time=time,

@@ -80,9 +80,7 @@ def _photograph(canvas: Canvas, size: tuple[int, int], rng: np.random.Generator)
     corner = 1.0 - 0.16 * (canvas.side**2 + (canvas.up - canvas.up.mean()) ** 2)[..., None]
     shown = canvas.light.develop((0.93 * light + 0.07 * glow) * np.clip(corner, 0.6, 1.0))
     image = Image.fromarray((255 * shown + 0.5).astype(np.uint8)).resize(size, Image.Resampling.LANCZOS)
-    grain = rng.normal(0.0, rng.uniform(0.6, 1.8), (size[1], size[0], 1)) + rng.normal(
-        0, 0.5, (size[1], size[0], 3)
-    )
+    grain = rng.normal(0.0, rng.uniform(0.6, 1.8), (size[1], size[0], 1)) + rng.normal(0, 0.5, (size[1], size[0], 3))
     return np.clip(np.asarray(image, np.float32) + grain, 0, 255).astype(np.uint8)
 
 
@@ -142,16 +140,10 @@ def _size(text: str) -> tuple[int, int]:
 def main(argv: list[str] | None = None) -> None:
     """Read the command line and write the scenes."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--out", type=Path, default=Path(__file__).resolve().parent, help="folder to write to"
-    )
+    parser.add_argument("--out", type=Path, default=Path(__file__).resolve().parent, help="folder to write to")
     parser.add_argument("--count", type=int, default=48, help="number of scenes (default 48)")
-    parser.add_argument(
-        "--seed", type=int, default=0, help="scene i depends on the seed and i only (default 0)"
-    )
-    parser.add_argument(
-        "--size", type=_size, default=(320, 240), help="WIDTHxHEIGHT in pixels (default 320x240)"
-    )
+    parser.add_argument("--seed", type=int, default=0, help="scene i depends on the seed and i only (default 0)")
+    parser.add_argument("--size", type=_size, default=(320, 240), help="WIDTHxHEIGHT in pixels (default 320x240)")
     options = parser.parse_args(argv)
     write_dataset(options.out, options.count, options.seed, options.size)
 

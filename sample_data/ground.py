@@ -111,9 +111,7 @@ def paint_ground(canvas: Canvas, plot: Plot, noise: Noise, rng: np.random.Genera
     return left
 
 
-def _grass_albedo(
-    grass: Array, x: Array, z: Array, metre: Array, rows: Array, columns: Array, noise: Noise
-) -> Array:
+def _grass_albedo(grass: Array, x: Array, z: Array, metre: Array, rows: Array, columns: Array, noise: Noise) -> Array:
     """Return the albedo (N, 3) of a meadow: patches of two colours under blades of the right size."""
     patch = noise.fbm(x / 6 + 50, z / 6, 4, 0.6, metre / 6)
     blades = np.zeros_like(x)
@@ -154,10 +152,7 @@ def _road_albedo(
     if road.pavement:
         edge = np.abs(across) - road.half_width
         slab = np.minimum(np.abs((z / 1.2) % 1.0 - 0.5), np.abs((edge / 1.2) % 1.0 - 0.5)) < 0.03
-        paved = (
-            linear(0.62, 0.60, 0.57)
-            * (1.0 + 0.15 * speckle + 0.1 * worn - 0.3 * (slab & (metre < 0.06)))[:, None]
-        )
+        paved = linear(0.62, 0.60, 0.57) * (1.0 + 0.15 * speckle + 0.1 * worn - 0.3 * (slab & (metre < 0.06)))[:, None]
         albedo = np.where((edge > 0)[:, None], paved, albedo)
         albedo = np.where((np.abs(edge - 0.1) < 0.12)[:, None], linear(0.72, 0.71, 0.69), albedo)
     return albedo
@@ -191,10 +186,7 @@ def paint_water(canvas: Canvas, lake: Lake, where: Array, noise: Noise) -> None:
     grazing = np.clip(1.0 - np.abs(up) / np.sqrt(1.0 + up * up), 0.0, 1.0)
     reflect = np.clip(0.12 + 0.5 * grazing**4 + 0.2 * wave, 0.05, 0.9)
     body = light.shade(1.25 * linear(*lake.body), light.sun[1], 1.0, 1.0)
-    radiance = (
-        mix(np.broadcast_to(body, mirror.shape), mirror, reflect)
-        * np.clip(1.0 + 0.5 * wave, 0.2, 2.0)[:, None]
-    )
+    radiance = mix(np.broadcast_to(body, mirror.shape), mirror, reflect) * np.clip(1.0 + 0.5 * wave, 0.2, 2.0)[:, None]
     glint = np.clip(wave - 0.28, 0.0, None) * np.exp(-(((canvas.side[where] - light.sun[0]) / 0.35) ** 2))
     radiance += (2.5 * glint * max(float(light.sun[2]), 0.0))[:, None] * light.sun_rgb
     canvas.paint(EVERYWHERE, where, np.clip(radiance, 0, None), z, WATER)

@@ -57,9 +57,7 @@ class Scene:
         """Add a building with its shadow."""
         self.buildings.append(building)
         b = building
-        self.plot.casters.append(
-            (b.x + b.width / 2, b.z + b.length / 2, b.height, 0.5 * (b.width + b.length) / 1.6)
-        )
+        self.plot.casters.append((b.x + b.width / 2, b.z + b.length / 2, b.height, 0.5 * (b.width + b.length) / 1.6))
 
 
 def stand(rng: Rng, size: tuple[int, int], eye: tuple[float, float], horizon: tuple[float, float]) -> Scene:
@@ -74,9 +72,7 @@ def stand(rng: Rng, size: tuple[int, int], eye: tuple[float, float], horizon: tu
         roll=float(np.radians(np.clip(rng.normal(0, 0.9), -2.2, 2.2))),
     )
     light = draw_light(rng, str(rng.choice(TIMES, p=[0.44, 0.24, 0.19, 0.05, 0.08])))
-    grass = np.stack([linear(*c) for c in GRASS[rng.integers(len(GRASS))]]) * np.float32(
-        rng.uniform(1.0, 1.3)
-    )
+    grass = np.stack([linear(*c) for c in GRASS[rng.integers(len(GRASS))]]) * np.float32(rng.uniform(1.0, 1.3))
     season = str(rng.choice(["summer", "autumn", "spring"], p=[0.55, 0.3, 0.15]))
     return Scene(camera, light, Plot(grass), season)
 
@@ -99,9 +95,7 @@ def belt(
             scene.plant(rng, x, depth, float(rng.uniform(*height)), kinds)
 
 
-def rows(
-    scene: Scene, rng: Rng, off: float, step: float, height: tuple[float, float], kinds: tuple[int, ...]
-) -> None:
+def rows(scene: Scene, rng: Rng, off: float, step: float, height: tuple[float, float], kinds: tuple[int, ...]) -> None:
     """Plant trees along both sides of the road, off metres from its edge."""
     road = scene.plot.road
     for z in np.arange(rng.uniform(9, 14), 120, step):
@@ -122,9 +116,7 @@ def traffic(scene: Scene, rng: Rng, count: int, near: float, parked: int = 0) ->
     for k in range(parked):
         side = (-1, 1)[k % 2]
         z = near + 6.5 * (k // 2) + rng.uniform(0, 2)
-        scene.park(
-            rng, float(road.centre(z) + side * (road.half_width - 1.0)), float(z), 0 if side > 0 else np.pi
-        )
+        scene.park(rng, float(road.centre(z) + side * (road.half_width - 1.0)), float(z), 0 if side > 0 else np.pi)
 
 
 def fronts(scene: Scene, rng: Rng, kind: str, set_back: float, start: float, end: float) -> None:
@@ -134,8 +126,6 @@ def fronts(scene: Scene, rng: Rng, kind: str, set_back: float, start: float, end
         z = start + rng.uniform(0, 8)
         while z < end:
             b = draw_building(rng, 0.0, float(z), kind)
-            edge = float(road.centre(z)) + side * (
-                road.half_width + road.pavement + set_back + rng.uniform(0, 1)
-            )
+            edge = float(road.centre(z)) + side * (road.half_width + road.pavement + set_back + rng.uniform(0, 1))
             scene.build(replace(b, x=edge - (b.width if side < 0 else 0.0)))
             z += b.length + (rng.uniform(0, 9) if rng.random() < 0.5 else rng.uniform(0, 1))

@@ -47,9 +47,7 @@ class Noise:
         low = self.lattice[v1 + u0] * (1.0 - a) + self.lattice[v1 + u1] * a
         return top * (1.0 - b) + low * b
 
-    def fbm(
-        self, u: Array, v: Array, octaves: int = 5, gain: float = 0.5, footprint: Array | float = 0.0
-    ) -> Array:
+    def fbm(self, u: Array, v: Array, octaves: int = 5, gain: float = 0.5, footprint: Array | float = 0.0) -> Array:
         """Return fractal noise about zero, within [-1, 1].
 
         footprint is the width of a pixel in lattice cells; octaves finer than a pixel fade away, so that

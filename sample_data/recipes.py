@@ -16,13 +16,9 @@ def lakeside(rng: Rng, size: tuple[int, int]) -> Scene:
     far = float(rng.uniform(110, 260))
     near = float(rng.uniform(1.6, 3.2) * scene.camera.eye)
     body = tuple(rng.uniform((0.12, 0.28, 0.36), (0.24, 0.44, 0.58)))
-    scene.plot.lake = Lake(
-        near, far, wander=float(rng.uniform(1.5, 4)), ripple=float(rng.uniform(0.5, 1.3)), body=body
-    )
+    scene.plot.lake = Lake(near, far, wander=float(rng.uniform(1.5, 4)), ripple=float(rng.uniform(0.5, 1.3)), body=body)
     scene.mountains, scene.hills = float(rng.uniform(1.3, 1.8)), bool(rng.random() < 0.2)
-    belt(
-        scene, rng, (far + 6, far + 40), 75, CONIFER if rng.random() < 0.6 else BROAD + CONIFER, 0.0, (8, 15)
-    )
+    belt(scene, rng, (far + 6, far + 40), 75, CONIFER if rng.random() < 0.6 else BROAD + CONIFER, 0.0, (8, 15))
     side = rng.choice([-1, 1])
     for _ in range(int(rng.integers(0, 3))):
         z = float(0.9 * near)
@@ -70,9 +66,7 @@ def country_road(rng: Rng, size: tuple[int, int]) -> Scene:
 def street(rng: Rng, size: tuple[int, int]) -> Scene:
     """Return a town street with fronts, trees and parked cars."""
     scene = stand(rng, size, (1.6, 4), (0.42, 0.56))
-    scene.plot.road = Road(
-        float(rng.uniform(-3, 3)), float(rng.uniform(4, 6)), pavement=float(rng.uniform(2, 3.5))
-    )
+    scene.plot.road = Road(float(rng.uniform(-3, 3)), float(rng.uniform(4, 6)), pavement=float(rng.uniform(2, 3.5)))
     scene.mountains = float(rng.choice([0.0, 0.0, 0.9]))
     fronts(scene, rng, "block", float(rng.choice([0.3, 4.0])), 9, 170)
     rows(scene, rng, 1.0, float(rng.uniform(11, 18)), (7, 10), BROAD)
@@ -98,9 +92,7 @@ def woodland(rng: Rng, size: tuple[int, int]) -> Scene:
     belt(scene, rng, (20, 40), 45, BROAD + CONIFER if rng.random() < 0.5 else BROAD, 3.0, (9, 16))
     for _ in range(int(rng.integers(1, 4))):
         z = float(rng.uniform(9, 18))
-        scene.plant(
-            rng, float(rng.choice([-1, 1]) * z * rng.uniform(0.18, 0.6)), z, float(rng.uniform(6, 12)), BROAD
-        )
+        scene.plant(rng, float(rng.choice([-1, 1]) * z * rng.uniform(0.18, 0.6)), z, float(rng.uniform(6, 12)), BROAD)
     return scene
 
 

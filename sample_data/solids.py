@@ -77,9 +77,7 @@ def paint_face(canvas: Canvas, face: Face, class_id: int) -> None:
     canvas.paint(window, where, radiance.astype(np.float32), depth[where], class_id)
 
 
-def _lit(
-    canvas: Canvas, albedo: Array, gloss: Array, normal: Array, height: Array, view: tuple[Array, Array]
-) -> Array:
+def _lit(canvas: Canvas, albedo: Array, gloss: Array, normal: Array, height: Array, view: tuple[Array, Array]) -> Array:
     """Return the radiance (N, 3) of a face: darker near the ground, mirroring the sky or the ground."""
     light = canvas.light
     facing = max(float(normal @ light.sun), 0.0)

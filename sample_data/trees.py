@@ -59,9 +59,7 @@ def broadleaf(light: Light, noise: Noise, rng: np.random.Generator, size: int = 
     sky = np.clip((1.0 - 0.55 * height_in_crown) * sheet.sky * (1.0 + 1.0 * leaves), 0.05, 1.3)
     sun = np.clip(sheet.sun * (1.0 + 1.7 * leaves), 0.0, 1.6)
     lean = 6 * np.sin(yy / size * 5)
-    trunk = np.abs(xx - crown[0] - lean) < width * (
-        0.022 + 0.03 * np.clip((yy / size - 0.8) / 0.2, 0, 1) ** 2
-    )
+    trunk = np.abs(xx - crown[0] - lean) < width * (0.022 + 0.03 * np.clip((yy / size - 0.8) / 0.2, 0, 1) ** 2)
     trunk &= (yy > crown[1]) & ~sheet.cover
     leaf = sheet.cover.astype(np.float32)
     bark = 0.5 + 0.5 * noise.value(xx / 3, yy / 14)

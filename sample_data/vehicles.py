@@ -92,9 +92,7 @@ def _flank(shape: Shape, paint: Array) -> Texture:
         for centre, radius in shape.wheels:
             dark = dark | ((along - centre) ** 2 + (up - radius) ** 2 < (radius * 1.22) ** 2)
         seam = np.abs((along / 1.15) % 1.0 - 0.5) < 0.012
-        albedo = np.where(
-            dark[..., None], linear(0.08, 0.08, 0.08), paint * np.where(seam, 0.5, 1.0)[..., None]
-        )
+        albedo = np.where(dark[..., None], linear(0.08, 0.08, 0.08), paint * np.where(seam, 0.5, 1.0)[..., None])
         return albedo, np.where(dark, 0.0, 0.12).astype(np.float32)
 
     return texture
@@ -125,9 +123,7 @@ def paint_vehicle(canvas: Canvas, vehicle: Vehicle) -> None:
         """Return points (across, up, along) of the vehicle as world points (N, 3)."""
         p = np.asarray(points, np.float64)
         along = p[:, 2] - middle
-        return np.stack(
-            [vehicle.x + cos * p[:, 0] + sin * along, p[:, 1], vehicle.z - sin * p[:, 0] + cos * along], 1
-        )
+        return np.stack([vehicle.x + cos * p[:, 0] + sin * along, p[:, 1], vehicle.z - sin * p[:, 0] + cos * along], 1)
 
     for face in _faces(shape, vehicle.paint, placed):
         paint_face(canvas, face, VEHICLE)
@@ -148,9 +144,7 @@ def _faces(shape: Shape, paint: Array, placed: Placing) -> list[Face]:
         faces.append(Face(placed([(side, up, along) for along, up in shape.body]), _flank(shape, paint)))
         roof = side * (1 - shape.taper)
         base, top = shape.cabin[0][1], shape.cabin[2][1]
-        lean = [
-            (side + (roof - side) * np.clip((up - base) / (top - base), 0, 1), up, a) for a, up in shape.cabin
-        ]
+        lean = [(side + (roof - side) * np.clip((up - base) / (top - base), 0, 1), up, a) for a, up in shape.cabin]
         faces.append(Face(placed(lean), _glazing(shape, paint)))
         for along, radius in shape.wheels:
             faces += _wheel(side * 1.01, along, radius, placed)
@@ -161,9 +155,7 @@ def _faces(shape: Shape, paint: Array, placed: Placing) -> list[Face]:
         lamp = (2.0, 1.9, 1.6) if k == 1 else (0.8, 0.03, 0.03)
         ends = k == 1 or k >= last - (len(shape.body) > 6)
         strip = strip if u0 <= u1 else strip[::-1]
-        faces.append(
-            Face(strip, _end(shape, paint, lamp) if ends and abs(u1 - u0) > 0.12 else plain(paint, 0.18))
-        )
+        faces.append(Face(strip, _end(shape, paint, lamp) if ends and abs(u1 - u0) > 0.12 else plain(paint, 0.18)))
     roof = half * (1 - shape.taper)
     for k, texture in ((1, GLASS), (2, plain(paint, 0.2)), (3, GLASS)):
         (a0, u0), (a1, u1) = shape.cabin[k], shape.cabin[(k + 1) % 4]
