@@ -95,6 +95,9 @@ class TrainSettings:
     balance: float = setting(
         -0.5, "class weights are frequency to this power; 0 is none, 1 is the authors' code", low=-1, high=1
     )
+    hold_shares: float = setting(
+        1.0, "how firmly labels keep to their clusters' shares within an epoch; 0 lets clusters swallow others", low=0
+    )
     batch_norm: str = setting(
         "frozen", "frozen keeps the backbone's statistics, train is the paper's", choices=("frozen", "train")
     )

@@ -24,7 +24,7 @@ from picie_core.epoch import EpochRecord, EpochTotals
 from picie_core.errors import PicieError
 from picie_core.images import ImageCache
 from picie_core.kmeans import spherical_kmeans
-from picie_core.objectives.picie import ViewClusters, class_weights, label_entropy, picie_loss
+from picie_core.objectives.picie import RunningShares, ViewClusters, class_weights, label_entropy, picie_loss
 from picie_core.progress import Meter, Report, ignore_progress
 from picie_core.settings import SampleSettings, TrainSettings
 from picie_core.views import (
@@ -64,6 +64,7 @@ class Training:
         self.embedder: Embedder = self.network.module
         self.epoch, self.step = 0, 0
         self.clusters: list[ViewClusters] | None = None
+        self.shares: list[RunningShares] = []
         self.probe_labels: Tensor | None = None
         self.totals = EpochTotals(settings.k)
         self.stop: Callable[[], bool] = lambda: False
@@ -88,6 +89,7 @@ class Training:
         if self.step == 0:
             self.totals = EpochTotals(self.settings.k)
             self.clusters = self._cluster(report, f"{label} clustering")
+            self.shares = [RunningShares(one, self.settings.hold_shares) for one in self.clusters]
         order = np.random.default_rng((self.sampling.seed, self.epoch)).permutation(self.image_ids).tolist()
         meter = Meter(label, len(order) - self.step * self.sampling.batch, report)
         start = time.monotonic()
@@ -112,7 +114,8 @@ class Training:
         done = self.epoch * self.steps_per_epoch + self.step
         set_learning_rates(self.optimizer, done, self.settings.epochs * self.steps_per_epoch, self.steps_per_epoch)
         z1, z2 = self._two_views(ids, images)
-        found = picie_loss(z1, z2, self.clusters[0], self.clusters[1], self.settings.temperature)
+        offsets = (self.shares[0].offset(), self.shares[1].offset())
+        found = picie_loss(z1, z2, self.clusters[0], self.clusters[1], self.settings.temperature, offsets)
         if not torch.isfinite(found.total):
             raise PicieError(
                 f"the loss is not finite at epoch {self.epoch + 1}, step {self.step + 1}: the last checkpoint is good; "
@@ -122,6 +125,8 @@ class Training:
         self.fabric.backward(found.total)
         self.optimizer.step()
         self.totals.add(found)
+        for shares, labels in zip(self.shares, found.labels, strict=True):
+            shares.update(labels)
 
     def _two_views(self, ids: list[int], images: Tensor) -> tuple[Tensor, Tensor]:
         """Returns (N, D) unit embeddings of the same pixels: warp then embed, and embed then warp [1, eq. 5 to 7]."""
@@ -160,9 +165,10 @@ class Training:
         first = spherical_kmeans(rows1, k, seed, init=second.centroids if starts[0] is None else starts[0])
         made = []
         for found in (first, second):
-            weights = class_weights(torch.from_numpy(found.counts), self.settings.balance)
-            made.append(ViewClusters(torch.from_numpy(found.centroids).to(device), weights.to(device)))
-        return [ViewClusters(*self.fabric.broadcast((one.centroids, one.class_weights))) for one in made]
+            centroids, counts = torch.from_numpy(found.centroids), torch.from_numpy(found.counts)
+            parts = (centroids, class_weights(counts, self.settings.balance), counts / counts.sum())
+            made.append(ViewClusters(*self.fabric.broadcast(tuple(part.to(device) for part in parts))))
+        return made
 
     def _finish_epoch(self, seconds: float) -> EpochRecord:
         self.totals.gather(self.fabric)
@@ -228,6 +234,7 @@ class Training:
             "epoch": self.epoch,
             "step": self.step,
             "clusters": [asdict(one) for one in self.clusters or []],
+            "shares": [one.running for one in self.shares],
             "probe_labels": self.probe_labels,
             "totals": self.totals.__dict__,
         }
@@ -244,10 +251,13 @@ class Training:
         self.epoch, self.step = state["epoch"], state["step"]
         device = self.fabric.device
         restored = [
-            ViewClusters(*(one[name].to(device) for name in ("centroids", "class_weights")))
+            ViewClusters(*(one[name].to(device) for name in ("centroids", "class_weights", "shares")))
             for one in state["clusters"]
         ]
         self.clusters = restored or None
+        self.shares = [RunningShares(one, self.settings.hold_shares) for one in restored]
+        for shares, running in zip(self.shares, state["shares"], strict=True):
+            shares.running = running.to(device)
         self.probe_labels = state["probe_labels"]
         self.totals.__dict__.update(state["totals"])
 

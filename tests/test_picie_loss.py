@@ -10,7 +10,7 @@ import torch
 from torch.nn import functional as F
 
 from picie_core.kmeans import assign, spherical_kmeans
-from picie_core.objectives.picie import ViewClusters, class_weights, label_entropy, picie_loss
+from picie_core.objectives.picie import RunningShares, ViewClusters, class_weights, label_entropy, picie_loss
 
 
 def some(n: int, k: int, dim: int = 6, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor, ViewClusters, ViewClusters]:
@@ -19,7 +19,9 @@ def some(n: int, k: int, dim: int = 6, seed: int = 0) -> tuple[torch.Tensor, tor
     z1, z2 = (F.normalize(torch.randn(n, dim, generator=generator), dim=1) for _ in range(2))
     one, two = (
         ViewClusters(
-            F.normalize(torch.randn(k, dim, generator=generator), dim=1), torch.rand(k, generator=generator) + 0.5
+            F.normalize(torch.randn(k, dim, generator=generator), dim=1),
+            torch.rand(k, generator=generator) + 0.5,
+            torch.full((k,), 1 / k),
         )
         for _ in range(2)
     )
@@ -42,10 +44,10 @@ def test_by_hand():
     """Both views on the axes with their clusters: within is log(1 + 1/e); swapped clusters cost one more in cross."""
     z = torch.eye(2)
     even = torch.ones(2)
-    same = picie_loss(z, z, ViewClusters(z, even), ViewClusters(z, even), 1.0)
+    same = picie_loss(z, z, ViewClusters(z, even, even), ViewClusters(z, even, even), 1.0)
     assert float(same.within) == pytest.approx(math.log(1 + 1 / math.e))
     assert float(same.cross) == pytest.approx(math.log(1 + 1 / math.e))
-    apart = picie_loss(z, z.flip(0), ViewClusters(z, even), ViewClusters(z, even), 1.0)
+    apart = picie_loss(z, z.flip(0), ViewClusters(z, even, even), ViewClusters(z, even, even), 1.0)
     assert float(apart.within) == pytest.approx(math.log(1 + 1 / math.e))
     assert float(apart.cross) == pytest.approx(math.log(1 + math.e))
     assert float(apart.total) == pytest.approx((math.log(1 + 1 / math.e) + math.log(1 + math.e)) / 2)
@@ -80,7 +82,7 @@ def test_order_of_pixels_and_clusters_does_not_matter():
     pixels = torch.randperm(50, generator=torch.Generator().manual_seed(1))
     torch.testing.assert_close(picie_loss(z1[pixels], z2[pixels], one, two, 0.1).total, plain)
     turn = torch.tensor([2, 0, 3, 1])
-    turned = ViewClusters(one.centroids[turn], one.class_weights[turn])
+    turned = ViewClusters(one.centroids[turn], one.class_weights[turn], one.shares[turn])
     torch.testing.assert_close(picie_loss(z1, z2, turned, two, 0.1).total, plain)
 
 
@@ -101,7 +103,9 @@ def test_one_distance_for_clustering_and_training():
     """The labels of the loss are those of k-means on the same embeddings, every one of them."""
     z1, z2, _, _ = some(500, 3, dim=8)
     made = [spherical_kmeans(z.numpy(), 7) for z in (z1, z2)]
-    clusters = [ViewClusters(torch.from_numpy(found.centroids), torch.ones(7)) for found in made]
+    clusters = [
+        ViewClusters(torch.from_numpy(found.centroids), torch.ones(7), torch.full((7,), 1 / 7)) for found in made
+    ]
     found = picie_loss(z1, z2, *clusters, temperature=0.1)
     for labels, z, clustered in zip(found.labels, (z1, z2), made, strict=True):
         np.testing.assert_array_equal(labels.numpy(), clustered.labels)
@@ -136,3 +140,34 @@ def test_label_entropy():
     assert label_entropy(torch.tensor([1, 1, 0, 0])) == pytest.approx(0.5)
     assert label_entropy(torch.tensor([0, 0])) == 0
     assert label_entropy(torch.tensor([4])) == 0
+
+
+def test_a_cluster_above_its_share_gets_a_handicap():
+    """Equal shares change no label; a cluster that swallowed the others loses the pixels that lie between."""
+    centroids = torch.eye(2)
+    clusters = ViewClusters(centroids, torch.ones(2), torch.tensor([0.5, 0.5]))
+    shares = RunningShares(clusters, strength=1.0, momentum=0.5)
+    torch.testing.assert_close(shares.offset(), torch.zeros(2))
+    z = F.normalize(torch.tensor([[1.0, 0.0], [1.0, 0.98], [0.0, 1.0]]), dim=1)
+    before = picie_loss(z, z, clusters, clusters, 0.1, (shares.offset(), shares.offset()))
+    assert before.labels[0].tolist() == [0, 0, 1]
+    for _ in range(6):
+        shares.update(torch.zeros(100, dtype=torch.int64))
+    assert shares.offset()[0] > 0 > shares.offset()[1]
+    after = picie_loss(z, z, clusters, clusters, 0.1, (shares.offset(), 0.0))
+    assert after.labels[0].tolist() == [0, 1, 1] and after.labels[1].tolist() == [0, 0, 1]
+
+
+def test_no_strength_gives_no_handicap():
+    """Strength 0 is the loss without shares."""
+    clusters = ViewClusters(torch.eye(3), torch.ones(3), torch.full((3,), 1 / 3))
+    shares = RunningShares(clusters, strength=0.0)
+    shares.update(torch.zeros(10, dtype=torch.int64))
+    torch.testing.assert_close(shares.offset(), torch.zeros(3))
+
+
+def test_running_shares_by_hand():
+    """The running mean moves by 1 - momentum towards the step's shares."""
+    shares = RunningShares(ViewClusters(torch.eye(2), torch.ones(2), torch.tensor([0.25, 0.75])), 1.0, momentum=0.9)
+    shares.update(torch.tensor([0, 0, 0, 1]))
+    torch.testing.assert_close(shares.running, torch.tensor([0.3, 0.7]))

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -20,6 +21,30 @@ class ViewClusters:
     """(K, D), unit norm."""
     class_weights: Tensor
     """(K,), mean 1 over the clustered pixels."""
+    shares: Tensor
+    """(K,) share of the clustered pixels in each cluster."""
+
+
+class RunningShares:
+    """How the pseudo-labels of one view are spread, as a running mean over steps, against their clusters' shares.
+
+    A cluster that takes more than its share gets a handicap in the next steps' labels, so that it cannot swallow the
+    others while centroids are frozen. differs from PiCIE: there labels are fixed at the epoch's start instead.
+    """
+
+    def __init__(self, clusters: ViewClusters, strength: float, momentum: float = 0.9):
+        self.wanted, self.strength, self.momentum = clusters.shares, strength, momentum
+        self.running = clusters.shares.clone()
+
+    def offset(self) -> Tensor:
+        """Returns (K,) what to take off the logits before the label is chosen: log of running over wanted share."""
+        floor = 0.1 / len(self.wanted)
+        return self.strength * torch.log((self.running + floor) / (self.wanted + floor))
+
+    def update(self, labels: Tensor) -> None:
+        """Takes in the labels (N,) of one step."""
+        counts = torch.bincount(labels, minlength=len(self.wanted)).to(self.running)
+        self.running = self.momentum * self.running + (1 - self.momentum) * counts / counts.sum().clamp_min(1)
 
 
 @dataclass(frozen=True)
@@ -33,7 +58,14 @@ class PicieLoss:
     """(N,) int64 each, of view 1 and view 2."""
 
 
-def picie_loss(z1: Tensor, z2: Tensor, one: ViewClusters, two: ViewClusters, temperature: float) -> PicieLoss:
+def picie_loss(
+    z1: Tensor,
+    z2: Tensor,
+    one: ViewClusters,
+    two: ViewClusters,
+    temperature: float,
+    offsets: Sequence[Tensor | float] = (0.0, 0.0),
+) -> PicieLoss:
     """Returns the mean of the within-view and the cross-view cross-entropy; gradients flow through both views.
 
     z1, z2: (N, D) unit embeddings of the same N pixels. The classifier has no weights: logits are cosines to the frozen
@@ -41,7 +73,7 @@ def picie_loss(z1: Tensor, z2: Tensor, one: ViewClusters, two: ViewClusters, tem
     step.
     """
     logits = {(a, b): z @ c.centroids.T / temperature for a, z in ((1, z1), (2, z2)) for b, c in ((1, one), (2, two))}
-    labels = {1: logits[1, 1].detach().argmax(1), 2: logits[2, 2].detach().argmax(1)}
+    labels = {view: (logits[view, view].detach() - offsets[view - 1]).argmax(1) for view in (1, 2)}
     clusters = {1: one, 2: two}
 
     def agree(a: int, b: int) -> Tensor:
