@@ -87,8 +87,8 @@ class TrainSettings:
 
     k: int = setting(27, "clusters that the training agrees with", low=2, high=1000)
     epochs: int = setting(10, "passes over the images", low=1, high=1000)
-    lr_decoder: float = setting(1e-3, "learning rate of the decoder (AdamW)", low=0)
-    lr_backbone: float = setting(1e-4, "learning rate of the backbone; 0 freezes it", low=0)
+    lr_decoder: float = setting(3e-4, "learning rate of the decoder (AdamW)", low=0)
+    lr_backbone: float = setting(3e-5, "learning rate of the backbone; 0 freezes it", low=0)
     temperature: float = setting(
         0.1, "divides the cosine in the loss; 1 is the paper's and flattens out early", low=1e-3
     )

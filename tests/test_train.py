@@ -139,7 +139,7 @@ def test_learning_rate_by_hand(finished):
     factors = [0.5 * (1 + math.cos(math.pi * done / 6)) for done in range(6)]
     factors[0] *= 1 / 1.5
     for rates, factor in zip(seen, factors, strict=True):
-        assert rates == pytest.approx([1e-3 * factor, 1e-4 * factor])
+        assert rates == pytest.approx([3e-4 * factor, 3e-5 * factor])
 
 
 def test_mixed_precision_trains(finished):
