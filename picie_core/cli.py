@@ -203,7 +203,7 @@ class Job:
             self.bar = tqdm(
                 total=progress.total,
                 desc=progress.phase,
-                unit="image",
+                unit="step" if self.status.status.command == "project" else "image",
                 file=sys.stderr,
                 mininterval=_refresh_s(),
             )

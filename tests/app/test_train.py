@@ -89,6 +89,6 @@ def test_the_form_offers_every_setting_of_the_core(workspace: Workspace, open_sc
 
 def test_only_what_differs_from_the_defaults_is_passed_on() -> None:
     """The arguments are as short as they can be, and spelt as the command line spells them."""
-    values = {"k": 27, "epochs": 3, "size_px": 320, "lr_decoder": 1e-3}
+    values = {"k": 27, "epochs": 3, "size_px": 320, "lr_decoder": TrainSettings().lr_decoder}
     assert arguments_of([TrainSettings, SampleSettings], values) == ["--epochs", "3"]
     assert arguments_of([TrainSettings, SampleSettings], values, ("size_px",)) == ["--epochs", "3", "--size", "320"]
