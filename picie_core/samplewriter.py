@@ -119,12 +119,12 @@ def _unit_half(cells: Tensor, places: np.ndarray) -> np.ndarray:
 
 
 def _quantise(cells: Tensor) -> Tensor:
-    """Returns int8 cells whose largest component is 127: argmax over cosines needs no scale."""
+    """Returns int8 cells whose largest component is about 127: argmax over cosines needs no scale."""
     import torch
 
-    largest = cells.abs().amax(-1, keepdim=True).clamp_min(1e-6)
-    scaled = (cells * (127 / largest)).round()
-    return scaled.clamp(-127, 127).to(torch.int8).cpu()  # bfloat16 rounds up to 128, which int8 turns into -128
+    largest = torch.maximum(cells.amax(-1, keepdim=True), -cells.amin(-1, keepdim=True)).clamp_min(1e-6)
+    scale = 126.5 / largest  # not 127: bfloat16 may round the product up by half, and int8 ends at 127
+    return (cells * scale).round_().to(torch.int8).cpu()
 
 
 def _drop_others(folder: Path, digest: str) -> None:
