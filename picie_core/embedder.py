@@ -138,12 +138,11 @@ def _sample_cells(features: list[Tensor], each: int, generator: torch.Generator)
     """Returns (B * each, sum of C_s) float32: rows of the stages brought to stride 4, `each` drawn places an image."""
     batch, _, height, width = features[0].shape
     each = min(max(each, 1), height * width)
-    rows = []
-    for i in range(batch):
-        places = torch.randperm(height * width, generator=generator)[:each].to(features[0].device)
-        maps = [F.interpolate(f[i : i + 1].float(), (height, width), mode="bilinear") for f in features]
-        rows.append(torch.cat(maps, 1).flatten(2)[0].T[places].cpu())
-    return torch.cat(rows)
+    places = torch.stack([torch.randperm(height * width, generator=generator)[:each] for _ in range(batch)])
+    centres = torch.stack([(places % width + 0.5) / width, (places // width + 0.5) / height], 2)  # (B, each, 2)
+    grid = (2 * centres - 1)[:, None].to(features[0].device)
+    maps = [F.grid_sample(f.float(), grid, padding_mode="border", align_corners=False) for f in features]
+    return torch.cat(maps, 1)[:, :, 0].transpose(1, 2).flatten(0, 1).cpu()
 
 
 def new_embedder(settings: EmbedderSettings, seed: int = 0) -> Embedder:
