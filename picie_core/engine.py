@@ -26,7 +26,7 @@ def make_fabric(settings: TrainSettings, device: str) -> Fabric:
 def parameter_groups(embedder: Embedder, settings: TrainSettings) -> list[dict[str, Any]]:
     """Returns the optimiser's groups, decoder and backbone; a rate of 0 freezes the backbone."""
     decoder = list(embedder.decoder.parameters())
-    backbone = [*embedder.stem.parameters(), *embedder.layers.parameters()]
+    backbone = embedder.backbone_parameters()
     for parameter in backbone:
         parameter.requires_grad_(settings.lr_backbone > 0)
     groups = [{"params": decoder, "lr": settings.lr_decoder, "full_lr": settings.lr_decoder}]

@@ -86,7 +86,7 @@ def test_an_image_does_not_see_its_batch(network):
 def test_channels_come_from_the_backbone(backbone, stages, channels):
     """Each decoder convolution takes the channels that its stage has, whatever the backbone."""
     made = Embedder(EmbedderSettings(backbone=backbone, weights="none", stages=stages, dim=4))
-    assert made.stage_channels() == channels
+    assert made.backbone.channels == channels
     assert [one.in_channels for one in made.decoder] == channels
 
 

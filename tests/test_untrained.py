@@ -34,15 +34,15 @@ def test_only_first_filters_and_statistics_change(fitted):
     """Every other weight stays as the seed drew it."""
     before = Embedder(EmbedderSettings(weights="none"), seed=0).state_dict()
     changed = {name for name, value in fitted.state_dict().items() if not torch.equal(value, before[name])}
-    assert "stem.0.weight" in changed
-    assert all(name == "stem.0.weight" or "running" in name or "num_batches" in name for name in changed)
+    assert "backbone.stem.0.weight" in changed
+    assert all(name == "backbone.stem.0.weight" or "running" in name or "num_batches" in name for name in changed)
 
 
 def test_batch_norm_sees_the_statistics_of_the_images(fitted):
     """After calibration the first batch norm gives mean 0 and variance 1 over the images."""
     images = torch.from_numpy(np.stack([image for image, _ in SCENES])).permute(0, 3, 1, 2)
     with torch.no_grad():
-        out = fitted.stem[1](fitted.stem[0]((images.float() - fitted.mean) / fitted.std))
+        out = fitted.backbone.stem[1](fitted.backbone.stem[0]((images.float() - fitted.mean) / fitted.std))
     torch.testing.assert_close(out.mean((0, 2, 3)), torch.zeros(64), atol=1e-3, rtol=0)
     torch.testing.assert_close(out.var((0, 2, 3)), torch.ones(64), atol=2e-2, rtol=0)
 

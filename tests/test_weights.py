@@ -19,7 +19,7 @@ SETTINGS = EmbedderSettings(weights="none", dim=16)
 def test_random_weights_belong_to_the_seed():
     """weights=none repeats with the seed and leaves torch's own random state alone."""
     state = torch.random.get_rng_state()
-    one, again, other = (new_embedder(SETTINGS, seed).stem[0].weight for seed in (0, 0, 1))
+    one, again, other = (new_embedder(SETTINGS, seed).backbone.stem[0].weight for seed in (0, 0, 1))
     assert torch.equal(one, again)
     assert not torch.equal(one, other)
     assert torch.equal(torch.random.get_rng_state(), state)
@@ -37,8 +37,8 @@ def test_weights_from_a_file(tmp_path, kind):
     else:
         torch.save({("module." if kind == "data-parallel" else "") + name: v for name, v in state.items()}, path)
     made = new_embedder(EmbedderSettings(weights=str(path), dim=4))
-    assert torch.equal(made.stem[0].weight, state["conv1.weight"])
-    assert torch.equal(made.layers[2][1].bn2.running_var, state["layer3.1.bn2.running_var"])
+    assert torch.equal(made.backbone.stem[0].weight, state["conv1.weight"])
+    assert torch.equal(made.backbone.layers[2][1].bn2.running_var, state["layer3.1.bn2.running_var"])
 
 
 def test_imagenet_without_internet(monkeypatch, tmp_path):
