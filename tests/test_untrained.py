@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from picie_core.embedder import Embedder, FrozenEmbedder
+from picie_core.errors import PicieError
 from picie_core.kmeans import spherical_kmeans, unit_rows
 from picie_core.settings import EmbedderSettings
 from picie_core.untrained import fit_untrained, patch_filters
@@ -88,3 +89,23 @@ def test_fitted_filters_tell_textures_apart_better_than_random_ones(fitted):
     random = Embedder(EmbedderSettings(weights="none"), seed=0).eval()
     assert named_share(fitted) > named_share(random)
     assert named_share(fitted) > 0.8
+
+
+def test_the_lightest_backbone_does_without_weights_too():
+    """MobileNetV2 gets its first filters and its statistics from the images as well, and tells textures apart."""
+    made = Embedder(EmbedderSettings(backbone="mobilenet_v2", weights="none"), seed=0)
+    before = {name: value.clone() for name, value in made.state_dict().items()}
+    fit_untrained(made, [image for image, _ in SCENES], seed=0)
+    changed = {name for name, value in made.state_dict().items() if not torch.equal(value, before[name])}
+    assert "backbone.stem.0.0.weight" in changed
+    assert all(name == "backbone.stem.0.0.weight" or "running" in name or "num_batches" in name for name in changed)
+    assert named_share(made) > 0.8
+
+
+def test_transformers_need_trained_weights():
+    """No filter mends a random transformer: it is refused with the remedy."""
+    network = Embedder(EmbedderSettings(backbone="timm:test_vit"))
+    with pytest.raises(
+        PicieError, match=r"timm:test_vit is a transformer, which needs trained weights: give --weights"
+    ):
+        fit_untrained(network, [image for image, _ in SCENES])
