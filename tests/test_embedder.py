@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from sklearn.decomposition import PCA
 from torch.nn import functional as F
 
@@ -86,7 +89,7 @@ def test_an_image_does_not_see_its_batch(network):
 def test_channels_come_from_the_backbone(backbone, stages, channels):
     """Each decoder convolution takes the channels that its stage has, whatever the backbone."""
     made = Embedder(EmbedderSettings(backbone=backbone, weights="none", stages=stages, dim=4))
-    assert made.stage_channels() == channels
+    assert made.backbone.channels == channels
     assert [one.in_channels for one in made.decoder] == channels
 
 
@@ -166,6 +169,22 @@ def test_round_trip(network, tmp_path):
     save_embedder(network, tmp_path / "embedder", 320)
     again, size_px = load_embedder(tmp_path / "embedder")
     assert (again.settings, size_px, again.training) == (SETTINGS, 320, False)
+    images = torch.from_numpy(pictures()).permute(0, 3, 1, 2)
+    with torch.no_grad():
+        torch.testing.assert_close(again(images), network(images), atol=0, rtol=0)
+
+
+def test_embedders_of_earlier_versions_load(network, tmp_path):
+    """Files with the tensor names and settings from when there were ResNets only give the same embeddings."""
+    save_embedder(network, tmp_path / "embedder", 320)
+    tensors = load_file(tmp_path / "embedder" / "embedder.safetensors")
+    old = {name.removeprefix("backbone."): value for name, value in tensors.items()}
+    assert {name.split(".")[0] for name in old} == {"stem", "layers", "decoder"}
+    save_file(old, tmp_path / "embedder" / "embedder.safetensors")
+    settings = {"backbone": "resnet18", "weights": "none", "stages": 3, "dim": 16, "pool": 5}
+    (tmp_path / "embedder" / "embedder.json").write_text(json.dumps({"settings": settings, "size_px": 320}))
+    again, _ = load_embedder(tmp_path / "embedder")
+    assert again.settings == SETTINGS
     images = torch.from_numpy(pictures()).permute(0, 3, 1, 2)
     with torch.no_grad():
         torch.testing.assert_close(again(images), network(images), atol=0, rtol=0)

@@ -15,8 +15,8 @@ HEAVY = ("torch", "torchvision", "faiss", "sklearn", "umap", "numba", "scipy", "
 SCREEN = ("streamlit", "plotly", "pandas")
 NETWORK = ("torch", "torchvision", "faiss", "sklearn", "umap", "lightning_fabric")
 LIGHT = ("workspace", "images", "labelmap", "progress", "mosaic", "masks", "clusters", "sample", "settings", "commands")
-PARTS = ("picture", "imagecache", "imagefolder", "views", "embedder", "weights", "kmeans", "evaluate", "settings",
-         "objectives/picie")  # fmt: skip
+PARTS = ("picture", "imagecache", "imagefolder", "views", "backbones", "embedder", "weights", "kmeans", "evaluate",
+         "settings", "objectives/picie")  # fmt: skip
 ABOVE = ("workspace", "exports", "cli", "commands", "sample", "clusters")
 
 
