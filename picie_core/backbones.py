@@ -47,9 +47,10 @@ class ConvBackbone(nn.Module):
         stem, layers, self.published = _mobilenet_parts(net) if "mobilenet" in name else _resnet_parts(net)
         self.stem = nn.Sequential(*stem)
         self.layers = nn.ModuleList(layers[:stages])
+        mode: Any = padding  # torch types it as one of its four words
         for module in self.modules():
             if isinstance(module, nn.Conv2d) and module.padding != (0, 0):
-                module.padding_mode = padding
+                module.padding_mode = mode
         with torch.no_grad():
             maps = self.eval()(torch.zeros(1, 3, 64, 64))
         self.train()
