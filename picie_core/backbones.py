@@ -41,12 +41,16 @@ class ConvBackbone(nn.Module):
 
     mean, std = IMAGENET_MEAN, IMAGENET_STD
 
-    def __init__(self, name: str, stages: int):
+    def __init__(self, name: str, stages: int, padding: str = "zeros"):
         super().__init__()
         net = torchvision.models.get_model(name, weights=None)
         stem, layers, self.published = _mobilenet_parts(net) if "mobilenet" in name else _resnet_parts(net)
         self.stem = nn.Sequential(*stem)
         self.layers = nn.ModuleList(layers[:stages])
+        mode: Any = padding  # torch types it as one of its four words
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d) and module.padding != (0, 0):
+                module.padding_mode = mode
         with torch.no_grad():
             maps = self.eval()(torch.zeros(1, 3, 64, 64))
         self.train()
@@ -146,8 +150,9 @@ def make_backbone(settings: EmbedderSettings) -> Backbone:
 
     Raises SettingError for a network that timm does not know, PicieError where timm is not installed.
     """
-    kind = ConvBackbone if settings.backbone in CONV_BACKBONES else VitBackbone
-    return kind(settings.backbone, settings.stages)
+    if settings.backbone in CONV_BACKBONES:
+        return ConvBackbone(settings.backbone, settings.stages, settings.padding)
+    return VitBackbone(settings.backbone, settings.stages)
 
 
 def timm_name(backbone: str) -> str:

@@ -100,6 +100,12 @@ class EmbedderSettings:
     stage_norm: str = setting(
         "unit", "unit: each stage at unit length, so that stages compare; none is the paper's", choices=("unit", "none")
     )
+    padding: str = setting(
+        "zeros",
+        "what convolutions see beyond the border: zeros, as published, or replicate: then picture borders get no "
+        "clusters of their own",
+        choices=("zeros", "replicate"),
+    )
 
     def __post_init__(self) -> None:
         check_settings(self)

@@ -158,6 +158,18 @@ def test_every_parameter_learns():
         assert [name for name, one in made.named_parameters() if one.grad is None] == []
 
 
+@pytest.mark.parametrize("backbone", ["resnet18", "mobilenet_v2"])
+def test_replicated_borders_are_like_the_rest(backbone):
+    """An image of one colour has the same cells everywhere with padding=replicate; zeros make its borders differ."""
+    spread = {}
+    for padding in ("zeros", "replicate"):
+        made = embedder(backbone, padding=padding, stages=4)
+        with torch.no_grad():
+            z = F.normalize(FrozenEmbedder(made, "cpu", torch.float32)(np.full((1, 64, 64, 3), 90, np.uint8)), dim=3)
+        spread[padding] = float((z - z[:, 8:9, 8:9]).abs().max())
+    assert spread["replicate"] < 1e-5 < 1e-2 < spread["zeros"]
+
+
 # -- inside the embedder
 
 
