@@ -10,7 +10,7 @@ import torch
 from picie_core.atomic import open_atomic
 from picie_core.errors import PicieError
 
-VERSION = 1
+VERSION = 2
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
@@ -24,13 +24,15 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
-    """Returns what `save_checkpoint` wrote. Raises PicieError when it is missing, damaged or of a newer version."""
+    """Returns what `save_checkpoint` wrote. Raises PicieError when it is missing, damaged or of another version."""
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise PicieError(f"no checkpoint at {path}: start the training anew, without --resume") from None
     except Exception as error:
         raise PicieError(f"{path} cannot be read ({str(error).splitlines()[0]}): start the training anew") from error
-    if not isinstance(state, dict) or state.get("version", VERSION + 1) > VERSION:
-        raise PicieError(f"{path} is of a newer version than {VERSION}: update the program")
+    version = state.get("version", 0) if isinstance(state, dict) else 0
+    if version != VERSION:
+        remedy = "update the program" if version > VERSION else "start the training anew, without --resume"
+        raise PicieError(f"{path} has version {version}, this program goes on from version {VERSION}: {remedy}")
     return state

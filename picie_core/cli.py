@@ -16,6 +16,8 @@ from tqdm import tqdm
 
 from picie_core.errors import PicieError, SettingError
 from picie_core.progress import Progress, StatusFile
+from picie_core.recipes import PAPER, RECIPES, recipe_values
+from picie_core.settings import TrainSettings
 from picie_core.workspace import Workspace
 
 Command = Callable[..., dict[str, Any]]
@@ -54,6 +56,13 @@ def build_parser(commands: dict[str, Command]) -> argparse.ArgumentParser:
         )
         for parameter in _parameters(function):
             _add(sub, parameter)
+        if _has_recipes(function):
+            sub.add_argument(
+                "--recipe",
+                choices=RECIPES,
+                default="default",
+                help="settings to start from: the best that we know, or the paper's; other options change single ones",
+            )
         sub.add_argument("--json", action="store_true", help="print the result as one JSON line at the end")
     return parser
 
@@ -81,11 +90,12 @@ def _add(parser: argparse.ArgumentParser, parameter: _Parameter) -> None:
     if is_dataclass(parameter.kind):
         group = parser.add_argument_group((parameter.kind.__doc__ or "").split(";")[0].rstrip("."))
         for one in fields(parameter.kind):
-            text = f"{one.metadata['help']} (default: {one.default})"
+            paper = f"; paper: {PAPER[one.name]}" if one.name in PAPER else ""
+            text = f"{one.metadata['help']} (default: {one.default}{paper})"
             kind = type(one.default)
             choices = one.metadata["choices"]
             group.add_argument(
-                _flag(one.name), dest=one.name, type=kind, default=one.default, choices=choices, help=text
+                _flag(one.name), dest=one.name, type=kind, default=argparse.SUPPRESS, choices=choices, help=text
             )
     elif parameter.option is not None:
         _add_plain(parser, parameter, parameter.option)
@@ -119,6 +129,11 @@ def _add_plain(parser: argparse.ArgumentParser, parameter: _Parameter, option: O
         )
 
 
+def _has_recipes(function: Command) -> bool:
+    """Whether a command trains, so that its settings may start from a recipe."""
+    return any(parameter.kind is TrainSettings for parameter in _parameters(function))
+
+
 def _flag(name: str) -> str:
     return "--" + name.removesuffix("_px").replace("_", "-")
 
@@ -129,7 +144,7 @@ def run_command(commands: dict[str, Command], argv: Sequence[str] | None = None)
     function = commands[arguments.command]
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        result = function(**_call_arguments(function, arguments))
+        result = function(**call_arguments(function, arguments))
     except SettingError as error:
         return _say(f"{arguments.command}: {error}", 2)
     except (PicieError, Stopped) as error:
@@ -150,13 +165,16 @@ def _say(message: str, code: int) -> int:
     return code
 
 
-def _call_arguments(function: Command, arguments: argparse.Namespace) -> dict[str, Any]:
+def call_arguments(function: Command, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Returns what `function` is called with: options over the chosen recipe over the defaults of the settings."""
     values = {}
+    base = recipe_values(arguments.recipe, arguments.method) if _has_recipes(function) else {}
+    given = {**base, **vars(arguments)}
     for parameter in _parameters(function):
         if is_dataclass(parameter.kind) and isinstance(parameter.kind, type):
-            names = [one.name for one in fields(parameter.kind)]
+            names = [one.name for one in fields(parameter.kind) if one.name in given]
             make: Callable[..., Any] = parameter.kind
-            values[parameter.name] = make(**{name: getattr(arguments, name) for name in names})
+            values[parameter.name] = make(**{name: given[name] for name in names})
         else:
             values[parameter.name] = _in_range(parameter, getattr(arguments, parameter.name))
     return values
@@ -213,6 +231,10 @@ class Job:
         self.bar.update(0)
         if progress.done == progress.total:
             self.bar.refresh()
+
+    def note(self, line: str) -> None:
+        """Says a line in the log, without tearing the bar."""
+        tqdm.write(line, file=sys.stderr)
 
     def _close(self) -> None:
         if self.bar is not None:

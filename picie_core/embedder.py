@@ -51,6 +51,11 @@ class Embedder(nn.Module):
         blocks = (list(layer.children())[-1] for layer in self.layers)
         return [[m for m in block.modules() if isinstance(m, nn.Conv2d)][-1].out_channels for block in blocks]
 
+    def stage_parameters(self) -> list[list[nn.Parameter]]:
+        """Returns the parameters of each backbone stage, the stem with the first."""
+        stages = [list(layer.parameters()) for layer in self.layers]
+        return [[*self.stem.parameters(), *stages[0]], *stages[1:]]
+
     @property
     def convolutions(self) -> list[nn.Conv2d]:
         """The decoder's 1x1 convolutions, one a stage."""

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
+import numpy as np
 import torch
-from lightning_fabric import Fabric
+from torch import Tensor
 
-from picie_core.objectives.picie import PicieLoss
+from picie_core.errors import PicieError
+from picie_core.objectives.objective import ALONE, Processes, StepLoss
+from picie_core.objectives.pseudolabels import label_entropy
+
+COLLAPSED_SHARE = 0.95
+"""A training has collapsed when one label holds more than this share of the pixels."""
 
 
 @dataclass(frozen=True)
@@ -16,39 +23,101 @@ class EpochRecord:
 
     epoch: int
     loss: float
-    within: float
-    cross: float
     label_entropy: float
     """Of the pseudo-labels, as a share of log K; near 0 is a collapse."""
     dead_clusters: int
     """Clusters that got no pixel in the whole epoch."""
+    largest_share: float
+    """Share of the pixels in the largest cluster."""
     changed_labels: float
-    """Share of the cells of some fixed images whose label changed since the epoch before."""
+    """Share of the cells of some fixed images whose label changed since the epoch before, ids matched."""
     images_per_s: float
     seconds: float
+    clustering_s: float
+    """Of `seconds`, what the clustering at the epoch's start took."""
+    parts: dict[str, float] = field(default_factory=dict)
+    """The terms of the loss, such as within and cross."""
+
+    @property
+    def collapsed(self) -> bool:
+        """Whether nearly all pixels got one label, so that the training learns nothing any more."""
+        return self.largest_share > COLLAPSED_SHARE
+
+    def line(self) -> dict[str, Any]:
+        """Returns the figures as one flat record, terms of the loss included."""
+        values = asdict(self)
+        return {**values.pop("parts"), **values, "collapsed": self.collapsed}
 
 
 class EpochTotals:
-    """Sums over the steps of an epoch."""
+    """Sums over the steps of an epoch; they stay on the device, so that a step need not wait for their values."""
 
-    def __init__(self, k: int):
+    def __init__(self, k: int, device: torch.device):
         self.steps = 0
-        self.losses = torch.zeros(3, dtype=torch.float64)
-        self.label_counts = torch.zeros(k, dtype=torch.int64)
+        self.losses: dict[str, Tensor] = {}
+        self.label_counts = torch.zeros(k, dtype=torch.int64, device=device)
+        self.bad_step = torch.tensor(-1, device=device)
 
-    def add(self, found: PicieLoss) -> None:
-        """Adds the loss and the pseudo-labels of one step."""
+    def add(self, found: StepLoss) -> None:
+        """Adds the loss and the labels of one step."""
+        bad = ~torch.isfinite(found.total.detach()) & (self.bad_step < 0)
+        self.bad_step = torch.where(bad, self.steps, self.bad_step)
         self.steps += 1
-        self.losses += torch.stack([found.total, found.within, found.cross]).detach().double().cpu()
-        for labels in found.labels:
-            self.label_counts += torch.bincount(labels, minlength=len(self.label_counts)).cpu()
+        for name, value in {"loss": found.total, **found.parts}.items():
+            value = value.detach().double()
+            self.losses[name] = self.losses[name] + value if name in self.losses else value
+        self.label_counts += found.label_counts
 
-    def gather(self, fabric: Fabric) -> None:
+    def check_finite(self, epoch: int, processes: Processes = ALONE) -> None:
+        """Raises PicieError, in every process, when the loss of a step of `epoch` was not finite in any of them."""
+        bad = int(self.bad_step)
+        if processes.sum(torch.tensor(float(bad >= 0), device=self.bad_step.device)) > 0:
+            raise PicieError(
+                f"the loss is not finite at epoch {epoch + 1}, step {(bad if bad >= 0 else self.steps - 1) + 1}: the "
+                "last checkpoint is good; lower --lr-decoder and --lr-backbone, or use --precision 32-true"
+            )
+
+    def gather(self, processes: Processes = ALONE) -> None:
         """Brings together what the processes of a training saw; alone it changes nothing."""
-        losses, counts = self.losses.to(fabric.device), self.label_counts.to(fabric.device)
-        self.losses = torch.as_tensor(fabric.all_reduce(losses, reduce_op="mean")).cpu()
-        self.label_counts = torch.as_tensor(fabric.all_reduce(counts, reduce_op="sum")).cpu()
+        self.losses = {name: processes.sum(value) / processes.world for name, value in self.losses.items()}
+        self.label_counts = processes.sum(self.label_counts)
 
     def means(self) -> dict[str, float]:
-        """Returns the mean total, within-view and cross-view loss of the steps so far."""
-        return dict(zip(("loss", "within", "cross"), (self.losses / max(self.steps, 1)).tolist(), strict=True))
+        """Returns the mean of the loss and of each of its terms over the steps so far."""
+        return {name: float(value) / max(self.steps, 1) for name, value in self.losses.items()}
+
+    def record(self, **more: Any) -> EpochRecord:
+        """Returns the record of the epoch; `more` is what the totals do not know."""
+        parts = self.means()
+        counts = self.label_counts.cpu()
+        return EpochRecord(
+            loss=parts.pop("loss"),
+            parts=parts,
+            label_entropy=label_entropy(counts),
+            dead_clusters=int((counts == 0).sum()),
+            largest_share=float(counts.max() / counts.sum().clamp_min(1)),
+            **more,
+        )
+
+    def state(self) -> dict[str, Any]:
+        """Returns the sums, for a checkpoint in the middle of an epoch."""
+        return {"steps": self.steps, "losses": self.losses, "label_counts": self.label_counts}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Takes over what `state` returned."""
+        device = self.label_counts.device
+        self.steps = state["steps"]
+        self.losses = {name: value.to(device) for name, value in state["losses"].items()}
+        self.label_counts = state["label_counts"].to(device)
+
+
+def changed_share(before: Tensor, after: Tensor, k: int) -> float:
+    """Returns the share of places whose label changed; ids are matched first, as clusters may come back renumbered.
+
+    before, after: (N,) labels below `k` of the same places.
+    """
+    from scipy.optimize import linear_sum_assignment
+
+    pairs = torch.bincount(before.long() * k + after.long(), minlength=k * k).view(k, k).numpy()
+    rows, columns = linear_sum_assignment(pairs, maximize=True)
+    return float(1 - pairs[rows, columns].sum() / max(int(np.sum(pairs)), 1))

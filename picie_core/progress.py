@@ -39,12 +39,12 @@ def ignore_progress(progress: Progress) -> None:
 
 
 class Meter:
-    """Turns counts into Progress events with rate and ETA, for one phase."""
+    """Turns counts into Progress events with rate and ETA, for one phase; `done` items were done before."""
 
-    def __init__(self, phase: str, total: int, report: Report, metrics: dict[str, float] | None = None):
+    def __init__(self, phase: str, total: int, report: Report, metrics: dict[str, float] | None = None, done: int = 0):
         self.phase, self.total, self.report = phase, total, report
         self.metrics = metrics or {}
-        self.done, self.start = 0, time.monotonic()
+        self.done, self.before, self.start = done, done, time.monotonic()
         self.advance(0)
 
     def advance(self, count: int, **metrics: float) -> None:
@@ -52,7 +52,7 @@ class Meter:
         self.done += count
         self.metrics = {**self.metrics, **metrics}
         elapsed = time.monotonic() - self.start
-        rate = self.done / elapsed if elapsed > 0 and self.done else 0.0
+        rate = (self.done - self.before) / elapsed if elapsed > 0 else 0.0
         eta = (self.total - self.done) / rate if rate else None
         self.report(Progress(self.phase, self.done, self.total, rate, eta, self.metrics))
 

@@ -83,25 +83,51 @@ class SampleSettings:
 
 @dataclass(frozen=True)
 class TrainSettings:
-    """PiCIE and its optimiser; `size_px`, `batch`, `seed` and the sample are in SampleSettings."""
+    """The objective and its optimiser; `size_px`, `batch`, `seed` and the sample are in SampleSettings."""
 
     k: int = setting(27, "clusters that the training agrees with", low=2, high=1000)
+    overcluster: int = setting(
+        0, "clusters of a second, finer clustering with a loss of its own; 100 is the paper's +H, 0 is none", low=0
+    )
     epochs: int = setting(10, "passes over the images", low=1, high=1000)
-    lr_decoder: float = setting(3e-4, "learning rate of the decoder (AdamW)", low=0)
+    lr_decoder: float = setting(3e-4, "learning rate of the decoder (Adam)", low=0)
     lr_backbone: float = setting(3e-5, "learning rate of the backbone; 0 freezes it", low=0)
+    lr_head: float = setting(1e-2, "learning rate of the classifier of mdc, iic, supervised and probe", low=0)
+    schedule: str = setting(
+        "cosine", "cosine warms up and falls to zero, constant is the paper's", choices=("cosine", "constant")
+    )
     temperature: float = setting(
         0.1, "divides the cosine in the loss; 1 is the paper's and flattens out early", low=1e-3
     )
     balance: float = setting(
         -0.5, "class weights are frequency to this power; 0 is none, 1 is the authors' code", low=-1, high=1
     )
+    labels: str = setting(
+        "step",
+        "who labels the pixels: the network of this step, of the epoch's start (the paper's) or an averaged teacher",
+        choices=("step", "epoch", "teacher"),
+    )
+    momentum: float = setting(0.99, "share of itself that the averaged teacher keeps each step", low=0, high=0.9999)
     hold_shares: float = setting(
         1.0, "how firmly labels keep to their clusters' shares within an epoch; 0 lets clusters swallow others", low=0
+    )
+    centroids: str = setting(
+        "kept", "kept starts an epoch's clustering from the one before, anew is the paper's", choices=("kept", "anew")
+    )
+    clustered: str = setting(
+        "steps",
+        "what an epoch clusters: cells of the last steps of the epoch before, or of a pass of its own (the paper's)",
+        choices=("steps", "pass"),
     )
     batch_norm: str = setting(
         "frozen", "frozen keeps the backbone's statistics, train is the paper's", choices=("frozen", "train")
     )
+    frozen_stages: int = setting(0, "early backbone stages that do not train, the stem with the first", low=0, high=4)
     cluster_images: int = setting(64, "images that each epoch's clustering sees", low=1)
+    displacement: int = setting(1, "cells by which iic moves one view against the other at most", low=0, high=10)
+    settle: float = setting(
+        0.0, "stop when a smaller share of the labels changes in an epoch; 0 runs all epochs", low=0, high=1
+    )
     precision: str = setting(
         "auto", "auto, 32-true or bf16-mixed (Lightning Fabric)", choices=("auto", "32-true", "bf16-mixed")
     )
@@ -109,3 +135,5 @@ class TrainSettings:
 
     def __post_init__(self) -> None:
         check_settings(self)
+        if 0 < self.overcluster <= self.k:
+            raise SettingError(f"overcluster={self.overcluster} is not finer than k={self.k}: give more, or 0 for none")

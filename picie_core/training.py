@@ -1,16 +1,18 @@
-"""Training an embedder with PiCIE: the epoch loop, on Lightning Fabric.
+"""Training an embedder: the epoch loop of every objective, on Lightning Fabric.
 
-An epoch: cluster both views of some images, then agree with the clusters on all images [1, algorithm 1].
+An epoch: cluster the views of some images, then agree with the clusters on all images [1, algorithm 1]. Data order,
+views and every other draw belong to (seed, epoch, image), so a resumed training is the training that was never stopped.
 
 [1] Cho, Mall, Bala, Hariharan, "PiCIE", CVPR 2021.
 """
 
 from __future__ import annotations
 
+import copy
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -18,28 +20,34 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from picie_core.batches import Batch, Batches, ReadMask
 from picie_core.embedder import Embedder
-from picie_core.engine import make_fabric, parameter_groups, set_learning_rates
-from picie_core.epoch import EpochRecord, EpochTotals
+from picie_core.engine import FabricProcesses, head_optimizer, make_fabric, parameter_groups, set_learning_rates
+from picie_core.epoch import EpochRecord, EpochTotals, changed_share
 from picie_core.errors import PicieError
 from picie_core.images import ImageCache
-from picie_core.kmeans import spherical_kmeans
-from picie_core.objectives.picie import RunningShares, ViewClusters, class_weights, label_entropy, picie_loss
+from picie_core.objectives import make_objective
+from picie_core.objectives.objective import Step, flatten
 from picie_core.progress import Meter, Report, ignore_progress
 from picie_core.settings import SampleSettings, TrainSettings
-from picie_core.views import (
-    apply_geometric,
-    apply_photometric,
-    draw_geometric,
-    draw_photometric,
-    square_crop,
-    uniforms,
-)
+from picie_core.views import apply_geometric, apply_photometric, draw_geometric, draw_photometric, uniforms
 
-CLUSTERED_CELLS = 100_000
+CLUSTERED_CELLS = 60_000
 """Cells of each view that an epoch's clustering sees at most."""
 PROBE_IMAGES = 16
 """Images whose labels are compared from epoch to epoch."""
+CELL_STREAM = 4
+"""The stream of random numbers that draws the cells of an image for the clustering."""
+
+
+@dataclass(frozen=True)
+class KeptCells:
+    """Cells of one batch that the next clustering will see."""
+
+    places: Tensor
+    """(N,) where the image of each cell stands in the order of all: it puts the cells of several processes in order."""
+    views: list[Tensor]
+    """(N, D) float32 of each view."""
 
 
 class Training:
@@ -53,30 +61,49 @@ class Training:
         settings: TrainSettings,
         sampling: SampleSettings,
         device: str = "auto",
+        method: str = "picie",
+        masks: ReadMask | None = None,
     ):
-        self.cache, self.image_ids, self.settings, self.sampling = cache, image_ids, settings, sampling
+        self.image_ids, self.settings, self.sampling, self.method = image_ids, settings, sampling, method
         self.fabric = make_fabric(settings, device)
         self.fabric.launch()
-        parameters = parameter_groups(embedder, settings)
-        optimizer = torch.optim.AdamW(parameters, weight_decay=0.0)
-        module = embedder.to(memory_format=torch.channels_last)
-        self.network, self.optimizer = self.fabric.setup(module, optimizer)
-        self.embedder: Embedder = self.network.module
-        self.epoch, self.step = 0, 0
-        self.clusters: list[ViewClusters] | None = None
-        self.shares: list[RunningShares] = []
+        self.processes = FabricProcesses(self.fabric)
+        self.objective = make_objective(
+            method, settings, embedder.settings.dim, sampling.seed, self.fabric.device, self.processes
+        )
+        self.embedder: Embedder = embedder
+        self.network: Any = embedder
+        self.optimizer: Any = None
+        if self.objective.trains_network:
+            module = embedder.to(memory_format=torch.channels_last)
+            optimizer = torch.optim.Adam(parameter_groups(embedder, settings))
+            self.network, self.optimizer = self.fabric.setup(module, optimizer)
+        else:
+            self.fabric.to_device(embedder)
+        self.head_optimizer = head_optimizer(self.objective.parameters(), settings)
+        self.teacher: Embedder | None = None
+        self.batches = Batches(cache, sampling.size_px, sampling.batch, sampling.seed, self.fabric.device, masks)
+        self.epoch, self.step, self.settled = 0, 0, False
         self.probe_labels: Tensor | None = None
-        self.totals = EpochTotals(settings.k)
+        self.kept: list[KeptCells] = []
+        self.totals = EpochTotals(settings.k, self.fabric.device)
+        self.clustering_s = 0.0
         self.stop: Callable[[], bool] = lambda: False
+        self.after_step: Callable[[], None] = lambda: None
 
     @property
     def steps_per_epoch(self) -> int:
         """Optimiser steps of an epoch; the last batch may be smaller."""
         return math.ceil(len(self.image_ids) / self.sampling.batch)
 
+    @property
+    def finished(self) -> bool:
+        """Whether all epochs are done, or the labels have settled."""
+        return self.settled or self.epoch >= self.settings.epochs
+
     def epochs(self, report: Report = ignore_progress) -> Iterator[EpochRecord]:
         """Yields the record of each epoch when it is over; ends early after the step in which `stop` became true."""
-        while self.epoch < self.settings.epochs:
+        while not self.finished:
             record = self._run_epoch(report)
             if record is None:
                 return
@@ -86,182 +113,269 @@ class Training:
 
     def _run_epoch(self, report: Report) -> EpochRecord | None:
         label = f"epoch {self.epoch + 1}/{self.settings.epochs}"
-        if self.step == 0:
-            self.totals = EpochTotals(self.settings.k)
-            self.clusters = self._cluster(report, f"{label} clustering")
-            self.shares = [RunningShares(one, self.settings.hold_shares) for one in self.clusters]
-        order = np.random.default_rng((self.sampling.seed, self.epoch)).permutation(self.image_ids).tolist()
-        meter = Meter(label, len(order) - self.step * self.sampling.batch, report)
         start = time.monotonic()
-        self._set_mode()
-        for batch_ids, images in self._batches(order, self.step):
-            self._train_step(batch_ids, images)
+        if self.step == 0:
+            self._start_epoch(report, f"{label} clustering")
+            self.clustering_s = time.monotonic() - start
+        order = np.random.default_rng((self.sampling.seed, self.epoch)).permutation(self.image_ids).tolist()
+        meter = Meter(label, len(order), report, done=self.step * self.sampling.batch)
+        self.embedder.train(self.objective.trains_network and self.settings.batch_norm == "train")
+        for batch in self.batches.read(order, self.epoch, self.step, self.processes.rank, self.processes.world):
+            self._train_step(batch)
             self.step += 1
-            meter.advance(len(batch_ids), **self.totals.means())
+            metrics = self.totals.means() if self._looks() else {}
+            meter.advance(min(self.sampling.batch, len(order) - meter.done), **metrics)
+            self.after_step()
             if self._asked_to_stop():
                 return None
         return self._finish_epoch(time.monotonic() - start)
 
+    def _start_epoch(self, report: Report, phase: str) -> None:
+        self.totals = EpochTotals(self.settings.k, self.fabric.device)
+        labels = self.settings.labels if self.objective.clusters else "step"
+        if labels == "epoch" or (labels == "teacher" and self.teacher is None):
+            self.teacher = copy.deepcopy(self.embedder).eval().requires_grad_(False)
+        cells = self._cells(report, phase) if self.objective.clusters else []
+        self.objective.start_epoch(self.epoch, cells)
+        if self.method == "mdc":  # its classifier is a new one, and so is what its optimiser remembers
+            self.head_optimizer = head_optimizer(self.objective.parameters(), self.settings)
+
     def _asked_to_stop(self) -> bool:
         """Whether any of the processes was asked to: all leave after the same step, so that none waits for another."""
-        asked = torch.tensor(float(self.stop()), device=self.fabric.device)
-        return bool(torch.as_tensor(self.fabric.all_reduce(asked, reduce_op="sum")) > 0)
+        if self.processes.world == 1:
+            return self.stop()
+        return bool(self.processes.sum(torch.tensor(float(self.stop()), device=self.fabric.device)) > 0)
 
-    def _train_step(self, ids: list[int], images: Tensor) -> None:
-        assert self.clusters is not None
-        share = slice(self.fabric.global_rank, None, self.fabric.world_size)
-        ids, images = ids[share] or ids, images[share] if ids[share] else images
-        done = self.epoch * self.steps_per_epoch + self.step
-        set_learning_rates(self.optimizer, done, self.settings.epochs * self.steps_per_epoch, self.steps_per_epoch)
-        z1, z2 = self._two_views(ids, images)
-        offsets = (self.shares[0].offset(), self.shares[1].offset())
-        found = picie_loss(z1, z2, self.clusters[0], self.clusters[1], self.settings.temperature, offsets)
-        if not torch.isfinite(found.total):
-            raise PicieError(
-                f"the loss is not finite at epoch {self.epoch + 1}, step {self.step + 1}: the last checkpoint is good; "
-                "lower --lr-decoder and --lr-backbone, or use --precision 32-true"
-            )
-        self.optimizer.zero_grad(set_to_none=True)
-        self.fabric.backward(found.total)
-        self.optimizer.step()
+    def _train_step(self, batch: Batch) -> None:
+        done, total = self.epoch * self.steps_per_epoch + self.step, self.settings.epochs * self.steps_per_epoch
+        optimizers: list[Any] = [one for one in (self.optimizer, self.head_optimizer) if one is not None]
+        for optimizer in optimizers:
+            set_learning_rates(optimizer, self.settings.schedule, done, total, self.steps_per_epoch)
+            optimizer.zero_grad(set_to_none=True)
+        step = self._embed_step(batch, done)
+        found = self.objective.loss(step)
         self.totals.add(found)
-        for shares, labels in zip(self.shares, found.labels, strict=True):
-            shares.update(labels)
+        if self._looks():
+            self.totals.check_finite(self.epoch, self.processes)
+        self.fabric.backward(found.total)
+        if self.processes.world > 1:  # the network's are averaged by the engine
+            for parameter in self.objective.parameters():
+                if parameter.grad is not None:
+                    parameter.grad = self.processes.mean(parameter.grad)
+        for optimizer in optimizers:
+            optimizer.step()
+        self._move_teacher(done)
+        self._keep_cells(batch.ids, step)
 
-    def _two_views(self, ids: list[int], images: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns (N, D) unit embeddings of the same pixels: warp then embed, and embed then warp [1, eq. 5 to 7]."""
-        seed, epoch, size_px = self.sampling.seed, self.epoch, self.sampling.size_px
-        geometric = draw_geometric(uniforms(seed, epoch, ids, 0, 4))
-        first, second = (draw_photometric(uniforms(seed, epoch, ids, view, 11)) for view in (1, 2))
-        images = images.float() / 255
-        view1 = apply_geometric(apply_photometric(images, first), geometric, size_px // 2)
-        z1 = self.network(view1)  # (B, D, h/2, w/2)
-        z2 = self.network(apply_photometric(images, second))  # (B, D, h, w)
-        z2 = F.normalize(apply_geometric(z2, geometric, z1.shape[2]), dim=1)  # unit again after the warp
-        return _flatten(z1), _flatten(z2)
+    def _looks(self) -> bool:
+        """Whether to look at the figures after this step: a GPU would have to wait for them, so seldom there."""
+        return self.fabric.device.type == "cpu" or self.step % 20 == 0
 
     @torch.no_grad()
-    def _cluster(self, report: Report, phase: str) -> list[ViewClusters]:
-        """Returns the clusters of view 1 and view 2 for this epoch, started from those of the epoch before."""
-        self.embedder.eval()
+    def _move_teacher(self, done: int) -> None:
+        """Moves the averaged teacher towards the network; faster at first, when there is little to average."""
+        if self.teacher is None or self.settings.labels != "teacher":
+            return
+        keep = min(self.settings.momentum, (done + 1) / (done + 10))
+        for mine, theirs in zip(self.teacher.parameters(), self.embedder.parameters(), strict=True):
+            mine.lerp_(theirs, 1 - keep)
+        for kept, buffer in zip(self.teacher.buffers(), self.embedder.buffers(), strict=True):
+            kept.copy_(buffer)
+
+    # -- views
+
+    def _embed_step(self, batch: Batch, done: int) -> Step:
+        """Returns the maps of the objective's views; none at all of a batch in which no file could be read."""
+        ids, images = (batch.ids, batch.images) if batch.ids else ([0], self._blank())
+        prepared = self._views(ids, images)
+        with torch.set_grad_enabled(self.objective.trains_network):
+            maps = self._embed(self.network, prepared, ids)
+        if self.teacher is None:
+            seen = [one.detach() for one in maps]
+        else:
+            with torch.no_grad(), self.fabric.autocast():
+                seen = self._embed(self.teacher, prepared, ids)
+        masks = None if batch.masks is None else self._masks_of_view(batch.masks, ids)
+        if not batch.ids:
+            maps, seen, masks = [one[:0] for one in maps], [one[:0] for one in seen], masks and masks[:0]
+        return Step(maps, seen, masks, done)
+
+    def _blank(self) -> Tensor:
+        side = self.sampling.size_px
+        return torch.zeros(1, 3, side, side, dtype=torch.uint8, device=self.fabric.device)
+
+    def _views(self, ids: list[int], images: Tensor) -> dict[int, Tensor]:
+        """Returns the image of each view, floats 0..1: 1 is recoloured and warped, 2 is recoloured [1, eq. 5 to 7]."""
+        images = images.float() / 255
+        if not self.objective.trains_network:
+            return {1: images}
+        views = {}
+        for view in self.objective.views:
+            coloured = apply_photometric(images, draw_photometric(self._uniforms(ids, view, 11)))
+            views[view] = apply_geometric(coloured, self._warp(ids), images.shape[2] // 2) if view == 1 else coloured
+        return views
+
+    def _embed(self, network: Any, views: dict[int, Tensor], ids: list[int]) -> list[Tensor]:
+        """Returns (B, D, h, w) unit embeddings of the same pixels: warp then embed, and embed then warp."""
+        maps = []
+        for view, images in views.items():
+            z = network(images)
+            if view == 2:
+                cells = -(-(images.shape[2] // 2) // 4)
+                z = F.normalize(apply_geometric(z.float(), self._warp(ids), cells), dim=1)  # unit again after the warp
+            maps.append(z)
+        return maps
+
+    def _masks_of_view(self, masks: Tensor, ids: list[int]) -> Tensor:
+        """Returns the class ids (B, S, S) that belong to the image of view 1, nearest pixel."""
+        if not self.objective.trains_network:
+            return masks.long()
+        side = masks.shape[2] // 2
+        return apply_geometric(masks[:, None].float(), self._warp(ids), side, mode="nearest")[:, 0].long()
+
+    def _warp(self, ids: list[int]) -> Any:
+        return draw_geometric(self._uniforms(ids, 0, 4))
+
+    def _uniforms(self, ids: list[int], stream: int, count: int) -> np.ndarray:
+        return uniforms(self.sampling.seed, self.epoch, ids, stream, count)
+
+    # -- clustering and labels
+
+    @torch.no_grad()
+    def _cells(self, report: Report, phase: str) -> list[np.ndarray]:
+        """Returns cells (N, D) of each view of some images, the same in every process."""
+        kept, self.kept = self.kept, []
+        if self.epoch == 0 or self.settings.clustered == "pass":
+            kept = self._cells_of_a_pass(report, phase)
+        places = torch.cat([one.places for one in kept]) if kept else torch.zeros(0, dtype=torch.int64)
+        if not len(places) and self.processes.world == 1:
+            raise PicieError("no image could be read: see `info` for the reason of each")
+        order = np.argsort(self.processes.gather(places).cpu().numpy(), kind="stable")
+        views = range(len(self.objective.views))
+        none = torch.zeros(0, self.embedder.settings.dim)
+        rows = [torch.cat([one.views[view] for one in kept]) if kept else none for view in views]
+        return [self.processes.gather(one).float().cpu().numpy()[order] for one in rows]
+
+    def _cells_of_a_pass(self, report: Report, phase: str) -> list[KeptCells]:
+        """Returns this process's share of the cells of some images, by the network as it is at the epoch's start."""
+        source = (self.teacher or self.embedder).eval()
         rng = np.random.default_rng((self.sampling.seed, self.epoch, 1))
         count = min(self.settings.cluster_images, len(self.image_ids))
         ids = rng.choice(self.image_ids, count, replace=False).tolist()
         meter = Meter(phase, count, report)
-        each = max(CLUSTERED_CELLS // count, 1)
-        rows: tuple[list[Tensor], list[Tensor]] = ([], [])
-        for batch_ids, images in self._batches(ids, 0):
-            views = self._two_views(batch_ids, images)
-            drawn = torch.from_numpy(rng.permutation(len(views[0]))[: each * len(batch_ids)])
-            for view_rows, view in zip(rows, views, strict=True):
-                view_rows.append(view[drawn.to(view.device)].float().cpu())
-            meter.advance(len(batch_ids))
-        return self._fit_centroids(*(torch.cat(view_rows).numpy() for view_rows in rows))
+        kept = []
+        for batch in self.batches.read(ids, self.epoch, 0, self.processes.rank, self.processes.world):
+            if batch.ids:
+                with self.fabric.autocast():
+                    maps = self._embed(source, self._views(batch.ids, batch.images), batch.ids)
+                kept.append(self._draw_cells(maps, batch.ids, [ids.index(one) for one in batch.ids], count))
+            meter.advance(min(self.sampling.batch, count - meter.done))
+        return kept
 
-    def _fit_centroids(self, rows1: np.ndarray, rows2: np.ndarray) -> list[ViewClusters]:
-        k, seed, device = self.settings.k, self.sampling.seed, self.fabric.device
-        starts = [one.centroids.cpu().numpy() for one in self.clusters] if self.clusters else [None, None]
-        second = spherical_kmeans(rows2, k, seed, init=starts[1], device=device.type)
-        first = spherical_kmeans(rows1, k, seed, init=second.centroids if starts[0] is None else starts[0])
-        made = []
-        for found in (first, second):
-            centroids, counts = torch.from_numpy(found.centroids), torch.from_numpy(found.counts)
-            parts = (centroids, class_weights(counts, self.settings.balance), counts / counts.sum())
-            made.append(ViewClusters(*self.fabric.broadcast(tuple(part.to(device) for part in parts))))
-        return made
+    @torch.no_grad()
+    def _keep_cells(self, ids: list[int], step: Step) -> None:
+        """Keeps cells of the last images of an epoch for the next clustering: the network has just embedded them."""
+        count = min(self.settings.cluster_images, len(self.image_ids))
+        first = self.step * self.sampling.batch
+        wanted = self.objective.clusters and self.settings.clustered == "steps" and ids
+        if wanted and len(self.image_ids) - first <= count + self.sampling.batch:
+            places = [first + self.processes.rank + i * self.processes.world for i in range(len(ids))]
+            self.kept.append(self._draw_cells(list(step.seen), ids, places, count))
+
+    def _draw_cells(self, maps: list[Tensor], ids: list[int], places: list[int], images: int) -> KeptCells:
+        """Returns cells of the views of some of `images` images, drawn by (seed, epoch, image)."""
+        area = maps[0].shape[2] * maps[0].shape[3]
+        each = min(max(CLUSTERED_CELLS // images, 1), area)
+        draws = [np.random.default_rng((self.sampling.seed, self.epoch, one, CELL_STREAM)) for one in ids]
+        drawn = torch.from_numpy(np.stack([draw.choice(area, each, replace=False) for draw in draws]))
+        cells = []
+        for one in maps:
+            rows = one.flatten(2).transpose(1, 2)  # (B, h * w, D)
+            index = drawn.to(rows.device)[:, :, None].expand(-1, -1, rows.shape[2])
+            cells.append(rows.gather(1, index).flatten(0, 1).float())
+        return KeptCells(torch.tensor(places).repeat_interleave(each), cells)
 
     def _finish_epoch(self, seconds: float) -> EpochRecord:
-        self.totals.gather(self.fabric)
-        record = EpochRecord(
+        self.totals.check_finite(self.epoch, self.processes)
+        self.totals.gather(self.processes)
+        record = self.totals.record(
             epoch=self.epoch + 1,
-            **self.totals.means(),
-            label_entropy=label_entropy(self.totals.label_counts),
-            dead_clusters=int((self.totals.label_counts == 0).sum()),
             changed_labels=self._changed_labels(),
             images_per_s=len(self.image_ids) / max(seconds, 1e-9),
             seconds=seconds,
+            clustering_s=self.clustering_s,
         )
         self.epoch, self.step = self.epoch + 1, 0
+        self.settled = record.changed_labels < self.settings.settle
         return record
 
     @torch.no_grad()
     def _changed_labels(self) -> float:
         """Returns the share of cells of the probe images whose label changed; 1 after the first epoch."""
-        assert self.clusters is not None
         self.embedder.eval()
         rng = np.random.default_rng(self.sampling.seed)
         ids = rng.choice(self.image_ids, min(PROBE_IMAGES, len(self.image_ids)), replace=False).tolist()
-        centroids = self.clusters[1].centroids
-        labels = [
-            (_flatten(self.network(images.float() / 255)) @ centroids.T).argmax(1).cpu()
-            for _, images in self._batches(ids, 0, fixed=True)
-        ]
+        labels = []
+        for batch in self.batches.read(ids, 0):
+            if batch.ids:
+                with self.fabric.autocast():
+                    z = self.embedder(batch.images)
+                labels.append(self.objective.label(flatten(z)).cpu())
         before, self.probe_labels = self.probe_labels, torch.cat(labels).to(torch.int16)
-        return 1.0 if before is None else float((before != self.probe_labels).float().mean())
+        if before is None or before.shape != self.probe_labels.shape:
+            return 1.0
+        return changed_share(before, self.probe_labels, self.settings.k)
 
-    # -- data, learning rates, state
-
-    def _batches(self, ids: list[int], first: int, fixed: bool = False) -> Iterator[tuple[list[int], Tensor]]:
-        """Yields (ids, uint8 (B, 3, S, S) on the device) from batch `first` on; decoding runs ahead in threads."""
-        batch = self.sampling.batch
-        rows: list[np.ndarray] = []
-        batch_ids: list[int] = []
-        epoch = 0 if fixed else self.epoch
-        wanted = ids[first * batch :]
-        for count, (image_id, image) in enumerate(self.cache.iterate(wanted, ahead=2 * batch), 1):
-            if not isinstance(image, PicieError):
-                place = uniforms(self.sampling.seed, epoch, [image_id], 3, 1)[0, 0]
-                rows.append(square_crop(image, place))
-                batch_ids.append(image_id)
-            if rows and (len(rows) == batch or count == len(wanted)):
-                yield batch_ids, self._to_device(rows)
-                rows, batch_ids = [], []
-
-    def _to_device(self, rows: list[np.ndarray]) -> Tensor:
-        size_px = min(min(row.shape[0] for row in rows), self.sampling.size_px)
-        rows = [row[:size_px, :size_px] for row in rows]  # long panoramas are smaller than size_px
-        return torch.from_numpy(np.stack(rows)).to(self.fabric.device).permute(0, 3, 1, 2)
-
-    def _set_mode(self) -> None:
-        self.embedder.train(self.settings.batch_norm == "train")
+    # -- state
 
     def state(self) -> dict[str, Any]:
         """Returns all that a resumed training needs; draws need nothing, they belong to (seed, epoch, image)."""
         return {
+            "method": self.method,
             "settings": asdict(self.settings),
+            "network": asdict(self.embedder.settings),
             "embedder": self.embedder.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "teacher": None if self.teacher is None else self.teacher.state_dict(),
+            "optimizer": None if self.optimizer is None else self.optimizer.state_dict(),
+            "head_optimizer": None if self.head_optimizer is None else self.head_optimizer.state_dict(),
+            "objective": self.objective.state(),
             "epoch": self.epoch,
             "step": self.step,
-            "clusters": [asdict(one) for one in self.clusters or []],
-            "shares": [one.running for one in self.shares],
+            "settled": self.settled,
             "probe_labels": self.probe_labels,
-            "totals": self.totals.__dict__,
+            "totals": self.totals.state(),
+            "clustering_s": self.clustering_s,
+            "kept": [asdict(one) for one in self.kept],
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Takes over what `state` returned. Raises PicieError when it belongs to another network."""
+        """Takes over what `state` returned. Raises PicieError when it belongs to another network or method."""
+        self._check_same(state)
         try:
             self.embedder.load_state_dict(state["embedder"])
-            self.optimizer.load_state_dict(state["optimizer"])
+            self.objective.load_state(state["objective"], self.fabric.device)
+            if state["teacher"] is not None:
+                self.teacher = copy.deepcopy(self.embedder).eval().requires_grad_(False)
+                self.teacher.load_state_dict(state["teacher"])
+            self.head_optimizer = head_optimizer(self.objective.parameters(), self.settings)
+            for optimizer, name in ((self.optimizer, "optimizer"), (self.head_optimizer, "head_optimizer")):
+                if optimizer is not None:
+                    optimizer.load_state_dict(state[name])
         except (RuntimeError, ValueError, KeyError) as error:
             raise PicieError(
                 f"the checkpoint is of another network ({str(error).splitlines()[0]}): start anew"
             ) from error
-        self.epoch, self.step = state["epoch"], state["step"]
-        device = self.fabric.device
-        restored = [
-            ViewClusters(*(one[name].to(device) for name in ("centroids", "class_weights", "shares")))
-            for one in state["clusters"]
-        ]
-        self.clusters = restored or None
-        self.shares = [RunningShares(one, self.settings.hold_shares) for one in restored]
-        for shares, running in zip(self.shares, state["shares"], strict=True):
-            shares.running = running.to(device)
-        self.probe_labels = state["probe_labels"]
-        self.totals.__dict__.update(state["totals"])
+        self.epoch, self.step, self.settled = state["epoch"], state["step"], state["settled"]
+        self.probe_labels, self.clustering_s = state["probe_labels"], state["clustering_s"]
+        self.kept = [KeptCells(**one) for one in state["kept"]]
+        self.totals.load_state(state["totals"])
 
-
-def _flatten(z: Tensor) -> Tensor:
-    """(B, D, h, w) -> (B * h * w, D) float32."""
-    return z.permute(0, 2, 3, 1).reshape(-1, z.shape[1]).float()
+    def _check_same(self, state: dict[str, Any]) -> None:
+        if state["method"] != self.method:
+            raise PicieError(f"the checkpoint is of method {state['method']}, not {self.method}: start anew")
+        stored, mine = state["network"], asdict(self.embedder.settings)
+        for name in ("backbone", "stages", "dim"):
+            if stored.get(name) != mine[name]:
+                raise PicieError(
+                    f"the checkpoint is of another network ({name} {stored.get(name)}, not {mine[name]}): start anew"
+                )

@@ -118,8 +118,8 @@ def draw_geometric(u: np.ndarray) -> Geometric:
     return Geometric(top, left, side, flip=torch.from_numpy(u[:, 3] < FLIP_P))
 
 
-def apply_geometric(maps: Tensor, draw: Geometric, out_px: int) -> Tensor:
-    """Returns the crops of square maps (B, C, S, S), images or features, as (B, C, out_px, out_px), bilinear.
+def apply_geometric(maps: Tensor, draw: Geometric, out_px: int, mode: str = "bilinear") -> Tensor:
+    """Returns the crops of square maps (B, C, S, S), images or features, as (B, C, out_px, out_px).
 
     differs from PiCIE: one box in relative coordinates samples both, so pixels and features stay aligned.
     """
@@ -129,9 +129,7 @@ def apply_geometric(maps: Tensor, draw: Geometric, out_px: int) -> Tensor:
     x = draw.left.to(maps.device)[:, None] + side * across
     y = draw.top.to(maps.device)[:, None] + side * steps
     grid = torch.stack([x[:, None, :].expand(-1, out_px, -1), y[:, :, None].expand(-1, -1, out_px)], 3)
-    return F.grid_sample(
-        maps, (2 * grid - 1).to(maps.dtype), mode="bilinear", padding_mode="border", align_corners=False
-    )
+    return F.grid_sample(maps, (2 * grid - 1).to(maps.dtype), mode=mode, padding_mode="border", align_corners=False)
 
 
 def square_crop(image: np.ndarray, u: float) -> np.ndarray:

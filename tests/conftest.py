@@ -92,7 +92,7 @@ def replace_loss(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[PicieLo
     """Returns a function that makes every training pass its losses through another one from now on."""
 
     def replace(change: Callable[[PicieLoss], PicieLoss]) -> None:
-        import_module("picie_core.training")  # so that the modules that use the loss are there
+        import_module("picie_core.objectives.picie")  # so that the modules that use the loss are there
         picie_loss = import_module("picie_core.objectives.picie").picie_loss
 
         for name, module in list(sys.modules.items()):

@@ -10,9 +10,10 @@ from typing import get_type_hints
 
 import pytest
 
-from picie_core.cli import Stopped, build_parser, readable, run_command
+from picie_core.cli import Stopped, build_parser, call_arguments, readable, run_command
 from picie_core.commands import COMMANDS
 from picie_core.errors import PicieError, SettingError, WorkspaceBusy
+from picie_core.recipes import recipe_settings
 from picie_core.settings import EmbedderSettings, SampleSettings, TrainSettings
 
 NEEDED = {
@@ -60,9 +61,24 @@ def test_every_setting_says_what_it_is():
 def test_defaults_are_those_of_the_library(command):
     """A command without options runs with what the dataclasses say; every field has its option."""
     arguments = build_parser(COMMANDS).parse_args([command, *NEEDED[command]])
-    for kind in get_type_hints(COMMANDS[command]).values():
+    values = call_arguments(COMMANDS[command], arguments)
+    help_text = build_parser(COMMANDS)._subparsers._group_actions[0].choices[command].format_help()
+    for name, kind in get_type_hints(COMMANDS[command]).items():
         if kind in (EmbedderSettings, SampleSettings, TrainSettings):
-            assert kind(**{one.name: getattr(arguments, one.name) for one in fields(kind)}) == kind()
+            assert values[name] == kind()
+            assert all(f"--{one.name.removesuffix('_px').replace('_', '-')} " in help_text for one in fields(kind))
+
+
+def test_a_recipe_changes_the_defaults_and_options_change_the_recipe():
+    """--recipe paper sets what the paper sets, one option more is an ablation; `embed` has no recipes."""
+    line = "train im --workspace w --recipe paper --temperature 0.2 --batch 16"
+    values = call_arguments(COMMANDS["train"], build_parser(COMMANDS).parse_args(line.split()))
+    assert values["training"] == recipe_settings("paper", temperature=0.2)[0]
+    assert values["sampling"] == recipe_settings("paper", batch=16)[2]
+    assert (values["training"].labels, values["training"].schedule) == ("epoch", "constant")
+    assert values["embedder"] == recipe_settings("paper")[1] != EmbedderSettings()
+    with pytest.raises(SystemExit):
+        build_parser(COMMANDS).parse_args(["embed", "im", "--workspace", "w", "--recipe", "paper"])
 
 
 def test_options_reach_their_setting():

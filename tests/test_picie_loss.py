@@ -10,7 +10,8 @@ import torch
 from torch.nn import functional as F
 
 from picie_core.kmeans import assign, spherical_kmeans
-from picie_core.objectives.picie import RunningShares, ViewClusters, class_weights, label_entropy, picie_loss
+from picie_core.objectives.picie import picie_loss
+from picie_core.objectives.pseudolabels import RunningShares, ViewClusters, class_weights, label_entropy
 
 
 def some(n: int, k: int, dim: int = 6, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor, ViewClusters, ViewClusters]:

@@ -36,7 +36,8 @@ def weights(work: Training) -> dict[str, torch.Tensor]:
 
 def figures(record: EpochRecord) -> dict:
     """An epoch's figures without those that depend on the clock."""
-    return {name: v for name, v in dataclasses.asdict(record).items() if name not in ("seconds", "images_per_s")}
+    clock = ("seconds", "images_per_s", "clustering_s")
+    return {name: value for name, value in record.line().items() if name not in clock}
 
 
 def moved(before: dict[str, torch.Tensor], after: dict[str, torch.Tensor], word: str) -> bool:
@@ -60,8 +61,8 @@ def test_every_epoch_is_recorded_in_full(trained):
     records, _, _ = trained
     assert [record.epoch for record in records] == [1, 2]
     for record in records:
-        assert all(math.isfinite(value) for value in dataclasses.asdict(record).values())
-        assert record.loss == pytest.approx((record.within + record.cross) / 2)
+        assert all(math.isfinite(value) for value in record.line().values())
+        assert record.loss == pytest.approx((record.parts["within"] + record.parts["cross"]) / 2)
         assert 0 < record.label_entropy <= 1
         assert 0 <= record.dead_clusters < 4
         assert record.images_per_s == pytest.approx(6 / record.seconds)
@@ -82,7 +83,7 @@ def test_loss_falls(finished):
     """Over six epochs the views come to agree: the loss, and its cross-view half, fall."""
     records = list(start(finished, epochs=6, lr_backbone=1e-3).epochs())
     assert records[-1].loss < 0.9 * records[0].loss
-    assert records[-1].cross < records[0].cross
+    assert records[-1].parts["cross"] < records[0].parts["cross"]
 
 
 def test_the_same_training_twice(finished, trained):
@@ -132,7 +133,7 @@ def test_batch_norm_may_train(finished):
 def test_learning_rate_by_hand(finished):
     """A warm-up over half an epoch, then a cosine that would reach zero after the last step; both groups alike."""
     work = start(finished)
-    work.sampling = dataclasses.replace(SAMPLING, batch=2)  # 3 steps an epoch, 6 in all
+    work.sampling, work.batches.batch = dataclasses.replace(SAMPLING, batch=2), 2  # 3 steps an epoch, 6 in all
     seen = []
     work.stop = lambda: bool(seen.append([group["lr"] for group in work.optimizer.param_groups]))
     assert len(list(work.epochs())) == 2
@@ -175,7 +176,7 @@ def test_an_unreadable_image_is_left_out(finished, tmp_path):
     listed = finished.image_list()
     for record in listed.readable[1:]:
         (tmp_path / record.path).write_bytes((finished.images_root / record.path).read_bytes())
-    work.cache = ImageCache(tmp_path / "cache", 64, tmp_path, listed)
+    work.batches.cache = ImageCache(tmp_path / "cache", 64, tmp_path, listed)
     assert math.isfinite(next(work.epochs()).loss)
 
 
@@ -197,8 +198,11 @@ def test_checkpoints_that_cannot_be_used(finished, tmp_path):
     path.write_bytes(b"half a checkpoint")
     with pytest.raises(PicieError, match=r"cannot be read .*: start the training anew"):
         load_checkpoint(path)
-    torch.save({"version": 2}, path)
-    with pytest.raises(PicieError, match="newer version than 1: update the program"):
+    torch.save({"version": 3}, path)
+    with pytest.raises(PicieError, match=r"has version 3, .* from version 2: update the program"):
+        load_checkpoint(path)
+    torch.save({"version": 1}, path)
+    with pytest.raises(PicieError, match=r"has version 1, .* from version 2: start the training anew"):
         load_checkpoint(path)
     work = start(finished)
     state = work.state()

@@ -1,1 +1,39 @@
-"""What a training agrees with, one file a method."""
+"""What trainings agree with; one file a method."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+
+    from picie_core.objectives.objective import Objective, Processes
+    from picie_core.settings import TrainSettings
+
+METHODS = ("picie", "mdc", "iic", "supervised", "probe")
+
+
+def make_objective(
+    method: str,
+    settings: TrainSettings,
+    dim: int,
+    seed: int,
+    device: torch.device,
+    processes: Processes,
+) -> Objective:
+    """Returns the objective of one of METHODS for embeddings of width `dim`."""
+    if method == "picie":
+        from picie_core.objectives.picie import Picie
+
+        return Picie(settings, seed, device, processes)
+    if method == "mdc":
+        from picie_core.objectives.mdc import ModifiedDeepCluster
+
+        return ModifiedDeepCluster(settings, dim, seed, device, processes)
+    if method == "iic":
+        from picie_core.objectives.iic import InvariantInformation
+
+        return InvariantInformation(settings, dim, seed, device)
+    from picie_core.objectives.supervised import Probe, Supervised
+
+    return (Probe if method == "probe" else Supervised)(settings, dim, seed, device, processes)

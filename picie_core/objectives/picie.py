@@ -1,50 +1,82 @@
-"""PiCIE's loss: agree with the clusters of one's own view and of the other view [1, section 3.3].
+"""PiCIE: agree with the clusters of one's own view and of the other view [1, section 3.3], over-clustering included.
 
 [1] Cho, Mall, Bala, Hariharan, "PiCIE", CVPR 2021.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
+
+from picie_core.objectives.objective import ALONE, Objective, Processes, Step, StepLoss, flatten
+from picie_core.objectives.pseudolabels import RunningShares, ViewClusters, cluster_cells, weighted_cross_entropy
+from picie_core.settings import TrainSettings
 
 
-@dataclass(frozen=True)
-class ViewClusters:
-    """The clusters of one view for one epoch."""
+class Picie(Objective):
+    """Both views are clustered at the start of an epoch; every step agrees with the centroids of both."""
 
-    centroids: Tensor
-    """(K, D), unit norm."""
-    class_weights: Tensor
-    """(K,), mean 1 over the clustered pixels."""
-    shares: Tensor
-    """(K,) share of the clustered pixels in each cluster."""
+    def __init__(self, settings: TrainSettings, seed: int, device: torch.device, processes: Processes = ALONE):
+        super().__init__(settings.k)
+        self.settings, self.seed, self.device, self.processes = settings, seed, device, processes
+        self.ks = [settings.k, settings.overcluster] if settings.overcluster else [settings.k]
+        self.weights = level_weights(self.ks)
+        self.levels: list[list[ViewClusters]] = []  # of each K, of view 1 and 2
+        self.shares: list[list[RunningShares]] = []
 
+    def start_epoch(self, epoch: int, cells: list[np.ndarray]) -> None:
+        before = self.levels if self.levels and self.settings.centroids == "kept" else [[] for _ in self.ks]
+        self.levels = [self._cluster(k, cells, known) for k, known in zip(self.ks, before, strict=True)]
+        self.shares = [[RunningShares(one, self.settings.hold_shares) for one in level] for level in self.levels]
 
-class RunningShares:
-    """How the pseudo-labels of one view are spread, as a running mean over steps, against their clusters' shares.
+    def _cluster(self, k: int, cells: list[np.ndarray], known: list[ViewClusters]) -> list[ViewClusters]:
+        """Returns the clusters of both views; those of view 1 start where view 2's ended, so that ids agree."""
+        balance, device, processes = self.settings.balance, self.device, self.processes
+        second = cluster_cells(
+            cells[1], k, balance, self.seed, known[1].centroids if known else None, device, processes
+        )
+        start = known[0].centroids if known else second.centroids
+        return [cluster_cells(cells[0], k, balance, self.seed, start, device, processes), second]
 
-    A cluster that takes more than its share gets a handicap in the next steps' labels, so that it cannot swallow the
-    others while centroids are frozen. differs from PiCIE: there labels are fixed at the epoch's start instead.
-    """
+    def loss(self, step: Step) -> StepLoss:
+        (z1, z2), seen = map(flatten, step.maps), [flatten(one) for one in step.seen]
+        found = []
+        for (one, two), shares in zip(self.levels, self.shares, strict=True):
+            offsets = [share.offset() for share in shares]
+            level = picie_loss(z1, z2, one, two, self.settings.temperature, offsets, seen, self.processes)
+            for share, labels in zip(shares, level.labels, strict=True):
+                share.update(labels, self.processes)
+            found.append(level)
+        total = torch.stack([w * level.total for w, level in zip(self.weights, found, strict=True)]).sum()
+        parts = {"within": found[0].within, "cross": found[0].cross}
+        if len(found) > 1:
+            parts["overcluster"] = found[1].total
+        return StepLoss(total, parts, torch.bincount(torch.cat(found[0].labels), minlength=self.k))
 
-    def __init__(self, clusters: ViewClusters, strength: float, momentum: float = 0.9):
-        self.wanted, self.strength, self.momentum = clusters.shares, strength, momentum
-        self.running = clusters.shares.clone()
+    def label(self, z: Tensor) -> Tensor:
+        return (z @ self.levels[0][1].centroids.T).argmax(1)
 
-    def offset(self) -> Tensor:
-        """Returns (K,) what to take off the logits before the label is chosen: log of running over wanted share."""
-        floor = 0.1 / len(self.wanted)
-        return self.strength * torch.log((self.running + floor) / (self.wanted + floor))
+    def state(self) -> dict[str, Any]:
+        return {
+            "levels": [[asdict(one) for one in level] for level in self.levels],
+            "running": [[share.running for share in level] for level in self.shares],
+        }
 
-    def update(self, labels: Tensor) -> None:
-        """Takes in the labels (N,) of one step."""
-        counts = torch.bincount(labels, minlength=len(self.wanted)).to(self.running)
-        self.running = self.momentum * self.running + (1 - self.momentum) * counts / counts.sum().clamp_min(1)
+    def load_state(self, state: dict[str, Any], device: torch.device) -> None:
+        self.levels = [
+            [ViewClusters(**{name: part.to(device) for name, part in one.items()}) for one in level]
+            for level in state["levels"]
+        ]
+        self.shares = [[RunningShares(one, self.settings.hold_shares) for one in level] for level in self.levels]
+        for level, running in zip(self.shares, state["running"], strict=True):
+            for share, value in zip(level, running, strict=True):
+                share.running = value.to(device)
 
 
 @dataclass(frozen=True)
@@ -65,39 +97,39 @@ def picie_loss(
     two: ViewClusters,
     temperature: float,
     offsets: Sequence[Tensor | float] = (0.0, 0.0),
+    seen: Sequence[Tensor] | None = None,
+    processes: Processes = ALONE,
 ) -> PicieLoss:
     """Returns the mean of the within-view and the cross-view cross-entropy; gradients flow through both views.
 
-    z1, z2: (N, D) unit embeddings of the same N pixels. The classifier has no weights: logits are cosines to the frozen
-    centroids. differs from PiCIE: cosines are divided by a temperature, and labels come from the embeddings of this
-    step.
+    z1, z2: (N, D) unit embeddings of the same N pixels; seen: the same as the labelling network has them, z1 and z2
+    themselves when it is not given. The classifier has no weights: logits are cosines to the frozen centroids.
+    differs from PiCIE: cosines are divided by a temperature; 1 is the paper's.
     """
-    logits = {(a, b): z @ c.centroids.T / temperature for a, z in ((1, z1), (2, z2)) for b, c in ((1, one), (2, two))}
-    labels = {view: (logits[view, view].detach() - offsets[view - 1]).argmax(1) for view in (1, 2)}
-    clusters = {1: one, 2: two}
+    views, clusters = {1: z1, 2: z2}, {1: one, 2: two}
+    labelling = dict(zip((1, 2), seen or (z1, z2), strict=True))
+    logits = {(a, b): views[a] @ clusters[b].centroids.T / temperature for a in views for b in clusters}
+    labels = {}
+    for view, z in labelling.items():
+        same = z is views[view]
+        scores = logits[view, view] if same else z @ clusters[view].centroids.T / temperature
+        labels[view] = (scores.detach() - offsets[view - 1]).argmax(1)
 
     def agree(a: int, b: int) -> Tensor:
         """C(a, b): view a's embeddings against view b's centroids and view b's labels."""
-        return F.cross_entropy(logits[a, b], labels[b], weight=clusters[b].class_weights)
+        return weighted_cross_entropy(logits[a, b], labels[b], clusters[b].class_weights, processes)
 
     within = (agree(1, 1) + agree(2, 2)) / 2
     cross = (agree(1, 2) + agree(2, 1)) / 2
     return PicieLoss((within + cross) / 2, within, cross, (labels[1], labels[2]))
 
 
-def class_weights(counts: Tensor, power: float) -> Tensor:
-    """Returns (K,) weights, frequency to `power`, mean 1 over the pixels that `counts` (K,) counts.
+def level_weights(ks: Sequence[int]) -> list[float]:
+    """Returns the weight of the loss at each K: log K2 and log K1, each over their sum, for (K1, K2) [1, section 3.4].
 
-    power 0 is no weighting, -1 gives every cluster the same say, 1 is what the authors' code does. An empty cluster is
-    treated as if it had one pixel.
+    So the coarse clustering, whose loss is smaller, counts as much as the fine one.
     """
-    share = counts.clamp_min(1).double() / counts.clamp_min(1).sum()
-    weights = share**power
-    return (weights / (weights * share).sum()).float()
-
-
-def label_entropy(counts: Tensor) -> float:
-    """Returns the entropy of cluster counts (K,) as a share of log K: 1 is even, 0 is one cluster for all."""
-    share = counts.double() / counts.sum().clamp_min(1)
-    entropy = -(share * torch.log(share.clamp_min(1e-12))).sum()
-    return float(entropy / torch.log(torch.tensor(float(max(len(counts), 2)))))
+    if len(ks) == 1:
+        return [1.0]
+    logs = [math.log(k) for k in ks]
+    return [logs[1] / sum(logs), logs[0] / sum(logs)]

@@ -1,0 +1,42 @@
+"""A linear classifier on unit pixel embeddings: what mdc, iic, supervised and probe learn beside the network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from picie_core.atomic import open_atomic
+from picie_core.errors import PicieError
+
+
+@dataclass(frozen=True)
+class Head:
+    """Scores of K labels: embeddings (N, D) @ weight.T + bias."""
+
+    weight: np.ndarray
+    """(K, D) float32."""
+    bias: np.ndarray
+    """(K,) float32."""
+    class_names: tuple[str, ...] = ()
+    """Names of the rows where they are classes of a ground truth; empty where they are clusters."""
+
+
+def save_head(head: Head, path: Path) -> None:
+    """Writes `head` to an npz file, in one step."""
+    with open_atomic(path) as file:
+        np.savez(file, weight=head.weight, bias=head.bias, class_names=np.array(head.class_names, dtype=str))
+
+
+def load_head(path: Path) -> Head:
+    """Returns what `save_head` wrote. Raises PicieError when there is none."""
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            return Head(stored["weight"], stored["bias"], tuple(stored["class_names"].tolist()))
+    except FileNotFoundError:
+        raise PicieError(
+            f"no classifier at {path}: only trainings with mdc, iic, supervised or probe have one"
+        ) from None
+    except (OSError, ValueError, KeyError) as error:
+        raise PicieError(f"{path} cannot be read as a classifier ({error}): train again") from error

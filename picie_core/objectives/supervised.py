@@ -1,0 +1,69 @@
+"""Ground truth as labels: the upper bound of the figures, and the linear probe of frozen embeddings [1, section 4].
+
+[1] Cho, Mall, Bala, Hariharan, "PiCIE", CVPR 2021.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from picie_core.objectives.objective import ALONE, Objective, Processes, Step, StepLoss, new_head
+from picie_core.objectives.pseudolabels import weighted_cross_entropy
+from picie_core.settings import TrainSettings
+
+IGNORE_ID = 255
+
+
+class Supervised(Objective):
+    """A linear classifier on the embeddings learns the classes of the masks, and the network with it."""
+
+    views = (1,)
+    clusters = False
+    needs_masks = True
+
+    def __init__(
+        self, settings: TrainSettings, dim: int, seed: int, device: torch.device, processes: Processes = ALONE
+    ):
+        super().__init__(settings.k)
+        self.settings, self.processes = settings, processes
+        self.classifier = new_head(dim, settings.k, seed, device)
+
+    def loss(self, step: Step) -> StepLoss:
+        assert step.masks is not None
+        z = step.maps[0].float() / self.settings.temperature
+        logits = F.conv2d(z, self.classifier.weight[:, :, None, None], self.classifier.bias)  # (B, K, h, w)
+        full = F.interpolate(logits, step.masks.shape[1:], mode="bilinear", align_corners=False)
+        truth = step.masks.flatten()
+        rows = full.permute(0, 2, 3, 1).reshape(-1, self.k)
+        even = torch.ones(self.k, device=rows.device)
+        total = weighted_cross_entropy(rows, truth, even, self.processes, IGNORE_ID)
+        with torch.no_grad():
+            said = rows.argmax(1)
+            counted = truth != IGNORE_ID
+            right = (said[counted] == truth[counted]).float().mean().nan_to_num()
+        return StepLoss(total, {"accuracy": right}, torch.bincount(said, minlength=self.k))
+
+    def label(self, z: Tensor) -> Tensor:
+        return self.classifier(z / self.settings.temperature).argmax(1)
+
+    def head(self) -> nn.Linear | None:
+        return self.classifier
+
+    def parameters(self) -> list[nn.Parameter]:
+        return list(self.classifier.parameters())
+
+    def state(self) -> dict[str, Any]:
+        return {"classifier": self.classifier.state_dict()}
+
+    def load_state(self, state: dict[str, Any], device: torch.device) -> None:
+        self.classifier.load_state_dict(state["classifier"])
+
+
+class Probe(Supervised):
+    """The same classifier on embeddings that stay as they are: how much of the classes is linear in them."""
+
+    trains_network = False

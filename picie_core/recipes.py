@@ -1,0 +1,59 @@
+"""Recipes: named sets of settings to start from; every difference between two recipes is one setting."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+from picie_core.settings import EmbedderSettings, SampleSettings, TrainSettings
+
+RECIPES = ("default", "paper")
+
+PAPER: dict[str, Any] = {
+    "size_px": 640,
+    "batch": 128,
+    "stages": 4,
+    "pool": 1,
+    "stage_norm": "none",
+    "decoder": "random",
+    "lr_decoder": 1e-4,
+    "lr_backbone": 1e-4,
+    "lr_head": 1e-3,
+    "schedule": "constant",
+    "temperature": 1.0,
+    "balance": 1.0,
+    "labels": "epoch",
+    "hold_shares": 0.0,
+    "centroids": "anew",
+    "clustered": "pass",
+    "batch_norm": "train",
+    "cluster_images": 5120,
+}
+"""The paper's setting [1], where it says nothing that of its authors' code.
+
+[1] Cho, Mall, Bala, Hariharan, "PiCIE", CVPR 2021, section 4 and supplement.
+"""
+
+
+def recipe_values(recipe: str, method: str = "picie") -> dict[str, Any]:
+    """Returns the settings, by name, in which a recipe differs from the defaults of the settings classes."""
+    if recipe == "default":
+        return {}
+    return dict(PAPER)
+
+
+def recipe_settings(
+    recipe: str, method: str = "picie", **changes: Any
+) -> tuple[TrainSettings, EmbedderSettings, SampleSettings]:
+    """Returns a recipe as settings for `train`; `changes` are single settings by name, as an ablation makes them."""
+    values = {**recipe_values(recipe, method), **changes}
+    return (
+        TrainSettings(**_of(TrainSettings, values)),
+        EmbedderSettings(**_of(EmbedderSettings, values)),
+        SampleSettings(**_of(SampleSettings, values)),
+    )
+
+
+def _of(kind: Any, values: dict[str, Any]) -> dict[str, Any]:
+    names = {one.name for one in fields(kind)}
+    return {name: value for name, value in values.items() if name in names}
