@@ -136,7 +136,7 @@ def summary(
         stuff = set(range(counts.shape[1])) - set(thing_classes)
         for name, only in (("things", thing_classes), ("stuff", stuff)):
             found |= {f"{figure}_{name}": value for figure, value in _figures(counts, one, many, only).items()}
-    return found
+    return found | {"miou_absent_zero": 100 * score(counts, one).mean_iou_absent_zero}
 
 
 def matchings(counts: np.ndarray, rows_are_classes: bool = False) -> tuple[np.ndarray, np.ndarray]:
@@ -153,7 +153,6 @@ def _figures(
     return {
         "accuracy": 100 * matched.accuracy,
         "miou": 100 * matched.mean_iou,
-        "miou_absent_zero": 100 * matched.mean_iou_absent_zero,
         "accuracy_named": 100 * named.accuracy,
         "miou_named": 100 * named.mean_iou,
     }
