@@ -126,7 +126,7 @@ class Training:
             self.teacher = copy.deepcopy(self.embedder).eval().requires_grad_(False)
         cells = self._cells(report, phase) if self.objective.clusters else []
         self.objective.start_epoch(self.epoch, cells)
-        if self.method == "mdc":  # its classifier is a new one, and so is what its optimiser remembers
+        if self.objective.renews_head:
             self.head_optimizer = head_optimizer(self.objective.parameters(), self.settings)
 
     def _asked_to_stop(self) -> bool:
@@ -139,7 +139,9 @@ class Training:
         done, total = self.epoch * self.steps_per_epoch + self.step, self.settings.epochs * self.steps_per_epoch
         optimizers: list[Any] = [one for one in (self.optimizer, self.head_optimizer) if one is not None]
         for optimizer in optimizers:
-            set_learning_rates(optimizer, self.settings.schedule, done, total, self.steps_per_epoch)
+            full = optimizer is self.head_optimizer and self.objective.renews_head
+            schedule = "constant" if full else self.settings.schedule
+            set_learning_rates(optimizer, schedule, done, total, self.steps_per_epoch)
             optimizer.zero_grad(set_to_none=True)
         found = self.objective.loss(self._embed_step(batch, done))
         self.totals.add(found)
