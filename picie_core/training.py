@@ -110,12 +110,15 @@ class Training:
         meter = Meter(label, len(order), report, done=self.step * self.sampling.batch)
         self.embedder.train(self.objective.trains_network and self.settings.batch_norm == "train")
         for batch in self.batches.read(order, self.epoch, self.step, self.processes.rank, self.processes.world):
+            looked = self._looks()
             self._train_step(batch)
             self.step += 1
             metrics = self.totals.means() if self._looks() else {}
             meter.advance(min(self.sampling.batch, len(order) - meter.done), **metrics)
-            self.after_step()
+            if looked:  # else the loss may not be finite any more, and the checkpoint would not be a good one
+                self.after_step()
             if self._asked_to_stop():
+                self.totals.check_finite(self.epoch, self.processes)
                 return None
         return self._finish_epoch(time.monotonic() - start)
 
@@ -288,6 +291,8 @@ class Training:
                 with self.fabric.autocast():
                     z = self.embedder(batch.images)
                 labels.append(self.objective.label(flatten(z)).cpu())
+        if not labels:
+            raise PicieError("no image could be read: see `info` for the reason of each")
         before, self.probe_labels = self.probe_labels, torch.cat(labels).to(torch.int16)
         if before is None or before.shape != self.probe_labels.shape:
             return 1.0
