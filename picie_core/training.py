@@ -374,7 +374,8 @@ class Training:
             ) from error
         self.epoch, self.step, self.settled = state["epoch"], state["step"], state["settled"]
         self.probe_labels, self.clustering_s = state["probe_labels"], state["clustering_s"]
-        self.kept = [KeptCells(**one) for one in state["kept"]]
+        device = self.fabric.device
+        self.kept = [KeptCells(one["places"], [view.to(device) for view in one["views"]]) for one in state["kept"]]
         self.totals.load_state(state["totals"])
 
     def _check_same(self, state: dict[str, Any]) -> None:
