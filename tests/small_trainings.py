@@ -1,4 +1,4 @@
-"""Trainings of the six scenes that take a tenth of a second an epoch: one stage, eight dimensions, two images a step."""
+"""Trainings of the six scenes that take a tenth of a second an epoch: one stage, eight dimensions, batches of two."""
 
 from __future__ import annotations
 

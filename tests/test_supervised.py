@@ -88,6 +88,12 @@ def test_nothing_to_learn_from_is_no_error():
 # -- the classifier that it leaves
 
 
+def finished_like(space, root):
+    """A workspace whose runs lie under `root`."""
+    (root / "runs" / "run").mkdir(parents=True)
+    return type(space)(root, space.record)
+
+
 def test_the_stored_classifier_scores_unit_embeddings(finished, tmp_path):
     """head.npz gives the same classes as the objective, its temperature included, and knows their names."""
     work = start_training(finished, "supervised", masks_of_scenes(finished), epochs=1, temperature=0.25)
@@ -100,17 +106,11 @@ def test_the_stored_classifier_scores_unit_embeddings(finished, tmp_path):
     assert head.class_names == ("smooth", "striped", "noisy")
 
 
-def finished_like(space, root):
-    """A workspace whose runs lie under `root`."""
-    (root / "runs" / "run").mkdir(parents=True)
-    return type(space)(root, space.record)
-
-
 @pytest.mark.parametrize("left", [0, 10, -30])
 def test_a_damaged_classifier_says_what_to_do(tmp_path, left):
     """Empty, cut off or missing: one sentence with the remedy."""
     path = tmp_path / "head.npz"
-    with pytest.raises(PicieError, match="no classifier at .*: only trainings with mdc, iic, supervised or probe"):
+    with pytest.raises(PicieError, match=r"no classifier at .*: only trainings with mdc, iic, supervised or probe"):
         load_head(path)
     save_head(Head(np.eye(3, dtype=np.float32), np.zeros(3, np.float32)), path)
     assert load_head(path).class_names == ()
