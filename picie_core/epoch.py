@@ -56,6 +56,7 @@ class EpochTotals:
     def __init__(self, k: int, device: torch.device):
         self.steps = 0
         self.losses: dict[str, Tensor] = {}
+        self.seen: dict[str, int] = {}
         self.label_counts = torch.zeros(k, dtype=torch.int64, device=device)
         self.bad_step = torch.tensor(-1, device=device)
 
@@ -69,6 +70,7 @@ class EpochTotals:
         self.steps += 1
         for name, value in zip(named, losses, strict=True):
             self.losses[name] = self.losses[name] + value if name in self.losses else value
+            self.seen[name] = self.seen.get(name, 0) + 1
         self.label_counts += counts.long()
 
     def check_finite(self, epoch: int) -> None:
@@ -77,8 +79,8 @@ class EpochTotals:
             raise not_finite("loss", epoch, int(self.bad_step))
 
     def means(self) -> dict[str, float]:
-        """Returns the mean of the loss and of each of its terms over the steps so far."""
-        return {name: float(value) / max(self.steps, 1) for name, value in self.losses.items()}
+        """Returns the mean of the loss and of each of its terms over the steps that had it."""
+        return {name: float(value) / self.seen[name] for name, value in self.losses.items()}
 
     def record(self, **more: Any) -> EpochRecord:
         """Returns the record of the epoch; `more` is what the totals do not know."""
@@ -95,12 +97,12 @@ class EpochTotals:
 
     def state(self) -> dict[str, Any]:
         """Returns the sums, for a checkpoint in the middle of an epoch."""
-        return {"steps": self.steps, "losses": self.losses, "label_counts": self.label_counts}
+        return {"steps": self.steps, "losses": self.losses, "seen": self.seen, "label_counts": self.label_counts}
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Takes over what `state` returned."""
         device = self.label_counts.device
-        self.steps = state["steps"]
+        self.steps, self.seen = state["steps"], dict(state["seen"])
         self.losses = {name: value.to(device) for name, value in state["losses"].items()}
         self.label_counts = state["label_counts"].to(device)
 

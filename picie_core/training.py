@@ -132,12 +132,15 @@ class Training:
         meter = Meter(label, len(order), report, done=self.step * self.sampling.batch)
         self.embedder.train(self.objective.trains_network and self.settings.batch_norm == "train")
         for batch in self.batches.read(order, self.epoch, self.step, self.processes.rank, self.processes.world):
+            looked = self._looks()
             self._train_step(batch)
             self.step += 1
             metrics = self.totals.means() if self._looks() else {}
             meter.advance(min(self.sampling.batch, len(order) - meter.done), **metrics)
-            self.after_step()
+            if looked:  # else the loss may not be finite any more, and the checkpoint would not be a good one
+                self.after_step()
             if self._asked_to_stop():
+                self.totals.check_finite(self.epoch)
                 return None
         return self._finish_epoch(time.monotonic() - start)
 
@@ -148,7 +151,7 @@ class Training:
             self.teacher = copy.deepcopy(self.embedder).eval().requires_grad_(False)
         cells = self._cells(report, phase) if self.objective.clusters else []
         self.objective.start_epoch(self.epoch, cells)
-        if self.method == "mdc":  # its classifier is a new one, and so is what its optimiser remembers
+        if self.objective.renews_head:
             self.head_optimizer = head_optimizer(self.objective.parameters(), self.settings)
 
     def _asked_to_stop(self) -> bool:
@@ -163,7 +166,9 @@ class Training:
         done, total = self.epoch * self.steps_per_epoch + self.step, self.settings.epochs * self.steps_per_epoch
         optimizers: list[Any] = [one for one in (self.optimizer, self.head_optimizer) if one is not None]
         for optimizer in optimizers:
-            set_learning_rates(optimizer, self.settings.schedule, done, total, self.steps_per_epoch)
+            full = optimizer is self.head_optimizer and self.objective.renews_head
+            schedule = "constant" if full else self.settings.schedule
+            set_learning_rates(optimizer, schedule, done, total, self.steps_per_epoch)
             optimizer.zero_grad(set_to_none=True)
         step = self._embed_step(batch, done)
         found = self.objective.loss(step)
@@ -358,6 +363,8 @@ class Training:
                 with self.fabric.autocast():
                     z = self.embedder(batch.images)
                 labels.append(self.objective.label(flatten(z)).cpu())
+        if not labels:
+            raise SharedError("no image could be read: see `info` for the reason of each")
         before, self.probe_labels = self.probe_labels, torch.cat(labels).to(torch.int16)
         if before is None or before.shape != self.probe_labels.shape:
             return 1.0
