@@ -40,9 +40,9 @@ from picie_core.progress import Meter, Report, ignore_progress
 from picie_core.settings import SampleSettings, TrainSettings
 from picie_core.views import apply_geometric, apply_photometric, draw_geometric, draw_photometric, uniforms
 
-CLUSTERED_CELLS = 60_000
+CLUSTERED_CELLS = 40_000
 """Cells of each view that an epoch's clustering sees at most."""
-PROBE_IMAGES = 16
+PROBE_IMAGES = 8
 """Images whose labels are compared from epoch to epoch."""
 CELL_STREAM = 4
 """The stream of random numbers that draws the cells of an image for the clustering."""
