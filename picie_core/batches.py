@@ -61,7 +61,9 @@ class Batches:
         number of processes changes which images meet in a step, or how large they are there.
         """
         slices = [range(i, min(i + self.batch, len(ids))) for i in range(first * self.batch, len(ids), self.batch)]
-        images = self.cache.iterate((ids[place] for part in slices for place in part[rank::world]), ahead=2 * self.batch)
+        images = self.cache.iterate(
+            (ids[place] for part in slices for place in part[rank::world]), ahead=2 * self.batch
+        )
         with ThreadPoolExecutor(1) as one_ahead:  # cutting and stacking, beside the decoding threads of the cache
             waiting = None
             for part in slices:
@@ -77,9 +79,7 @@ class Batches:
         """Returns the side of the squares of a step: long panoramas are smaller than size_px."""
         return min(self.size_px, *(min(self.cache.scaled_size(one)) for one in ids))
 
-    def _make(
-        self, share: range, read: Iterable[tuple[int, np.ndarray | PicieError]], side: int, epoch: int
-    ) -> Batch:
+    def _make(self, share: range, read: Iterable[tuple[int, np.ndarray | PicieError]], side: int, epoch: int) -> Batch:
         ids, places, squares, masks = [], [], [], []
         for place, (image_id, image) in zip(share, read, strict=True):
             if isinstance(image, PicieError):

@@ -28,10 +28,10 @@ def make_fabric(settings: TrainSettings, device: str, place: Place = ALONE) -> F
     accelerator = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
     if accelerator == "cuda" and not torch.cuda.is_available():
         raise PicieError("device=cuda but torch finds no CUDA device here: use --device auto or cpu")
-    if accelerator == "cuda" and place.local_world > torch.cuda.device_count():
+    if accelerator == "cuda" and place.local_world > (found := torch.cuda.device_count()):
         raise PicieError(
-            f"{place.local_world} processes need as many CUDA devices on this machine, got {torch.cuda.device_count()}: "
-            "use fewer processes or --device cpu"
+            f"{place.local_world} processes need as many CUDA devices on this machine, torch finds {found}: use fewer "
+            "processes or --device cpu"
         )
     fast = "bf16-mixed" if fast_precision(torch.device(accelerator)) == torch.bfloat16 else "32-true"
     precision: Any = fast if settings.precision == "auto" else settings.precision

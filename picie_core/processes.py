@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +23,9 @@ FOLLOWS = "PICIE_FOLLOWS"
 """The variable that tells a process that the first one of a training has started it."""
 GRACE_S = 10.0
 """A process that waits for a dead one ends after this time, when no error has ended it before."""
+LEAVE_S = 60.0
+"""The others have this long to end after a training."""
+GOOD = "the last checkpoint is good"
 
 
 @dataclass(frozen=True)
@@ -64,11 +67,12 @@ def place_here(processes: int) -> Place:
 class Others:
     """The processes that the first one starts beside itself; a context that leaves none of them behind.
 
-    arguments: their command line after `python -m picie_core`. run: the run to go on with after a death.
+    run: the run to go on with after a death. arguments: their command line after `python -m picie_core`. leave: what
+    the first one does to leave them, given whether an error made it leave.
     """
 
-    def __init__(self, place: Place, run: str, arguments: Sequence[str]):
-        self.place, self.run, self.arguments = place, run, arguments
+    def __init__(self, place: Place, run: str, arguments: Sequence[str], leave: Callable[[bool], None]):
+        self.place, self.run, self.arguments, self.leave = place, run, arguments, leave
         self.children: list[subprocess.Popen] = []
         self.ended: list[str] = []
         self.left = threading.Event()
@@ -92,27 +96,18 @@ class Others:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         self.left.set()
+        self.leave(kind is not None)
         for child in self.children:
             if kind is not None:
                 child.kill()
-            child.wait()
+            try:
+                child.wait(LEAVE_S)
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.wait()
             if child.stdin is not None:
                 child.stdin.close()
         self._set_environment(self.before)
-
-    @contextmanager
-    def losses_told(self) -> Iterator[None]:
-        """Turns the error of a broken connection into one that says which process died and how to go on.
-
-        Raises PicieError.
-        """
-        try:
-            yield
-        except RuntimeError as error:
-            if self.place.world == 1 or not _is_lost(error):
-                raise
-            self.left.wait(0 if self.ended or not self.children else 2)  # its end may be seen a moment later
-            raise PicieError(self._words()) from error
 
     def _watch(self, rank: int, child: subprocess.Popen) -> None:
         """Waits for the end of one of the others; when it died and this process waits for it for ever, ends it."""
@@ -122,13 +117,16 @@ class Others:
         how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
         self.ended.append(f"process {rank + 1} of {self.place.world} {how}")
         if not self.left.wait(GRACE_S):
-            _end_at_once(self._words(), self.children)
+            _end_at_once(self.words(), self.children)
 
-    def _words(self) -> str:
+    def words(self) -> str:
+        """Returns what to say when the connection to the others broke: who died, and how to go on."""
+        if self.children and not self.ended:
+            self.left.wait(1.0)  # its end may be seen a moment after the connection broke
         who = self.ended[0] if self.ended else f"{self.place.name} has lost the others (their last words say why)"
-        return f"{who}; the last checkpoint is good, go on with {self.place.resume_words(self.run)}"
+        return f"{who}; {GOOD}, go on with {self.place.resume_words(self.run)}"
 
-    def _set_environment(self, values: dict[str, str | None]) -> None:
+    def _set_environment(self, values: Mapping[str, str | None]) -> None:
         self.before = {name: os.environ.get(name) for name in values}
         for name, value in values.items():
             if value is None:
@@ -145,28 +143,29 @@ class Lifeline:
         if FOLLOWS in os.environ:
             threading.Thread(target=self._watch, daemon=True).start()
 
-    @contextmanager
-    def losses_told(self) -> Iterator[None]:
-        """Turns the error of a broken connection into one that says how to go on. Raises PicieError."""
-        try:
-            yield
-        except RuntimeError as error:
-            if not _is_lost(error):
-                raise
-            raise PicieError(self._words()) from error
-
     def _watch(self) -> None:
         sys.stdin.buffer.read()  # comes back when the first process is gone
         threading.Event().wait(GRACE_S)
-        _end_at_once(self._words(), [])
+        _end_at_once(self.words(), [])
 
-    def _words(self) -> str:
-        resume = self.place.resume_words(self.run)
-        more = f"; the last checkpoint is good, go on with {resume}" if self.run else ""
+    def words(self) -> str:
+        """Returns what to say when the connection to the others broke."""
+        more = f"; {GOOD}, go on with {self.place.resume_words(self.run)}" if self.run else ""
         return f"{self.place.name} has lost the others{more}"
 
 
-def _environment(rank: int, world: int, port: int) -> dict[str, str | None]:
+@contextmanager
+def losses_told(words: Callable[[], str]) -> Iterator[None]:
+    """Turns torch's error of a broken connection into a PicieError with `words`, which say how to go on."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not _is_lost(error):
+            raise
+        raise PicieError(words()) from error
+
+
+def _environment(rank: int, world: int, port: int) -> dict[str, str]:
     """Returns what torchrun would tell process `rank` of `world` on one machine."""
     return {
         "RANK": str(rank),
