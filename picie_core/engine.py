@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import os
 from datetime import timedelta
@@ -43,11 +44,22 @@ def make_fabric(settings: TrainSettings, device: str, place: Place = ALONE) -> F
             devices=place.local_world,
             num_nodes=place.world // place.local_world,
             precision=precision,
-            strategy=DDPStrategy(timeout=PATIENCE, broadcast_buffers=False),
+            strategy=DDPStrategy(timeout=PATIENCE, **{_sync_buffers(): False}),
             plugins=[TorchElasticEnvironment()],
         )
     except ValueError as error:  # `fabric run` was told something else
-        raise PicieError(f"{error} Give `fabric run` only --devices and --num-nodes.") from error
+        raise PicieError(
+            f"{error} Put `--` before `train`, so that `fabric run` keeps to its own options, and give it no --precision."
+        ) from error
+
+
+def _sync_buffers() -> str:
+    """Returns what torch calls the option that copies the first process's batch norm statistics at every forward pass.
+
+    It is switched off, as two passes come before one backward pass; the training shares them after each step.
+    """
+    names = inspect.signature(nn.parallel.DistributedDataParallel).parameters
+    return "forward_sync_buffers" if "forward_sync_buffers" in names else "broadcast_buffers"
 
 
 def launch(fabric: Fabric) -> Fabric:

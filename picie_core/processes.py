@@ -144,7 +144,8 @@ class Lifeline:
             threading.Thread(target=self._watch, daemon=True).start()
 
     def _watch(self) -> None:
-        sys.stdin.buffer.read()  # comes back when the first process is gone
+        while os.read(0, 4096):  # comes to its end when the first process is gone
+            continue
         threading.Event().wait(GRACE_S)
         _end_at_once(self.words(), [])
 
