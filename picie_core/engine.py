@@ -36,6 +36,7 @@ def make_fabric(settings: TrainSettings, device: str, place: Place = ALONE) -> F
         )
     fast = "bf16-mixed" if fast_precision(torch.device(accelerator)) == torch.bfloat16 else "32-true"
     precision: Any = fast if settings.precision == "auto" else settings.precision
+    quiet: Any = {_sync_buffers(): False}
     try:
         if place.world == 1:
             return Fabric(accelerator=accelerator, devices=1, precision=precision)
@@ -44,12 +45,12 @@ def make_fabric(settings: TrainSettings, device: str, place: Place = ALONE) -> F
             devices=place.local_world,
             num_nodes=place.world // place.local_world,
             precision=precision,
-            strategy=DDPStrategy(timeout=PATIENCE, **{_sync_buffers(): False}),
+            strategy=DDPStrategy(timeout=PATIENCE, **quiet),
             plugins=[TorchElasticEnvironment()],
         )
     except ValueError as error:  # `fabric run` was told something else
         raise PicieError(
-            f"{error} Put `--` before `train`, so that `fabric run` keeps to its own options, and give it no --precision."
+            f"{error} Put `--` before `train`, so that `fabric run` takes none of its options; give it no --precision."
         ) from error
 
 

@@ -151,6 +151,7 @@ class Lifeline:
 
     def words(self) -> str:
         """Returns what to say when the connection to the others broke."""
+        sys.stderr.write("\n")  # the progress bar of a dead process has left its line open
         more = f"; {GOOD}, go on with {self.place.resume_words(self.run)}" if self.run else ""
         return f"{self.place.name} has lost the others{more}"
 

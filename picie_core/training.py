@@ -425,8 +425,9 @@ class Training:
     def _check_same(self, state: dict[str, Any]) -> None:
         if state["method"] != self.method:
             raise PicieError(f"the checkpoint is of method {state['method']}, not {self.method}: start anew")
-        stored, mine = state["network"], asdict(self.embedder.settings)
-        for name in ("backbone", "stages", "dim"):
+        stored = {**state["settings"], **state["network"]}
+        mine = {**asdict(self.settings), **asdict(self.embedder.settings)}
+        for name in ("backbone", "stages", "dim", "k", "overcluster"):
             if stored.get(name) != mine[name]:
                 raise PicieError(
                     f"the checkpoint is of another network ({name} {stored.get(name)}, not {mine[name]}): start anew"

@@ -57,7 +57,7 @@ def train(
     Advice: `embed` first and look; train when the clusters miss things that you see. 5 epochs over a few hundred
     images take minutes on two cores. Ctrl-C stops after the current step; --resume RUN goes on, also after a crash.
     Watch the label entropy: near 0 is a collapse, then lower --lr-decoder. --recipe paper is the paper's setting.
-    Several GPUs: --processes N, or `torchrun --nproc-per-node N -m picie_core train ...`, also on several machines.
+    Several GPUs: --processes N, or `torchrun --nproc-per-node N -m picie_core -- train ...`, also on several machines.
     """
     place = place_here(training.processes)
     if place.rank > 0:

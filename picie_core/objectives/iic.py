@@ -65,9 +65,7 @@ class InvariantInformation(Objective):
         self.heads.load_state_dict(state["heads"])
 
 
-def mutual_information(
-    first: Tensor, second: Tensor, displacement: int = 0, processes: Processes = ALONE
-) -> Tensor:
+def mutual_information(first: Tensor, second: Tensor, displacement: int = 0, processes: Processes = ALONE) -> Tensor:
     """Returns the mutual information in nats of the classes of aligned pixels, the mean over displacements.
 
     first, second: (B, K, h, w) soft classes, sum 1 over K, of two views. displacement: cells by which the second view
