@@ -97,7 +97,8 @@ def seven(scenes: Path, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     shutil.copytree(scenes, root / "in")
     image = root / "in" / "images" / "scene-6.png"
     shutil.copy(root / "in" / "images" / "scene-5.png", image)
-    assert run_command(COMMANDS, ["embed", str(root / "in" / "images"), "--workspace", str(root / "w"), *TINY]) == 0
+    words = ["embed", str(root / "in" / "images"), "--workspace", str(root / "w"), *TINY, "--stages", "2"]
+    assert run_command(COMMANDS, words) == 0
     image.write_bytes(image.read_bytes()[:1000])
     shutil.rmtree(root / "w" / "cache")
     return Workspace.open(root / "w")

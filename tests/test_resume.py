@@ -23,7 +23,7 @@ from picie_core.workspace import Workspace
 from tests.conftest import TINY
 from tests.real_processes import hold, started, started_by_torchrun
 
-TRAIN = (*TINY, "--batch", "3", "--epochs", "3", "--k", "4", "--cluster-images", "7", "--precision", "32-true")
+TRAIN = (*TINY, "--stages", "2", "--batch", "2", "--epochs", "3", "--k", "4", "--cluster-images", "7", "--precision", "32-true")
 STEP = "picie_core.training.Training._train_step"
 CLOCK = ("seconds", "images_per_s", "clustering_s")
 
@@ -49,16 +49,17 @@ def save_often(then: Callable[[], None] | None) -> None:
 
 def kill_points(seed: int) -> dict[str, Callable]:
     """Where a training is killed, one after the other, each time resumed; how far into it is drawn from `seed`."""
-    drawn = np.random.default_rng(seed).integers(1, 3, 8).tolist()
+    drawn = np.random.default_rng(seed).integers(0, 2, 4).tolist()
     return {
         "while the start is prepared": partial(hold, "picie_core.commands.train.start_network"),
         "in the first checkpoint": partial(hold, "torch.save", 1, save_half),
         "in a clustering": partial(hold, "picie_core.objectives.pseudolabels.spherical_kmeans"),
-        "in the first epoch": partial(hold, STEP, 1 + drawn[0]),
-        "in a checkpoint": partial(hold, "torch.save", drawn[1], save_half),
+        "in the first epoch": partial(hold, STEP, 2 + drawn[0]),  # of its 4 steps
+        "in a checkpoint": partial(hold, "torch.save", 1 + drawn[1], save_half),
         "after an epoch's figures": partial(hold, "picie_core.trainrun.append_history"),
         "after an epoch's checkpoint": partial(hold, "picie_core.workspace.Workspace.write_run", 2),
-        "in the last epoch": partial(hold, STEP, drawn[2]),
+        "in the second epoch": partial(hold, STEP, 2 + drawn[2]),
+        "in the last epoch": partial(hold, STEP, 5 + drawn[3]),
         "in the sample": partial(hold, "picie_core.samplewriter.SampleWriter.write_sample"),
     }
 
@@ -121,7 +122,7 @@ PAPER_LIKE = ("--labels", "epoch", "--clustered", "pass", "--centroids", "anew",
     ids=["default", "teacher", "paper-like", "mdc"],
 )
 def test_killed_anywhere_and_resumed(copies, tmp_path, seed, options):
-    """Killed nine times with SIGKILL and resumed each time: the weights of an uninterrupted run, bit by bit."""
+    """Killed ten times with SIGKILL and resumed each time: the weights of an uninterrupted run, bit by bit."""
     whole, space = copies("whole"), copies("killed")
     with started(*words_of(whole, *options), log=tmp_path / "whole-log") as running:
         assert running.end().code == 0, running.end().err
@@ -156,7 +157,7 @@ def test_two_processes_are_resumed_exactly(copies, tmp_path):
     options = ("--labels", "teacher", "--batch-norm", "train")
     with started_by_torchrun(*words_of(whole, *options), log=tmp_path / "whole-log") as ranks:
         assert [rank.end().code for rank in ranks] == [0, 0]
-    point = partial(save_often, partial(hold, STEP, 6))
+    point = partial(save_often, partial(hold, STEP, 7))
     with started_by_torchrun(*words_of(space, *options), log=tmp_path / "log", prepare=(point, None)) as ranks:
         ranks[0].wait_until_held()
         ranks[0].kill()
@@ -183,7 +184,7 @@ def test_a_disk_that_fills_up_during_a_checkpoint(copies, tmp_path):
         running.kill()
     path = space.run_dir(the_run(space)) / "checkpoint.pt"
     before = path.read_bytes()
-    with started(*resume_words(space), log=tmp_path / "log", prepare=partial(small_disk, 20_000_000)) as running:
+    with started(*resume_words(space), log=tmp_path / "log", prepare=partial(small_disk, 3_000_000)) as running:
         end = running.end()
     assert end.code == 1
     assert (
@@ -268,7 +269,7 @@ def test_a_problem_is_listed_once(copies, tmp_path):
     """A file that cannot be decoded is listed with its reason when the epoch is over; once, however often resumed."""
     space = copies("w")
     assert space.image_list().problems == []
-    with started(*words_of(space), log=tmp_path / "log", prepare=partial(hold, STEP, 4)) as running:
+    with started(*words_of(space), log=tmp_path / "log", prepare=partial(hold, STEP, 5)) as running:
         running.wait_until_held()
         running.kill()
     (problem,) = space.image_list().problems
