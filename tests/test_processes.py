@@ -27,7 +27,21 @@ from picie_core.workspace import Workspace
 from tests.conftest import TINY
 from tests.real_processes import Started, hold, replace_name, started, started_by_torchrun
 
-TRAIN = (*TINY, "--stages", "2", "--batch", "3", "--k", "4", "--cluster-images", "7", "--precision", "32-true", "--device", "cpu")
+TRAIN = (
+    *TINY,
+    "--stages",
+    "2",
+    "--batch",
+    "3",
+    "--k",
+    "4",
+    "--cluster-images",
+    "7",
+    "--precision",
+    "32-true",
+    "--device",
+    "cpu",
+)
 
 
 def words_of(space: Workspace, *more: object) -> tuple[object, ...]:

@@ -23,7 +23,21 @@ from picie_core.workspace import Workspace
 from tests.conftest import TINY
 from tests.real_processes import hold, started, started_by_torchrun
 
-TRAIN = (*TINY, "--stages", "2", "--batch", "2", "--epochs", "3", "--k", "4", "--cluster-images", "7", "--precision", "32-true")
+TRAIN = (
+    *TINY,
+    "--stages",
+    "2",
+    "--batch",
+    "2",
+    "--epochs",
+    "3",
+    "--k",
+    "4",
+    "--cluster-images",
+    "7",
+    "--precision",
+    "32-true",
+)
 STEP = "picie_core.training.Training._train_step"
 CLOCK = ("seconds", "images_per_s", "clustering_s")
 
