@@ -70,8 +70,9 @@ def launch(fabric: Fabric) -> Fabric:
     return fabric
 
 
-def leave_processes(after_error: bool) -> None:
-    """Leaves the other processes, so that a later training may meet others."""
+def leave_processes(threads: int, after_error: bool) -> None:
+    """Leaves the other processes: a later training may meet others, and this process has its `threads` again."""
+    torch.set_num_threads(threads)
     if distributed.is_initialized() and not (after_error and distributed.get_backend() == "nccl"):  # it could wait
         distributed.destroy_process_group()
 

@@ -190,7 +190,7 @@ def _is_lost(error: RuntimeError) -> bool:
     """Whether an error of torch says that another process is gone."""
     from torch.distributed import DistError
 
-    words = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", "NCCL")
+    words = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", "Timed out waiting", "NCCL")
     return isinstance(error, DistError) or any(one in str(error) for one in words)
 
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -156,12 +157,15 @@ def _run(
     space: Workspace, plan: _Plan, place: Place, device: str, job: Job, info: RunInfo
 ) -> tuple[Embedder, Training, list[str], RunInfo]:
     """Prepares and runs the epochs, with the other processes where there are any."""
+    import torch
+
     from picie_core.checkpoint import load_checkpoint
     from picie_core.engine import launch, leave_processes, make_fabric
 
+    leave = partial(leave_processes, torch.get_num_threads())  # Fabric shares the cores out among the processes
     precision = plan.training.precision
     words = ("train", "--workspace", str(space.root), "--device", device, "--precision", precision)
-    with Others(place, info.id, words, leave_processes) as others, losses_told(others.words):
+    with Others(place, info.id, words, leave) as others, losses_told(others.words):
         checkpoint = space.run_dir(info.id) / "checkpoint.pt"
         stored = load_checkpoint(checkpoint) if checkpoint.exists() else None
         network = _network(space, plan, stored is not None, device, job)
