@@ -70,13 +70,14 @@ def started(*words: object, log: Path, prepare: Callable | None = None, **enviro
 
 @contextlib.contextmanager
 def started_by_torchrun(
-    *words: object, log: Path, prepare: tuple[Callable | None, Callable | None] = (None, None)
+    *words: object, log: Path, prepare: tuple[Callable | None, Callable | None] = (None, None), machines: int = 1
 ) -> Iterator[list[Started]]:
-    """Starts a command line in two processes, told by the environment as torchrun tells them."""
+    """Starts a command line in two processes on one or two machines, told by the environment as torchrun tells them."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    shared = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    shared = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "TORCHELASTIC_RUN_ID": "test"}
+    local, group = (("0", "1"), ("0", "0")) if machines == 1 else (("0", "0"), ("0", "1"))
     with contextlib.ExitStack() as stack:
         yield [
             stack.enter_context(
@@ -86,8 +87,9 @@ def started_by_torchrun(
                     prepare=prepare[rank],
                     **shared,
                     RANK=str(rank),
-                    LOCAL_RANK=str(rank),
-                    TORCHELASTIC_RUN_ID="test",
+                    LOCAL_RANK=local[rank],
+                    GROUP_RANK=group[rank],
+                    LOCAL_WORLD_SIZE=str(2 // machines),
                 )
             )
             for rank in (0, 1)

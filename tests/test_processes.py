@@ -118,6 +118,16 @@ def test_two_processes_train_as_one(copies, tmp_path, options):
     assert_same_figures(one, two)
 
 
+def test_two_machines_with_one_folder(copies, tmp_path):
+    """One process on each of two machines: the first of all is the only writer, and the figures are those of one."""
+    one, two = copies("one"), copies("two")
+    with started(*words_of(one, "--epochs", 1), log=tmp_path / "log") as running:
+        assert running.end().code == 0
+    with started_by_torchrun(*words_of(two, "--epochs", 1), log=tmp_path / "logs", machines=2) as ranks:
+        assert [(end.code, bool(end.out)) for end in (rank.end() for rank in ranks)] == [(0, True), (0, False)]
+    assert_same_figures(one, two)
+
+
 def store_network(out: Path) -> None:
     """Makes a process store its network, with the batch norm statistics, at the end of every epoch."""
 
