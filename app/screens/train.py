@@ -150,7 +150,8 @@ def draw_ending(workspace: Workspace, job: Job) -> None:
     (st.info if state == "stopped" else st.error)(words[state])
     resumable = job.status.command == "train" and (workspace.run_dir(job.status.run or "-") / "checkpoint.pt").exists()
     if resumable and st.button("Resume the training", icon=":material/replay:", key="resume"):
-        start(workspace, "train", ["--resume", job.status.run])
+        processes = str(workspace.run_info(job.status.run).settings.get("processes", 1))
+        start(workspace, "train", ["--resume", job.status.run, "--processes", processes])
         st.rerun()
     draw_log(job, open_it=state != "stopped")
 

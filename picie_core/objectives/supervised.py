@@ -39,7 +39,8 @@ class Supervised(Objective):
         with torch.no_grad():
             said = rows.argmax(1)
             counted = truth != IGNORE_ID
-            right = (said[counted] == truth[counted]).float().mean().nan_to_num()
+            right = (said[counted] == truth[counted]).float().sum() * self.processes.world
+            right = right / self.processes.sum(counted.float().sum()).clamp_min(1)
         return StepLoss(total, {"accuracy": right}, torch.bincount(said, minlength=self.k))
 
     def _scored_pixels(self, maps: Tensor, masks: Tensor | None) -> tuple[Tensor, Tensor]:
