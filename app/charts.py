@@ -11,9 +11,9 @@ import plotly.graph_objects as go
 
 LEGEND_GROUPS = 30
 """With more groups than this the legend would be longer than the map; hovering names them."""
-LINE_COLORS = ("#4d79da", "#8f8f8a", "#c98a3c")
+LINE_COLORS = ("#4d79da", "#8f8f8a", "#c98a3c", "#5aa27c")
 """Seen on white and on dark grey alike."""
-DASHES = ("solid", "dash", "dot")
+DASHES = ("solid", "dash", "dot", "dashdot")
 MARGIN = {"l": 8, "r": 8, "t": 28, "b": 8}
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import Field, fields
 from typing import Any
 
 import streamlit as st
 
+from picie_core.settings import EmbedderSettings, SampleSettings, TrainSettings
+
 LABELS = {
     "k": "Clusters K",
+    "overcluster": "Finer clusters",
     "epochs": "Epochs",
     "size_px": "Image size, px",
     "batch": "Images a step",
@@ -20,15 +23,30 @@ LABELS = {
     "dim": "Embedding width D",
     "pixels": "Sampled pixels",
     "dense_mb": "Disk for dense cells, MB",
+    "pool": "Averaged over, cells",
+    "decoder": "Start of the decoder",
+    "stage_norm": "Length of stages",
     "lr_decoder": "Rate of the decoder",
     "lr_backbone": "Rate of the backbone",
+    "lr_head": "Rate of the classifier",
+    "schedule": "Schedule of the rates",
     "temperature": "Temperature",
     "balance": "Class balance",
+    "labels": "Who labels",
+    "momentum": "Momentum of the teacher",
+    "hold_shares": "Hold on the shares",
+    "centroids": "Start of a clustering",
+    "clustered": "Cells to cluster",
     "batch_norm": "Batch norm",
+    "frozen_stages": "Frozen stages",
     "cluster_images": "Images a clustering",
+    "displacement": "Displacement, cells",
+    "settle": "Stop when settled below",
     "precision": "Precision",
     "processes": "Processes",
 }
+
+GROUPS = {TrainSettings: "How it learns", SampleSettings: "What it sees", EmbedderSettings: "What the network is"}
 
 
 def flag_of(name: str) -> str:
@@ -42,23 +60,31 @@ def label_of(name: str) -> str:
 
 
 def draw_settings(
-    settings: Iterable[type], main: tuple[str, ...], place: str, defaults: dict[str, Any] | None = None
+    settings: Sequence[type],
+    main: tuple[str, ...],
+    place: str,
+    defaults: Mapping[str, Any] | None = None,
+    recipe: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Draws a field for every setting, those in `main` in sight and the rest folded away. Returns the values by name.
 
-    defaults: values to start from where they differ from those of the core.
+    defaults: values to start from where they differ from those of the core. recipe: the same, by the chosen recipe;
+    its fields are others than those of the defaults, so that each keeps what was typed into it.
     """
     known = {one.name: one for kind in settings for one in fields(kind)}
-    starts = {name: (defaults or {}).get(name, one.default) for name, one in known.items()}
+    starts = {name: one.default for name, one in known.items()} | dict(defaults or {}) | dict(recipe or {})
+    places = {name: f"{place}_recipe" if name in (recipe or {}) else place for name in known}
     values: dict[str, Any] = {}
     for column, name in zip(st.columns(len(main)), main, strict=True):
         with column:
-            values[name] = draw_field(known[name], starts[name], place)
+            values[name] = draw_field(known[name], starts[name], places[name])
     with st.expander("More settings"):
-        for row in _rows([name for name in known if name not in main], 4):
-            for column, name in zip(st.columns(4), row, strict=False):
-                with column:
-                    values[name] = draw_field(known[name], starts[name], place)
+        for kind in settings:
+            st.caption(GROUPS[kind])
+            for row in _rows([one.name for one in fields(kind) if one.name not in main], 4):
+                for column, name in zip(st.columns(4), row, strict=False):
+                    with column:
+                        values[name] = draw_field(known[name], starts[name], places[name])
     return values
 
 
@@ -80,14 +106,34 @@ def draw_field(one: Field, start: Any, place: str) -> Any:
         return st.number_input(label, low, high, start, step=1, persist_state="session", **text)
     if isinstance(start, float):
         low, high = (None if edge is None else float(edge) for edge in (low, high))
-        step = 10.0**-5 if start < 0.01 else 0.05
-        shape = "%.5f" if start and abs(start) < 0.01 else "%.2f"
+        places = decimals(start, low, high)
+        step = 10.0 ** (1 - places) if start else 0.01
+        shape = f"%.{places}f"
         return st.number_input(label, low, high, start, step=step, format=shape, persist_state="session", **text)
     return st.text_input(label, start, persist_state="session", **text)
 
 
-def arguments_of(settings: Iterable[type], values: dict[str, Any], always: tuple[str, ...] = ()) -> list[str]:
-    """Returns the options of the command line for values that differ from the defaults and those in `always`."""
-    known = [one for kind in settings for one in fields(kind)]
-    chosen = [one for one in known if one.name in values and (one.name in always or values[one.name] != one.default)]
-    return [word for one in chosen for word in (flag_of(one.name), f"{values[one.name]}")]
+def decimals(*numbers: float | None) -> int:
+    """Returns how many decimals a field needs to write its start and its limits, two at least.
+
+    Of a small start one more, so that it can be changed by less than itself.
+    """
+    shown = [f"{number:.6f}".rstrip("0").partition(".")[2] for number in numbers if number is not None]
+    small = 0 < abs(numbers[0] or 0.0) < 0.1
+    return max(2, *map(len, shown)) + small
+
+
+def arguments_of(
+    settings: Iterable[type],
+    values: Mapping[str, Any],
+    always: tuple[str, ...] = (),
+    recipe: Mapping[str, Any] | None = None,
+) -> list[str]:
+    """Returns the options of the command line for values that differ from the recipe's or the defaults.
+
+    always: names that are spelt out even so.
+    """
+    known = {one.name: one.default for kind in settings for one in fields(kind)}
+    starts = known | {name: value for name, value in (recipe or {}).items() if name in known}
+    chosen = [name for name in known if name in values and (name in always or values[name] != starts[name])]
+    return [word for name in chosen for word in (flag_of(name), f"{values[name]}")]

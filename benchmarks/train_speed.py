@@ -48,6 +48,13 @@ class MemoryCache:
         rng = np.random.default_rng(0)
         self.images = [rng.integers(0, 255, (size_px, size_px, 3), dtype=np.uint8) for _ in range(min(count, 256))]
 
+    def scaled_size(self, image_id: int) -> tuple[int, int]:
+        """Returns (width, height)."""
+        return self.images[0].shape[1], self.images[0].shape[0]
+
+    def flush(self) -> None:
+        """Has nothing to store."""
+
     def iterate(self, ids: Any, threads: int = 2, ahead: int = 32) -> Any:
         """Yields (id, image) in the order of `ids`."""
         for image_id in ids:

@@ -10,7 +10,7 @@ import torch
 from picie_core.atomic import open_atomic
 from picie_core.errors import PicieError
 
-VERSION = 2
+VERSION = 3
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:

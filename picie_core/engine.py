@@ -2,57 +2,124 @@
 
 from __future__ import annotations
 
+import inspect
 import math
+import os
+from datetime import timedelta
 from typing import Any
 
 import torch
 from lightning_fabric import Fabric
-from torch import Tensor, nn
+from lightning_fabric.plugins.environments import TorchElasticEnvironment
+from lightning_fabric.strategies import DDPStrategy
+from torch import Tensor, distributed, nn
 
 from picie_core.embedder import Embedder, fast_precision
 from picie_core.errors import PicieError
+from picie_core.processes import Place
 from picie_core.settings import TrainSettings
 
+PATIENCE = timedelta(hours=12)
+"""Processes wait this long for each other, as the first one prepares and clusters alone; a death ends it earlier."""
+ALONE = Place()
 
-def make_fabric(settings: TrainSettings, device: str) -> Fabric:
-    """Returns the engine for a device (auto, cpu, cuda), precision and number of processes."""
+
+def make_fabric(settings: TrainSettings, device: str, place: Place = ALONE) -> Fabric:
+    """Returns the engine for a device (auto, cpu, cuda), a precision and the processes that `place` is one of."""
     accelerator = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
     if accelerator == "cuda" and not torch.cuda.is_available():
         raise PicieError("device=cuda but torch finds no CUDA device here: use --device auto or cpu")
+    if accelerator == "cuda" and place.local_world > (found := torch.cuda.device_count()):
+        raise PicieError(
+            f"{place.local_world} processes need as many CUDA devices on this machine, torch finds {found}: use fewer "
+            "processes or --device cpu"
+        )
     fast = "bf16-mixed" if fast_precision(torch.device(accelerator)) == torch.bfloat16 else "32-true"
     precision: Any = fast if settings.precision == "auto" else settings.precision
-    return Fabric(accelerator=accelerator, devices=settings.processes, precision=precision)
+    quiet: Any = {_sync_buffers(): False}
+    try:
+        if place.world == 1:
+            return Fabric(accelerator=accelerator, devices=1, precision=precision)
+        return Fabric(
+            accelerator=accelerator,
+            devices=place.local_world,
+            num_nodes=place.world // place.local_world,
+            precision=precision,
+            strategy=DDPStrategy(timeout=PATIENCE, **quiet),
+            plugins=[TorchElasticEnvironment()],
+        )
+    except ValueError as error:  # `fabric run` was told something else
+        raise PicieError(
+            f"{error} Put `--` before `train`, so that `fabric run` takes none of its options; give it no --precision."
+        ) from error
+
+
+def _sync_buffers() -> str:
+    """Returns what torch calls the option that copies the first process's batch norm statistics at every forward pass.
+
+    It is switched off, as two passes come before one backward pass; the training shares them after each step.
+    """
+    names = inspect.signature(nn.parallel.DistributedDataParallel).parameters
+    return "forward_sync_buffers" if "forward_sync_buffers" in names else "broadcast_buffers"
+
+
+def launch(fabric: Fabric) -> Fabric:
+    """Returns the engine after it met the other processes; `fabric run` lets it meet them at once."""
+    if os.environ.get("LT_CLI_USED") != "1":
+        fabric.launch()
+    return fabric
+
+
+def leave_processes(threads: int, after_error: bool) -> None:
+    """Leaves the other processes: a later training may meet others, and this process has its `threads` again."""
+    torch.set_num_threads(threads)
+    if distributed.is_initialized() and not (after_error and distributed.get_backend() == "nccl"):  # it could wait
+        distributed.destroy_process_group()
 
 
 class FabricProcesses:
     """The processes of a Fabric run, as the objectives see them."""
 
     def __init__(self, fabric: Fabric):
-        self.fabric, self.world, self.rank = fabric, fabric.world_size, fabric.global_rank
+        self.world, self.rank, self.device = fabric.world_size, fabric.global_rank, fabric.device
 
     def sum(self, value: Tensor) -> Tensor:
         """Returns the sum of `value` over all processes, outside of the gradient."""
-        if self.world == 1:
-            return value.detach()
-        return torch.as_tensor(self.fabric.all_reduce(value.detach().clone(), reduce_op="sum"))
+        value = value.detach()
+        if self.world > 1:
+            value = value.clone(memory_format=torch.contiguous_format)
+            distributed.all_reduce(value)  # Fabric's waits at a barrier first
+        return value
 
     def mean(self, value: Tensor) -> Tensor:
         """Returns the mean of `value` over all processes."""
         return self.sum(value) / self.world
 
     def broadcast(self, value: Tensor) -> Tensor:
-        """Returns the first process's `value`."""
-        return value if self.world == 1 else self.fabric.broadcast(value)
+        """Returns the first process's `value`; all give one of the same shape, on the engine's device."""
+        if self.world > 1:
+            value = value.contiguous()
+            distributed.broadcast(value, 0)
+        return value
 
     def gather(self, rows: Tensor) -> Tensor:
         """Returns the rows (N_r, ...) of all processes, one process after another, in every process."""
         if self.world == 1:
             return rows
-        counts = torch.as_tensor(self.fabric.all_gather(torch.tensor(len(rows), device=rows.device)))
-        padded = torch.zeros(int(counts.max()), *rows.shape[1:], dtype=rows.dtype, device=rows.device)
+        counts = self.sum(torch.eye(self.world, dtype=torch.int64, device=self.device)[self.rank] * len(rows)).tolist()
+        padded = torch.zeros(max(counts), *rows.shape[1:], dtype=rows.dtype, device=self.device)
         padded[: len(rows)] = rows
-        gathered = torch.as_tensor(self.fabric.all_gather(padded))  # (world, most, ...)
-        return torch.cat([part[:count] for part, count in zip(gathered, counts.tolist(), strict=True)])
+        parts = [torch.empty_like(padded) for _ in counts]
+        distributed.all_gather(parts, padded)
+        return torch.cat([part[:count] for part, count in zip(parts, counts, strict=True)]).to(rows.device)
+
+    def gather_tables(self, table: dict[int, str]) -> dict[int, str]:
+        """Returns the union of the tables of all processes, in every process."""
+        if self.world == 1:
+            return table
+        tables: list[dict[int, str]] = [{} for _ in range(self.world)]
+        distributed.all_gather_object(tables, table)
+        return {key: value for one in tables for key, value in one.items()}
 
 
 def parameter_groups(embedder: Embedder, settings: TrainSettings) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from picie_core.errors import PicieError
+from picie_core.errors import SharedError
 from picie_core.objectives.objective import ALONE, Processes, StepLoss
 from picie_core.objectives.pseudolabels import label_entropy
 
@@ -50,41 +50,37 @@ class EpochRecord:
 
 
 class EpochTotals:
-    """Sums over the steps of an epoch; they stay on the device, so that a step need not wait for their values."""
+    """Sums over the steps of an epoch, of all processes, the same in each; they stay on the device, so that a step need
+    not wait for their values."""
 
     def __init__(self, k: int, device: torch.device):
         self.steps = 0
         self.losses: dict[str, Tensor] = {}
+        self.seen: dict[str, int] = {}
         self.label_counts = torch.zeros(k, dtype=torch.int64, device=device)
         self.bad_step = torch.tensor(-1, device=device)
 
-    def add(self, found: StepLoss) -> None:
-        """Adds the loss and the labels of one step."""
-        bad = ~torch.isfinite(found.total.detach()) & (self.bad_step < 0)
-        self.bad_step = torch.where(bad, self.steps, self.bad_step)
+    def add(self, found: StepLoss, processes: Processes = ALONE) -> None:
+        """Adds the loss and the labels of one step, the mean and the sum of those of all processes."""
+        named = {"loss": found.total, **found.parts}
+        losses = torch.stack([value.detach().double() for value in named.values()]) / processes.world
+        both = processes.sum(torch.cat([losses, found.label_counts.double()]))
+        losses, counts = both[: len(named)], both[len(named) :]
+        self.bad_step = torch.where(~torch.isfinite(losses[0]) & (self.bad_step < 0), self.steps, self.bad_step)
         self.steps += 1
-        for name, value in {"loss": found.total, **found.parts}.items():
-            value = value.detach().double()
+        for name, value in zip(named, losses, strict=True):
             self.losses[name] = self.losses[name] + value if name in self.losses else value
-        self.label_counts += found.label_counts
+            self.seen[name] = self.seen.get(name, 0) + 1
+        self.label_counts += counts.long()
 
-    def check_finite(self, epoch: int, processes: Processes = ALONE) -> None:
-        """Raises PicieError, in every process, when the loss of a step of `epoch` was not finite in any of them."""
-        bad = int(self.bad_step)
-        if processes.sum(torch.tensor(float(bad >= 0), device=self.bad_step.device)) > 0:
-            raise PicieError(
-                f"the loss is not finite at epoch {epoch + 1}, step {(bad if bad >= 0 else self.steps - 1) + 1}: the "
-                "last checkpoint is good; lower --lr-decoder and --lr-backbone, or use --precision 32-true"
-            )
-
-    def gather(self, processes: Processes = ALONE) -> None:
-        """Brings together what the processes of a training saw; alone it changes nothing."""
-        self.losses = {name: processes.sum(value) / processes.world for name, value in self.losses.items()}
-        self.label_counts = processes.sum(self.label_counts)
+    def check_finite(self, epoch: int) -> None:
+        """Raises SharedError when the loss of a step of `epoch` was not finite in any process."""
+        if int(self.bad_step) >= 0:
+            raise not_finite("loss", epoch, int(self.bad_step))
 
     def means(self) -> dict[str, float]:
-        """Returns the mean of the loss and of each of its terms over the steps so far."""
-        return {name: float(value) / max(self.steps, 1) for name, value in self.losses.items()}
+        """Returns the mean of the loss and of each of its terms over the steps that had it."""
+        return {name: float(value) / self.seen[name] for name, value in self.losses.items()}
 
     def record(self, **more: Any) -> EpochRecord:
         """Returns the record of the epoch; `more` is what the totals do not know."""
@@ -101,14 +97,22 @@ class EpochTotals:
 
     def state(self) -> dict[str, Any]:
         """Returns the sums, for a checkpoint in the middle of an epoch."""
-        return {"steps": self.steps, "losses": self.losses, "label_counts": self.label_counts}
+        return {"steps": self.steps, "losses": self.losses, "seen": self.seen, "label_counts": self.label_counts}
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Takes over what `state` returned."""
         device = self.label_counts.device
-        self.steps = state["steps"]
+        self.steps, self.seen = state["steps"], dict(state["seen"])
         self.losses = {name: value.to(device) for name, value in state["losses"].items()}
         self.label_counts = state["label_counts"].to(device)
+
+
+def not_finite(what: str, epoch: int, step: int) -> SharedError:
+    """Returns the error to raise when a training diverges at this epoch and step, both counted from 0."""
+    return SharedError(
+        f"the {what} is not finite at epoch {epoch + 1}, step {step + 1}: the last checkpoint is good; lower "
+        "--lr-decoder and --lr-backbone, or use --precision 32-true"
+    )
 
 
 def changed_share(before: Tensor, after: Tensor, k: int) -> float:

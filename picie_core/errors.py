@@ -11,5 +11,9 @@ class SettingError(PicieError, ValueError):
     """A setting is outside its range or names something unknown (exit code 2)."""
 
 
+class SharedError(PicieError):
+    """All processes of a training meet this error at once, so the first one alone tells it."""
+
+
 class WorkspaceBusy(PicieError):
     """Another process is writing this workspace."""

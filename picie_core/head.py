@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -54,5 +55,5 @@ def load_head(path: Path) -> Head:
         raise PicieError(
             f"no classifier at {path}: only trainings with mdc, iic, supervised or probe have one"
         ) from None
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         raise PicieError(f"{path} cannot be read as a classifier ({error}): train again") from error

@@ -65,11 +65,18 @@ class ImageCache:
         self.data_path, self.index_path = Path(folder) / f"{size_px}px.u8", Path(folder) / f"{size_px}px.npz"
         self._lock = threading.Lock()
         self._growing, self._changed = False, False
-        self._file, self._token = self._open_data(os.O_RDONLY)
-        self._entries = self._usable(_read_index(self.index_path, self._token))
-        self._end = max((entry.end for entry in self._entries.values()), default=TOKEN_BYTES)
+        self._file: int | None = None
+        self._token = b""
+        self.refresh()
         if writable:
             self._start_growing()
+
+    def refresh(self) -> None:
+        """Takes in what the writer has stored since; of use to those who only read."""
+        if self._file is None:
+            self._file, self._token = self._open_data(os.O_RDONLY)
+        self._entries = self._usable(_read_index(self.index_path, self._token))
+        self._end = max((entry.end for entry in self._entries.values()), default=TOKEN_BYTES)
 
     def get(self, image_id: int) -> np.ndarray:
         """Returns image `image_id` at its scaled size: uint8 RGB (h, w, 3).
@@ -84,6 +91,11 @@ class ImageCache:
             image = self._decode(self.records[image_id])
             self._store(image_id, image)
         return image
+
+    def scaled_size(self, image_id: int) -> tuple[int, int]:
+        """Returns the (width, height) that image `image_id` has here, without a look at its file."""
+        record = self.records[image_id]
+        return scaled_size(record.width, record.height, self.size_px)
 
     def iterate(
         self, ids: Iterable[int], threads: int = 2, ahead: int = 32

@@ -19,7 +19,7 @@ PAPER: dict[str, Any] = {
     "decoder": "random",
     "lr_decoder": 1e-4,
     "lr_backbone": 1e-4,
-    "lr_head": 1e-3,
+    "lr_head": 1e-4,
     "schedule": "constant",
     "temperature": 1.0,
     "balance": 1.0,

@@ -182,7 +182,9 @@ class TrainSettings:
     precision: str = setting(
         "auto", "auto, 32-true or bf16-mixed (Lightning Fabric)", choices=("auto", "32-true", "bf16-mixed")
     )
-    processes: int = setting(1, "processes to train with (Lightning Fabric)", low=1)
+    processes: int = setting(
+        1, "processes on this machine, one a GPU; also with --resume, which keeps all other settings", low=1
+    )
 
     def __post_init__(self) -> None:
         check_settings(self)

@@ -17,14 +17,22 @@ from typing import Any
 
 import numpy as np
 import torch
+from lightning_fabric import Fabric
 from torch import Tensor
 from torch.nn import functional as F
 
 from picie_core.batches import Batch, Batches, ReadMask
 from picie_core.embedder import Embedder
-from picie_core.engine import FabricProcesses, head_optimizer, make_fabric, parameter_groups, set_learning_rates
-from picie_core.epoch import EpochRecord, EpochTotals, changed_share
-from picie_core.errors import PicieError
+from picie_core.engine import (
+    FabricProcesses,
+    head_optimizer,
+    launch,
+    make_fabric,
+    parameter_groups,
+    set_learning_rates,
+)
+from picie_core.epoch import EpochRecord, EpochTotals, changed_share, not_finite
+from picie_core.errors import PicieError, SharedError
 from picie_core.images import ImageCache
 from picie_core.objectives import make_objective
 from picie_core.objectives.objective import Step, flatten
@@ -51,7 +59,10 @@ class KeptCells:
 
 
 class Training:
-    """One training: call `epochs`; `state` and `load_state` carry it over a stop."""
+    """One training: call `epochs`; `state` and `load_state` carry it over a stop.
+
+    fabric: an engine that has met the other processes; without one the training is alone.
+    """
 
     def __init__(
         self,
@@ -63,10 +74,10 @@ class Training:
         device: str = "auto",
         method: str = "picie",
         masks: ReadMask | None = None,
+        fabric: Fabric | None = None,
     ):
         self.image_ids, self.settings, self.sampling, self.method = image_ids, settings, sampling, method
-        self.fabric = make_fabric(settings, device)
-        self.fabric.launch()
+        self.fabric = fabric or launch(make_fabric(settings, device))
         self.processes = FabricProcesses(self.fabric)
         self.objective = make_objective(
             method, settings, embedder.settings.dim, sampling.seed, self.fabric.device, self.processes
@@ -121,12 +132,15 @@ class Training:
         meter = Meter(label, len(order), report, done=self.step * self.sampling.batch)
         self.embedder.train(self.objective.trains_network and self.settings.batch_norm == "train")
         for batch in self.batches.read(order, self.epoch, self.step, self.processes.rank, self.processes.world):
+            looked = self._looks()
             self._train_step(batch)
             self.step += 1
             metrics = self.totals.means() if self._looks() else {}
             meter.advance(min(self.sampling.batch, len(order) - meter.done), **metrics)
-            self.after_step()
+            if looked:  # else the loss may not be finite any more, and the checkpoint would not be a good one
+                self.after_step()
             if self._asked_to_stop():
+                self.totals.check_finite(self.epoch)
                 return None
         return self._finish_epoch(time.monotonic() - start)
 
@@ -137,26 +151,30 @@ class Training:
             self.teacher = copy.deepcopy(self.embedder).eval().requires_grad_(False)
         cells = self._cells(report, phase) if self.objective.clusters else []
         self.objective.start_epoch(self.epoch, cells)
-        if self.method == "mdc":  # its classifier is a new one, and so is what its optimiser remembers
+        if self.objective.renews_head:
             self.head_optimizer = head_optimizer(self.objective.parameters(), self.settings)
 
     def _asked_to_stop(self) -> bool:
         """Whether any of the processes was asked to: all leave after the same step, so that none waits for another."""
         if self.processes.world == 1:
             return self.stop()
+        if not self._looks():
+            return False
         return bool(self.processes.sum(torch.tensor(float(self.stop()), device=self.fabric.device)) > 0)
 
     def _train_step(self, batch: Batch) -> None:
         done, total = self.epoch * self.steps_per_epoch + self.step, self.settings.epochs * self.steps_per_epoch
         optimizers: list[Any] = [one for one in (self.optimizer, self.head_optimizer) if one is not None]
         for optimizer in optimizers:
-            set_learning_rates(optimizer, self.settings.schedule, done, total, self.steps_per_epoch)
+            full = optimizer is self.head_optimizer and self.objective.renews_head
+            schedule = "constant" if full else self.settings.schedule
+            set_learning_rates(optimizer, schedule, done, total, self.steps_per_epoch)
             optimizer.zero_grad(set_to_none=True)
         step = self._embed_step(batch, done)
         found = self.objective.loss(step)
-        self.totals.add(found)
+        self.totals.add(found, self.processes)
         if self._looks():
-            self.totals.check_finite(self.epoch, self.processes)
+            self.totals.check_finite(self.epoch)
         self.fabric.backward(found.total)
         if self.processes.world > 1:  # the network's are averaged by the engine
             for parameter in self.objective.parameters():
@@ -164,12 +182,23 @@ class Training:
                     parameter.grad = self.processes.mean(parameter.grad)
         for optimizer in optimizers:
             optimizer.step()
+        self._share_statistics()
         self._move_teacher(done)
-        self._keep_cells(batch.ids, step)
+        self._keep_cells(batch, step)
 
     def _looks(self) -> bool:
         """Whether to look at the figures after this step: a GPU would have to wait for them, so seldom there."""
         return self.fabric.device.type == "cpu" or self.step % 20 == 0
+
+    @torch.no_grad()
+    def _share_statistics(self) -> None:
+        """Gives all processes the mean of their batch norm statistics, where these train."""
+        if self.processes.world > 1 and self.settings.batch_norm == "train":
+            named = self.embedder.named_buffers()
+            running = [buffer for name, buffer in named if name.endswith(("running_mean", "running_var"))]
+            means = self.processes.mean(torch.cat([buffer.flatten() for buffer in running]))
+            for buffer, mean in zip(running, means.split([buffer.numel() for buffer in running]), strict=True):
+                buffer.copy_(mean.view_as(buffer))
 
     @torch.no_grad()
     def _move_teacher(self, done: int) -> None:
@@ -247,17 +276,15 @@ class Training:
         kept, self.kept = self.kept, []
         if self.epoch == 0 or self.settings.clustered == "pass":
             kept = self._cells_of_a_pass(report, phase)
-        places = torch.cat([one.places for one in kept]) if kept else torch.zeros(0, dtype=torch.int64)
-        if not len(places) and self.processes.world == 1:
-            raise PicieError("no image could be read: see `info` for the reason of each")
-        order = np.argsort(self.processes.gather(places).cpu().numpy(), kind="stable")
+        places = torch.cat([one.places for one in kept]).numpy()
+        if not len(places):
+            raise SharedError("no image could be read: see `info` for the reason of each")
+        order = np.argsort(places, kind="stable")
         views = range(len(self.objective.views))
-        none = torch.zeros(0, self.embedder.settings.dim)
-        rows = [torch.cat([one.views[view] for one in kept]) if kept else none for view in views]
-        return [self.processes.gather(one).float().cpu().numpy()[order] for one in rows]
+        return [torch.cat([one.views[view] for one in kept]).cpu().numpy()[order] for view in views]
 
     def _cells_of_a_pass(self, report: Report, phase: str) -> list[KeptCells]:
-        """Returns this process's share of the cells of some images, by the network as it is at the epoch's start."""
+        """Returns the cells of some images, by the network as it is at the epoch's start."""
         source = (self.teacher or self.embedder).eval()
         rng = np.random.default_rng((self.sampling.seed, self.epoch, 1))
         count = min(self.settings.cluster_images, len(self.image_ids))
@@ -265,39 +292,49 @@ class Training:
         meter = Meter(phase, count, report)
         kept = []
         for batch in self.batches.read(ids, self.epoch, 0, self.processes.rank, self.processes.world):
+            maps: list[Tensor] = []
             if batch.ids:
                 with self.fabric.autocast():
                     maps = self._embed(source, self._views(batch.ids, batch.images), batch.ids)
-                kept.append(self._draw_cells(maps, batch.ids, [ids.index(one) for one in batch.ids], count))
+            kept.append(self._draw_cells(maps, batch, count))
             meter.advance(min(self.sampling.batch, count - meter.done))
         return kept
 
     @torch.no_grad()
-    def _keep_cells(self, ids: list[int], step: Step) -> None:
+    def _keep_cells(self, batch: Batch, step: Step) -> None:
         """Keeps cells of the last images of an epoch for the next clustering: the network has just embedded them."""
         count = min(self.settings.cluster_images, len(self.image_ids))
         first = self.step * self.sampling.batch
-        wanted = self.objective.clusters and self.settings.clustered == "steps" and ids
+        wanted = self.objective.clusters and self.settings.clustered == "steps"
         if wanted and len(self.image_ids) - first <= count + self.sampling.batch:
-            places = [first + self.processes.rank + i * self.processes.world for i in range(len(ids))]
-            self.kept.append(self._draw_cells(list(step.seen), ids, places, count))
+            self.kept.append(self._draw_cells(list(step.seen), batch, count))
 
-    def _draw_cells(self, maps: list[Tensor], ids: list[int], places: list[int], images: int) -> KeptCells:
-        """Returns cells of the views of some of `images` images, drawn by (seed, epoch, image)."""
-        area = maps[0].shape[2] * maps[0].shape[3]
-        each = min(max(CLUSTERED_CELLS // images, 1), area)
-        draws = [np.random.default_rng((self.sampling.seed, self.epoch, one, CELL_STREAM)) for one in ids]
-        drawn = torch.from_numpy(np.stack([draw.choice(area, each, replace=False) for draw in draws]))
-        cells = []
-        for one in maps:
-            rows = one.flatten(2).transpose(1, 2)  # (B, h * w, D)
-            index = drawn.to(rows.device)[:, :, None].expand(-1, -1, rows.shape[2])
-            cells.append(rows.gather(1, index).flatten(0, 1).float())
-        return KeptCells(torch.tensor(places).repeat_interleave(each), cells)
+    def _draw_cells(self, maps: list[Tensor], batch: Batch, images: int) -> KeptCells:
+        """Returns cells of the views of some of `images` images, drawn by (seed, epoch, image), of all processes."""
+        places = torch.zeros(0, dtype=torch.int64)
+        none = torch.zeros(0, self.embedder.settings.dim, device=self.fabric.device)
+        cells = [none for _ in self.objective.views]
+        if batch.ids:
+            area = maps[0].shape[2] * maps[0].shape[3]
+            each = min(max(CLUSTERED_CELLS // images, 1), area)
+            draws = [np.random.default_rng((self.sampling.seed, self.epoch, one, CELL_STREAM)) for one in batch.ids]
+            drawn = torch.from_numpy(np.stack([draw.choice(area, each, replace=False) for draw in draws]))
+            places = torch.tensor(batch.places).repeat_interleave(each)
+            cells = [self._at_places(one, drawn) for one in maps]
+        return KeptCells(self.processes.gather(places), [self.processes.gather(one) for one in cells])
+
+    def _at_places(self, maps: Tensor, drawn: Tensor) -> Tensor:
+        """(B, D, h, w) -> (B * each, D) float32: the cells of each image at its `drawn` places (B, each)."""
+        rows = maps.flatten(2).transpose(1, 2)  # (B, h * w, D)
+        index = drawn.to(rows.device)[:, :, None].expand(-1, -1, rows.shape[2])
+        return rows.gather(1, index).flatten(0, 1).float()
 
     def _finish_epoch(self, seconds: float) -> EpochRecord:
-        self.totals.check_finite(self.epoch, self.processes)
-        self.totals.gather(self.processes)
+        self.totals.check_finite(self.epoch)
+        self.batches.cache.flush()
+        self.batches.unreadable = self.processes.gather_tables(self.batches.unreadable)
+        if self.processes.rank > 0:  # the first process has stored what it decoded
+            self.batches.cache.refresh()
         record = self.totals.record(
             epoch=self.epoch + 1,
             changed_labels=self._changed_labels(),
@@ -309,8 +346,13 @@ class Training:
         self.settled = record.changed_labels < self.settings.settle
         return record
 
-    @torch.no_grad()
     def _changed_labels(self) -> float:
+        """Returns the share of cells of the probe images whose label changed, as the first process finds it."""
+        share = self._compare_labels() if self.processes.rank == 0 else 0.0
+        return float(self.processes.broadcast(torch.tensor(share, dtype=torch.float64, device=self.fabric.device)))
+
+    @torch.no_grad()
+    def _compare_labels(self) -> float:
         """Returns the share of cells of the probe images whose label changed; 1 after the first epoch."""
         self.embedder.eval()
         rng = np.random.default_rng(self.sampling.seed)
@@ -321,6 +363,8 @@ class Training:
                 with self.fabric.autocast():
                     z = self.embedder(batch.images)
                 labels.append(self.objective.label(flatten(z)).cpu())
+        if not labels:
+            raise SharedError("no image could be read: see `info` for the reason of each")
         before, self.probe_labels = self.probe_labels, torch.cat(labels).to(torch.int16)
         if before is None or before.shape != self.probe_labels.shape:
             return 1.0
@@ -328,10 +372,16 @@ class Training:
 
     # -- state
 
+    def check_weights(self) -> None:
+        """Raises PicieError when a weight is not finite, so that such a state replaces no good checkpoint."""
+        if not all(bool(torch.isfinite(value).all()) for value in self.embedder.parameters()):
+            raise not_finite("network", self.epoch, max(self.step - 1, 0))
+
     def state(self) -> dict[str, Any]:
         """Returns all that a resumed training needs; draws need nothing, they belong to (seed, epoch, image)."""
         return {
             "method": self.method,
+            "images": self.image_ids,
             "settings": asdict(self.settings),
             "network": asdict(self.embedder.settings),
             "embedder": self.embedder.state_dict(),
@@ -365,16 +415,19 @@ class Training:
             raise PicieError(
                 f"the checkpoint is of another network ({str(error).splitlines()[0]}): start anew"
             ) from error
+        self.image_ids = state["images"]  # the order of an epoch is drawn from them, whatever was found since
         self.epoch, self.step, self.settled = state["epoch"], state["step"], state["settled"]
         self.probe_labels, self.clustering_s = state["probe_labels"], state["clustering_s"]
-        self.kept = [KeptCells(**one) for one in state["kept"]]
+        device = self.fabric.device
+        self.kept = [KeptCells(one["places"], [view.to(device) for view in one["views"]]) for one in state["kept"]]
         self.totals.load_state(state["totals"])
 
     def _check_same(self, state: dict[str, Any]) -> None:
         if state["method"] != self.method:
             raise PicieError(f"the checkpoint is of method {state['method']}, not {self.method}: start anew")
-        stored, mine = state["network"], asdict(self.embedder.settings)
-        for name in ("backbone", "stages", "dim"):
+        stored = {**state["settings"], **state["network"]}
+        mine = {**asdict(self.settings), **asdict(self.embedder.settings)}
+        for name in ("backbone", "stages", "dim", "k", "overcluster"):
             if stored.get(name) != mine[name]:
                 raise PicieError(
                     f"the checkpoint is of another network ({name} {stored.get(name)}, not {mine[name]}): start anew"

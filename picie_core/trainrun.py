@@ -49,8 +49,9 @@ def start_network(
 def run_epochs(space: Workspace, report: Report, work: Training, info: RunInfo, say: Callable[[str], None]) -> RunInfo:
     """Runs the epochs; stores a record and a checkpoint after each, and checkpoints in between and on a stop.
 
-    A checkpoint is there before the first step, so that a run killed at any point can be resumed. say: takes a line
-    for the log, such as the news of a collapse.
+    A checkpoint is there before the first step, and a kill at any point leaves a run that can be resumed: the figures
+    of an epoch are stored before its checkpoint, as those of an epoch that is trained again are replaced. say: takes a
+    line for the log, such as the news of a collapse.
     """
     from picie_core.checkpoint import save_checkpoint
 
@@ -59,6 +60,7 @@ def run_epochs(space: Workspace, report: Report, work: Training, info: RunInfo, 
 
     def save() -> None:
         nonlocal saved
+        work.check_weights()
         save_checkpoint(folder / "checkpoint.pt", work.state())
         saved = time.monotonic()
 
@@ -68,32 +70,42 @@ def run_epochs(space: Workspace, report: Report, work: Training, info: RunInfo, 
 
     with stop_on_signal() as stop:
         work.stop, work.after_step = stop, save_sometimes
-        try:
-            if not (folder / "checkpoint.pt").exists():
-                save()
-            for record in work.epochs(report):
-                save()
-                append_history(folder / "history.jsonl", record)
-                info = replace(info, epochs_done=work.epoch)
-                space.write_run(info)
-                if record.collapsed:
-                    say(collapse_words(record))
-        except PicieError:
-            space.write_run(replace(info, state="failed"))
-            raise
+        if not (folder / "checkpoint.pt").exists():
+            save()
+        for record in work.epochs(report):
+            append_history(folder / "history.jsonl", record)
+            list_problems(space, work.batches.unreadable)
+            save()
+            info = replace(info, epochs_done=work.epoch)
+            space.write_run(info)
+            if record.collapsed:
+                say(collapse_words(record.line()))
         if not work.finished:
             save()
-    for image_id, error in work.batches.unreadable.items():
-        space.add_problem(image_id, getattr(error, "reason", str(error)))
-    return info
+    list_problems(space, work.batches.unreadable)
+    return replace(info, epochs_done=work.epoch)
 
 
-def collapse_words(record: EpochRecord) -> str:
-    """Returns what to say of an epoch in which the training collapsed."""
+def list_problems(space: Workspace, unreadable: dict[int, str]) -> None:
+    """Lists images that a training could not read, with their reasons, among the workspace's problems."""
+    listed = space.image_list().bad_ids
+    for image_id, reason in unreadable.items():
+        if image_id not in listed:
+            space.add_problem(image_id, reason)
+
+
+def collapse_words(line: dict[str, Any]) -> str:
+    """Returns what to say of an epoch, given its line of the history, in which the training collapsed."""
     return (
-        f"epoch {record.epoch}: the training has collapsed, {100 * record.largest_share:.0f} % of the pixels are in "
+        f"epoch {line['epoch']}: the training has collapsed, {100 * line['largest_share']:.0f} % of the pixels are in "
         f"one cluster: {COLLAPSE_REMEDY}"
     )
+
+
+def collapse_of(space: Workspace, run: str) -> dict[str, str]:
+    """Returns what the summary of a run says of the last epoch in which it collapsed; nothing when none did."""
+    collapsed = [line for line in read_history(space, run) if line["collapsed"]]
+    return {"collapse": collapse_words(collapsed[-1])} if collapsed else {}
 
 
 def append_history(path: Path, record: EpochRecord) -> None:

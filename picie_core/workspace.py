@@ -22,6 +22,8 @@ from picie_core.progress import JobStatus, Report, ignore_progress, read_status
 
 FORMAT = "picie-workspace"
 VERSION = 1
+METHOD_TITLES = {"picie": "PiCIE", "mdc": "MDC", "iic": "IIC", "supervised": "Supervised", "probe": "Linear probe"}
+"""What a person reads for the methods that train."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class RunInfo:
 
     id: str
     method: str
-    """`frozen` or `picie`."""
+    """`frozen`, or the method that it was trained with, such as `picie`."""
     state: str
     """running, stopped, failed or done; only a done run has a sample."""
     created: float
@@ -41,11 +43,13 @@ class RunInfo:
 
     @property
     def title(self) -> str:
-        """What a person reads, such as `Frozen resnet18` or `PiCIE K 27, 5 epochs`."""
+        """What a person reads, such as `Frozen resnet18`, `PiCIE K 27, 5 epochs` or `IIC K 27+100, 1 epoch`."""
         if self.method == "frozen":
             return f"Frozen {self.settings.get('backbone', '')}".strip()
-        method = {"picie": "PiCIE"}.get(self.method, self.method)
-        return f"{method} K {self.settings.get('k', '?')}, {self.epochs_done} epochs"
+        title, finer = METHOD_TITLES.get(self.method, self.method), self.settings.get("overcluster")
+        if self.method not in ("supervised", "probe"):  # they have the classes of their masks
+            title += f" K {self.settings.get('k', '?')}{f'+{finer}' if finer else ''}"
+        return f"{title}, {self.epochs_done} epoch{'' if self.epochs_done == 1 else 's'}"
 
 
 class Workspace:

@@ -87,6 +87,34 @@ def finished_copy(finished: Workspace, tmp_path: Path) -> Workspace:
     return Workspace.open(tmp_path / "work")
 
 
+@pytest.fixture(scope="session")
+def seven(scenes: Path, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """An embedded workspace of six scenes and a file that cannot be decoded any more; nobody writes there.
+
+    In batches of 3 the last one has a single image: less than one a process.
+    """
+    root = tmp_path_factory.mktemp("seven")
+    shutil.copytree(scenes, root / "in")
+    image = root / "in" / "images" / "scene-6.png"
+    shutil.copy(root / "in" / "images" / "scene-5.png", image)
+    words = ["embed", str(root / "in" / "images"), "--workspace", str(root / "w"), *TINY, "--stages", "2"]
+    assert run_command(COMMANDS, words) == 0
+    image.write_bytes(image.read_bytes()[:1000])
+    shutil.rmtree(root / "w" / "cache")
+    return Workspace.open(root / "w")
+
+
+@pytest.fixture
+def copies(seven: Workspace, tmp_path: Path) -> Callable[[str], Workspace]:
+    """Returns a function that makes a named copy of the workspace to write in."""
+
+    def copy(name: str) -> Workspace:
+        shutil.copytree(seven.root, tmp_path / name)
+        return Workspace.open(tmp_path / name)
+
+    return copy
+
+
 @pytest.fixture
 def replace_loss(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[PicieLoss], PicieLoss]], None]:
     """Returns a function that makes every training pass its losses through another one from now on."""

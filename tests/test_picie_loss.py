@@ -1,4 +1,4 @@
-"""PiCIE's loss: by hand, against a slow loop, symmetric in the views, with the distance of the clustering."""
+"""PiCIE's loss: by hand, against a slow loop, symmetric in the views, with the distance of the clustering; +H."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ import torch
 from torch.nn import functional as F
 
 from picie_core.kmeans import assign, spherical_kmeans
-from picie_core.objectives.picie import picie_loss
+from picie_core.objectives.objective import Step
+from picie_core.objectives.picie import Picie, level_weights, picie_loss
 from picie_core.objectives.pseudolabels import RunningShares, ViewClusters, class_weights, label_entropy
+from picie_core.settings import TrainSettings
+from tests.small_trainings import check_resume, start_training
 
 
 def some(n: int, k: int, dim: int = 6, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor, ViewClusters, ViewClusters]:
@@ -111,6 +114,57 @@ def test_one_distance_for_clustering_and_training():
     for labels, z, clustered in zip(found.labels, (z1, z2), made, strict=True):
         np.testing.assert_array_equal(labels.numpy(), clustered.labels)
         np.testing.assert_array_equal(labels.numpy(), assign(z.numpy(), clustered.centroids)[0])
+
+
+# -- over-clustering (PiCIE+H)
+
+
+def unit_maps(seed: int, side: int) -> torch.Tensor:
+    """(2, 6, side, side) unit embeddings."""
+    generator = torch.Generator().manual_seed(seed)
+    return F.normalize(torch.randn(2, 6, side, side, generator=generator), dim=1)
+
+
+def started(overcluster: int) -> Picie:
+    """The objective at the start of an epoch, with 4 clusters."""
+    objective = Picie(TrainSettings(k=4, overcluster=overcluster), 0, torch.device("cpu"))
+    objective.start_epoch(0, [unit_maps(seed, 12).permute(0, 2, 3, 1).reshape(-1, 6).numpy() for seed in (0, 1)])
+    return objective
+
+
+def test_level_weights_by_hand():
+    """27 and 100 clusters: log 100 over log 2700 for the coarse ones, the rest for the fine ones; alone all of it."""
+    coarse, fine = level_weights([27, 100])
+    assert coarse == pytest.approx(math.log(100) / math.log(2700))
+    assert fine == pytest.approx(math.log(27) / math.log(2700))
+    assert level_weights([27]) == [1.0]
+    assert coarse * math.log(27) == pytest.approx(fine * math.log(100))  # of no use yet, both cost the same
+
+
+def test_overclustering_adds_the_same_loss_on_finer_clusters():
+    """The total is both losses, weighted; what is told of labels and views stays that of the coarse clusters."""
+    maps = [unit_maps(seed, 5) for seed in (2, 3)]
+    step = Step(maps, [one.clone() for one in maps])
+    both, alone = started(100).loss(step), started(0).loss(step)
+    assert [len(one.centroids) for level in started(100).levels for one in level] == [4, 4, 100, 100]
+    weight = math.log(100) / math.log(400)
+    torch.testing.assert_close(both.total, weight * alone.total + (1 - weight) * both.parts["overcluster"])
+    torch.testing.assert_close(both.parts["within"], alone.parts["within"])
+    assert torch.equal(both.label_counts, alone.label_counts)
+
+
+@pytest.mark.parametrize("more", [{"overcluster": 100}, {"overcluster": 100, "labels": "epoch", "clustered": "pass"}])
+def test_overclustering_resumes_exactly(finished, tmp_path, more):
+    """Stopped inside the second epoch, in either recipe's way of labelling: the same weights and figures."""
+    check_resume(finished, tmp_path, "picie", 4, **more)
+
+
+def test_overclustering_is_recorded(finished):
+    """An epoch tells the finer loss beside the two views' and the total that they make."""
+    (record,) = start_training(finished, "picie", epochs=1, overcluster=100).epochs()
+    weight = math.log(100) / math.log(300)
+    coarse = (record.parts["within"] + record.parts["cross"]) / 2
+    assert record.loss == pytest.approx(weight * coarse + (1 - weight) * record.parts["overcluster"], rel=1e-5)
 
 
 # -- class weights and entropy

@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 
 from picie_core.checkpoint import load_checkpoint
 from picie_core.clusters import cluster_workspace
+from picie_core.objectives.picie import PicieLoss
 from picie_core.sample import load_sample
 from picie_core.workspace import Workspace
 
@@ -125,6 +126,21 @@ def test_a_loss_that_is_not_finite_keeps_the_checkpoint(finished_copy, tiny, say
     assert load_checkpoint(finished_copy.run_dir(run) / "checkpoint.pt")["epoch"] == 1
     assert say("train", "--workspace", finished_copy.root, "--resume", run).code == 0
     assert finished_copy.run_info(run).epochs_done == 3
+
+
+def test_a_collapse_is_told(finished_copy, tiny, say, replace_loss):
+    """All pixels in one cluster: the log says so at the epoch, the summary at the end, and the history keeps it."""
+
+    def all_in_one(found: PicieLoss) -> PicieLoss:
+        one, two = (torch.zeros_like(labels) for labels in found.labels)
+        return replace(found, labels=(one, two))
+
+    replace_loss(all_in_one)
+    said = say("train", "--workspace", finished_copy.root, *tiny, *PICIE, "--epochs", 2, "--json")
+    told = "the training has collapsed, 100 % of the pixels are in one cluster: lower --lr-decoder"
+    assert f"epoch 1: {told}" in said.err and f"epoch 2: {told}" in said.err
+    assert json.loads(said.out)["collapse"].startswith(f"epoch 2: {told}")
+    assert [line["collapsed"] for line in history(finished_copy, the_run(finished_copy))] == [True, True]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Train: embed with a frozen backbone or train PiCIE in the background, watch it, stop it, resume it."""
+"""Train: embed with a frozen backbone or train on these images in the background, watch it, stop it, resume it."""
 
 from __future__ import annotations
 
@@ -10,52 +10,29 @@ from typing import Any
 
 import streamlit as st
 
-from app.charts import curve_figure
-from app.embedding import default_weights, estimate_embed_s, estimate_train_s
+from app.curves import draw_curves
+from app.embedding import estimate_embed_s, estimate_train_s
 from app.frame import headline, job_bar, need_workspace, small
-from app.history import HEALTH, LOSSES, column, health_words, read_history
+from app.history import History, metric_name, read_history
 from app.jobs import KILL_AFTER_S, STALE_AFTER_S, WRITERS, Job, command_line, job_of, log_tail, start, stop
 from app.notices import told
-from app.settings_form import arguments_of, draw_settings
 from app.state import current_run, session
+from app.training_form import FROZEN, TRAINED, draw_frozen, draw_training
 from app.words import about, count, device_here, duration, literal
-from picie_core.settings import EmbedderSettings, SampleSettings, TrainSettings
-from picie_core.workspace import RunInfo, Workspace
+from picie_core.workspace import METHOD_TITLES, RunInfo, Workspace
 
 TITLE = "Train"
-FROZEN, PICIE = "Embed with a frozen backbone", "Train PiCIE"
-MAIN = {FROZEN: ("size_px", "backbone", "weights", "seed"), PICIE: ("k", "epochs", "size_px", "batch")}
 
 
 def draw_form(workspace: Workspace) -> None:
-    """Draws the settings of the chosen method, what it will cost, and the button that starts it."""
+    """Draws the settings of what is to be done, what it will cost, and the button that starts it."""
     readable = len(workspace.image_list().readable)
     with st.container(border=True):
-        method = (
-            st.segmented_control(
-                "Method",
-                [FROZEN, PICIE],
-                default=FROZEN if current_run(workspace) is None else PICIE,
-                required=True,
-                key="method",
-                label_visibility="collapsed",
-            )
-            or FROZEN
-        )
-        settings = (
-            [SampleSettings, EmbedderSettings]
-            if method == FROZEN
-            else [TrainSettings, SampleSettings, EmbedderSettings]
-        )
-        values = draw_settings(
-            settings, MAIN[method], "frozen" if method == FROZEN else "picie", {"weights": default_weights()}
-        )
-        arguments = [str(workspace.images_root), *arguments_of(settings, values, ("size_px", "weights"))]
-        command = "embed" if method == FROZEN else "train"
-        if command == "train":
-            arguments += ["--method", "picie"]
+        work = draw_work(workspace)
+        values, arguments = draw_frozen(workspace) if work == FROZEN else draw_training(workspace)
+        command = "embed" if work == FROZEN else "train"
         with st.container(horizontal=True, vertical_alignment="center"):
-            label = f"{'Embed' if method == FROZEN else 'Train'} {about(estimate(workspace, method, readable, values))}"
+            label = f"{'Embed' if work == FROZEN else 'Train'} {about(estimate(workspace, work, readable, values))}"
             if st.button(label, type="primary", icon=":material/play_arrow:", key="start_job"):
                 start(workspace, command, arguments)
                 st.rerun()
@@ -64,9 +41,22 @@ def draw_form(workspace: Workspace) -> None:
             st.code(shlex.join(command_line(workspace, command, arguments)), language="bash", wrap_lines=True)
 
 
-def estimate(workspace: Workspace, method: str, readable: int, values: dict[str, Any]) -> float:
+def draw_work(workspace: Workspace) -> str:
+    """Draws the choice between embedding and training and returns it."""
+    chosen = st.segmented_control(
+        "What to do",
+        [FROZEN, TRAINED],
+        default=FROZEN if current_run(workspace) is None else TRAINED,
+        required=True,
+        key="work",
+        label_visibility="collapsed",
+    )
+    return chosen or FROZEN
+
+
+def estimate(workspace: Workspace, work: str, readable: int, values: dict[str, Any]) -> float:
     """Returns about how many seconds the work will take with these settings."""
-    if method == FROZEN:
+    if work == FROZEN:
         return estimate_embed_s(workspace, readable, values["size_px"])
     return estimate_train_s(workspace, readable, values["size_px"], values["epochs"])
 
@@ -84,22 +74,32 @@ def draw_job(workspace: Workspace) -> None:
         if job is None or not job.is_running:
             st.rerun()
             return
-        title = "Training PiCIE" if job.status.command == "train" else "Embedding"
         with st.container(border=True):
             with st.container(horizontal=True, vertical_alignment="center", wrap=False):
                 with st.container(gap="xsmall"):
-                    st.markdown(f"**{title}** :gray[for {duration(job.seconds)}]")
+                    st.markdown(f"**{literal(job_title(workspace, job))}** :gray[for {duration(job.seconds)}]")
                     job_bar(job)
                 draw_stop(job)
             metrics = job.status.progress.metrics if job.status.progress else {}
-            small(" · ".join(f"{html.escape(name)} <b>{value:.3f}</b>" for name, value in metrics.items()) or "&nbsp;")
+            figures = [f"{html.escape(metric_name(name))} <b>{value:.3f}</b>" for name, value in metrics.items()]
+            small(" · ".join(figures) or "&nbsp;")
             if job.silent_s > STALE_AFTER_S:
                 st.warning(
                     f"No sign of life for {duration(job.silent_s)}. It may be in a long step; else stop it and resume."
                 )
             if job.status.command == "train":
-                draw_curves(workspace, job.status.run)
+                draw_curves(workspace, job.status.run, running=True)
         draw_log(job)
+
+
+def job_title(workspace: Workspace, job: Job) -> str:
+    """Returns what a running job does, such as `Training PiCIE`; its run has a name once it has started."""
+    if job.status.command != "train":
+        return "Embedding"
+    if not job.status.run or not (workspace.run_dir(job.status.run) / "run.json").exists():
+        return "Training"
+    method = workspace.run_info(job.status.run).method
+    return f"Training {METHOD_TITLES.get(method, method)}"
 
 
 def draw_stop(job: Job) -> None:
@@ -127,32 +127,6 @@ def ask_to_stop(job: Job) -> None:
     stop(job)
 
 
-def draw_curves(workspace: Workspace, run: str) -> None:
-    """Draws loss and health over the epochs; the place is there before the first epoch is done."""
-    history = read_history(workspace.run_dir(run) / "history.jsonl") if run else []
-    epochs = [int(record["epoch"]) for record in history]
-    curves = {name: column(history, key) for key, name in LOSSES.items()}
-    with st.container(height=440, border=False, key="curves"):
-        if not history:
-            st.caption("The curves start with the first finished epoch.")
-            return
-        st.plotly_chart(
-            curve_figure(epochs, curves, "Loss", 210),
-            key=f"loss_{run}",
-            config={"displayModeBar": False},
-            alt=f"Loss over {count(len(epochs), 'epoch')}, now {curves['total'][-1]:.3g}",
-        )
-        for place, (key, (title, factor, from_zero)) in zip(st.columns(len(HEALTH)), HEALTH.items(), strict=True):
-            values = column(history, key, factor)
-            place.plotly_chart(
-                curve_figure(epochs, {title: values}, title, 160, from_zero),
-                key=f"{key}_{run}",
-                config={"displayModeBar": False},
-                alt=f"{title} over the epochs, now {values[-1]:.3g}",
-            )
-        st.caption(health_words(history))
-
-
 def draw_log(job: Job, open_it: bool = False) -> None:
     """Draws the last lines of the log."""
     with st.expander("Log", expanded=open_it):
@@ -176,7 +150,8 @@ def draw_ending(workspace: Workspace, job: Job) -> None:
     (st.info if state == "stopped" else st.error)(words[state])
     resumable = job.status.command == "train" and (workspace.run_dir(job.status.run or "-") / "checkpoint.pt").exists()
     if resumable and st.button("Resume the training", icon=":material/replay:", key="resume"):
-        start(workspace, "train", ["--resume", job.status.run])
+        processes = str(workspace.run_info(job.status.run).settings.get("processes", 1))
+        start(workspace, "train", ["--resume", job.status.run, "--processes", processes])
         st.rerun()
     draw_log(job, open_it=state != "stopped")
 
@@ -193,7 +168,7 @@ def draw_runs(workspace: Workspace) -> None:
             "In use": ["●" if run.id == used else "" for run in runs],
             "Embedder": [run.title for run in runs],
             "Name": [run.id for run in runs],
-            "State": [run.state for run in runs],
+            "State": [state_words(workspace, run) for run in runs],
             "Images": [run.images or None for run in runs],
             "Size, px": [run.settings.get("size_px") for run in runs],
             "Time": [duration(run.seconds) if run.seconds else "" for run in runs],
@@ -207,10 +182,16 @@ def draw_runs(workspace: Workspace) -> None:
     trained = next((run for run in runs if run.method != "frozen" and history_of(workspace, run)), None)
     if trained is not None:
         st.markdown(f"**{literal(trained.title)}** :gray[{literal(trained.id)}]")
-        draw_curves(workspace, trained.id)
+        draw_curves(workspace, trained.id, running=False)
 
 
-def history_of(workspace: Workspace, run: RunInfo) -> list[dict[str, Any]]:
+def state_words(workspace: Workspace, run: RunInfo) -> str:
+    """Returns the state of a run, and whether its training had collapsed at the end."""
+    history = history_of(workspace, run) if run.method != "frozen" else []
+    return f"{run.state}, collapsed" if history and history[-1].get("collapsed") else run.state
+
+
+def history_of(workspace: Workspace, run: RunInfo) -> History:
     """Returns the epochs of a run."""
     return read_history(workspace.run_dir(run.id) / "history.jsonl")
 

@@ -33,7 +33,7 @@ def make_objective(
     if method == "iic":
         from picie_core.objectives.iic import InvariantInformation
 
-        return InvariantInformation(settings, dim, seed, device)
+        return InvariantInformation(settings, dim, seed, device, processes)
     from picie_core.objectives.supervised import Probe, Supervised
 
     return (Probe if method == "probe" else Supervised)(settings, dim, seed, device, processes)

@@ -22,6 +22,7 @@ class ModifiedDeepCluster(Objective):
     """View 1 alone is clustered and labelled; a fresh linear classifier learns to tell the labels."""
 
     views = (1,)
+    renews_head = True
 
     def __init__(
         self, settings: TrainSettings, dim: int, seed: int, device: torch.device, processes: Processes = ALONE

@@ -75,6 +75,8 @@ class Objective:
     needs_masks = False
     trains_network = True
     """False leaves the network as it is and gives it plain images (a probe)."""
+    renews_head = False
+    """Whether every epoch starts with a new classifier: then its optimiser is new too, and its rate stays full."""
 
     def __init__(self, k: int):
         self.k = k

@@ -67,9 +67,11 @@ class RunningShares:
         return self.strength * torch.log((self.running + floor) / (self.wanted + floor))
 
     def update(self, labels: Tensor, processes: Processes = ALONE) -> None:
-        """Takes in the labels (N,) of one step of all processes."""
+        """Takes in the labels (N,) of one step of all processes; a step without any changes nothing."""
         counts = processes.sum(torch.bincount(labels, minlength=len(self.wanted)).to(self.running))
-        self.running = self.momentum * self.running + (1 - self.momentum) * counts / counts.sum().clamp_min(1)
+        total = counts.sum()
+        seen = torch.where(total > 0, counts / total.clamp_min(1), self.running)
+        self.running = self.momentum * self.running + (1 - self.momentum) * seen
 
 
 def weighted_cross_entropy(

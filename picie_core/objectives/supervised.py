@@ -33,19 +33,24 @@ class Supervised(Objective):
         self.classifier = new_head(dim, settings.k, seed, device)
 
     def loss(self, step: Step) -> StepLoss:
-        assert step.masks is not None
-        z = step.maps[0].float() / self.settings.temperature
-        logits = F.conv2d(z, self.classifier.weight[:, :, None, None], self.classifier.bias)  # (B, K, h, w)
-        full = F.interpolate(logits, step.masks.shape[1:], mode="bilinear", align_corners=False)
-        truth = step.masks.flatten()
-        rows = full.permute(0, 2, 3, 1).reshape(-1, self.k)
+        rows, truth = self._scored_pixels(step.maps[0], step.masks)
         even = torch.ones(self.k, device=rows.device)
         total = weighted_cross_entropy(rows, truth, even, self.processes, IGNORE_ID)
         with torch.no_grad():
             said = rows.argmax(1)
             counted = truth != IGNORE_ID
-            right = (said[counted] == truth[counted]).float().mean().nan_to_num()
+            right = (said[counted] == truth[counted]).float().sum() * self.processes.world
+            right = right / self.processes.sum(counted.float().sum()).clamp_min(1)
         return StepLoss(total, {"accuracy": right}, torch.bincount(said, minlength=self.k))
+
+    def _scored_pixels(self, maps: Tensor, masks: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Returns the scores (N, K), brought to the size of the masks, and the classes (N,) of all pixels."""
+        logits = self.classifier(maps.float().permute(0, 2, 3, 1) / self.settings.temperature).permute(0, 3, 1, 2)
+        if masks is None:
+            assert not len(maps), "images came without masks"
+            return logits.reshape(-1, self.k), torch.zeros(0, dtype=torch.int64, device=maps.device)
+        full = F.interpolate(logits, masks.shape[1:], mode="bilinear", align_corners=False)  # (B, K, H, W)
+        return full.permute(0, 2, 3, 1).reshape(-1, self.k), masks.flatten()
 
     def label(self, z: Tensor) -> Tensor:
         return self.classifier(z / self.settings.temperature).argmax(1)

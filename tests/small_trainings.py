@@ -1,0 +1,71 @@
+"""Trainings of the six scenes that take a tenth of a second an epoch: one stage, eight dimensions, batches of two."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from picie_core.batches import ReadMask
+from picie_core.checkpoint import load_checkpoint, save_checkpoint
+from picie_core.embedder import Embedder
+from picie_core.settings import EmbedderSettings, SampleSettings, TrainSettings
+from picie_core.training import EpochRecord, Training
+from picie_core.workspace import Workspace
+
+SAMPLING = SampleSettings(size_px=64, pixels=600, batch=2)
+STEPS = 3
+"""Steps of an epoch: six scenes, two a step."""
+CLOCK = ("seconds", "images_per_s", "clustering_s")
+
+
+def start_training(space: Workspace, method: str, masks: ReadMask | None = None, **changes: Any) -> Training:
+    """A training of the scenes from random weights; `changes` are fields of TrainSettings."""
+    network = Embedder(EmbedderSettings(weights="none", stages=1, dim=8)).eval()
+    settings = TrainSettings(**{"k": 3, "epochs": 2, "cluster_images": 4, "precision": "32-true", **changes})
+    ids = [record.id for record in space.image_list().readable]
+    return Training(network, space.image_cache(64), ids, settings, SAMPLING, "cpu", method, masks)
+
+
+def masks_of_scenes(space: Workspace) -> ReadMask:
+    """Returns what reads the ground truth of a scene by its id."""
+    folder: Path = space.images_root.parent / "masks"
+    return lambda image_id: np.asarray(Image.open(folder / f"scene-{image_id}.png"))
+
+
+def same(one: Any, two: Any) -> bool:
+    """Whether two states hold the same values, tensors bit by bit, whatever the clock said."""
+    if isinstance(one, torch.Tensor):
+        return torch.equal(one, two)
+    if isinstance(one, dict):
+        return one.keys() == two.keys() and all(same(one[name], two[name]) for name in one if name not in CLOCK)
+    if isinstance(one, list | tuple):
+        return len(one) == len(two) and all(map(same, one, two))
+    return bool(one == two)
+
+
+def figures(record: EpochRecord) -> dict[str, Any]:
+    """An epoch's figures without those that depend on the clock."""
+    return {name: value for name, value in record.line().items() if name not in CLOCK}
+
+
+def check_resume(
+    space: Workspace, folder: Path, method: str, stop_after: int, masks: ReadMask | None = None, **changes: Any
+) -> None:
+    """Stopped after a step, stored and resumed, a training ends with the state and figures of one that was not."""
+    whole = start_training(space, method, masks, **changes)
+    expected = [figures(record) for record in whole.epochs()]
+    first = start_training(space, method, masks, **changes)
+    left = iter(range(stop_after - 1))
+    first.stop = lambda: next(left, None) is None
+    found = [figures(record) for record in first.epochs()]
+    assert first.epoch * STEPS + first.step == stop_after
+    save_checkpoint(folder / "checkpoint.pt", first.state())
+    second = start_training(space, method, masks, **changes)
+    second.load_state(load_checkpoint(folder / "checkpoint.pt"))
+    found += [figures(record) for record in second.epochs()]
+    assert found == expected
+    assert same(second.state(), whole.state())
