@@ -77,6 +77,7 @@ class Training:
         self.probe_labels: Tensor | None = None
         self.totals = EpochTotals(settings.k, self.fabric.device)
         self.clustering_s = 0.0
+        self.spent_s = 0.0
         self.stop: Callable[[], bool] = lambda: False
         self.after_step: Callable[[], None] = lambda: None
 
@@ -102,7 +103,7 @@ class Training:
 
     def _run_epoch(self, report: Report) -> EpochRecord | None:
         label = f"epoch {self.epoch + 1}/{self.settings.epochs}"
-        start = time.monotonic()
+        start = time.monotonic() - self.spent_s  # what an epoch took before a stop belongs to it
         if self.step == 0:
             self._start_epoch(report, f"{label} clustering")
             self.clustering_s = time.monotonic() - start
@@ -112,6 +113,7 @@ class Training:
         for batch in self.batches.read(order, self.epoch, self.step, self.processes.rank, self.processes.world):
             self._train_step(batch)
             self.step += 1
+            self.spent_s = time.monotonic() - start
             metrics = self.totals.means() if self._looks() else {}
             meter.advance(min(self.sampling.batch, len(order) - meter.done), **metrics)
             self.after_step()
@@ -270,7 +272,7 @@ class Training:
             seconds=seconds,
             clustering_s=self.clustering_s,
         )
-        self.epoch, self.step = self.epoch + 1, 0
+        self.epoch, self.step, self.spent_s = self.epoch + 1, 0, 0.0
         self.settled = record.changed_labels < self.settings.settle
         return record
 
@@ -310,6 +312,7 @@ class Training:
             "probe_labels": self.probe_labels,
             "totals": self.totals.state(),
             "clustering_s": self.clustering_s,
+            "spent_s": self.spent_s,
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
@@ -331,6 +334,7 @@ class Training:
             ) from error
         self.epoch, self.step, self.settled = state["epoch"], state["step"], state["settled"]
         self.probe_labels, self.clustering_s = state["probe_labels"], state["clustering_s"]
+        self.spent_s = state.get("spent_s", 0.0)
         self.totals.load_state(state["totals"])
 
     def _check_same(self, state: dict[str, Any]) -> None:

@@ -72,10 +72,10 @@ def run_epochs(space: Workspace, report: Report, work: Training, info: RunInfo, 
             if not (folder / "checkpoint.pt").exists():
                 save()
             for record in work.epochs(report):
-                save()
-                append_history(folder / "history.jsonl", record)
+                append_history(folder / "history.jsonl", record)  # first: an epoch done twice replaces its line
                 info = replace(info, epochs_done=work.epoch)
                 space.write_run(info)
+                save()
                 if record.collapsed:
                     say(collapse_words(record))
         except PicieError:
