@@ -72,6 +72,7 @@ def run_epochs(space: Workspace, report: Report, work: Training, info: RunInfo, 
             if not (folder / "checkpoint.pt").exists():
                 save()
             for record in work.epochs(report):
+                keep_epoch(folder, work, record.epoch)
                 append_history(folder / "history.jsonl", record)  # first: an epoch done twice replaces its line
                 info = replace(info, epochs_done=work.epoch)
                 space.write_run(info)
@@ -86,6 +87,14 @@ def run_epochs(space: Workspace, report: Report, work: Training, info: RunInfo, 
     for image_id, error in work.batches.unreadable.items():
         space.add_problem(image_id, getattr(error, "reason", str(error)))
     return info
+
+
+def keep_epoch(folder: Path, work: Training, epoch: int) -> None:
+    """Stores the network after `epoch` as `epochs/<epoch>/embedder` of a run, when the settings ask for it."""
+    from picie_core.embedder import save_embedder
+
+    if work.settings.keep_epochs and epoch % work.settings.keep_epochs == 0:
+        save_embedder(work.embedder, folder / "epochs" / f"{epoch:03d}" / "embedder", work.sampling.size_px)
 
 
 def collapse_words(record: EpochRecord) -> str:
