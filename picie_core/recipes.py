@@ -25,6 +25,7 @@ PAPER: dict[str, Any] = {
     "labels": "epoch",
     "hold_shares": 0.0,
     "centroids": "anew",
+    "clustered": "pass",
     "batch_norm": "train",
     "cluster_images": 5120,
 }

@@ -114,6 +114,11 @@ class TrainSettings:
     centroids: str = setting(
         "kept", "kept starts an epoch's clustering from the one before, anew is the paper's", choices=("kept", "anew")
     )
+    clustered: str = setting(
+        "steps",
+        "what an epoch clusters: cells of the last steps of the epoch before, or of a pass of its own (the paper's)",
+        choices=("steps", "pass"),
+    )
     batch_norm: str = setting(
         "frozen", "frozen keeps the backbone's statistics, train is the paper's", choices=("frozen", "train")
     )

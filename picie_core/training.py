@@ -12,7 +12,7 @@ import copy
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -32,12 +32,22 @@ from picie_core.progress import Meter, Report, ignore_progress
 from picie_core.settings import SampleSettings, TrainSettings
 from picie_core.views import apply_geometric, apply_photometric, draw_geometric, draw_photometric, uniforms
 
-CLUSTERED_CELLS = 100_000
+CLUSTERED_CELLS = 40_000
 """Cells of each view that an epoch's clustering sees at most."""
-PROBE_IMAGES = 16
+PROBE_IMAGES = 8
 """Images whose labels are compared from epoch to epoch."""
 CELL_STREAM = 4
 """The stream of random numbers that draws the cells of an image for the clustering."""
+
+
+@dataclass(frozen=True)
+class KeptCells:
+    """Cells of one batch that the next clustering will see."""
+
+    places: Tensor
+    """(N,) where the image of each cell stands in the order of all: it puts the cells of several processes in order."""
+    views: list[Tensor]
+    """(N, D) float32 of each view."""
 
 
 class Training:
@@ -75,6 +85,7 @@ class Training:
         self.batches = Batches(cache, sampling.size_px, sampling.batch, sampling.seed, self.fabric.device, masks)
         self.epoch, self.step, self.settled = 0, 0, False
         self.probe_labels: Tensor | None = None
+        self.kept: list[KeptCells] = []
         self.totals = EpochTotals(settings.k, self.fabric.device)
         self.clustering_s = 0.0
         self.spent_s = 0.0
@@ -143,7 +154,8 @@ class Training:
         for optimizer in optimizers:
             set_learning_rates(optimizer, self.settings.schedule, done, total, self.steps_per_epoch)
             optimizer.zero_grad(set_to_none=True)
-        found = self.objective.loss(self._embed_step(batch, done))
+        step = self._embed_step(batch, done)
+        found = self.objective.loss(step)
         self.totals.add(found)
         if self._looks():
             self.totals.check_finite(self.epoch, self.processes)
@@ -155,6 +167,7 @@ class Training:
         for optimizer in optimizers:
             optimizer.step()
         self._move_teacher(done)
+        self._keep_cells(batch.ids, step)
 
     def _looks(self) -> bool:
         """Whether to look at the figures after this step: a GPU would have to wait for them, so seldom there."""
@@ -233,34 +246,56 @@ class Training:
     @torch.no_grad()
     def _cells(self, report: Report, phase: str) -> list[np.ndarray]:
         """Returns cells (N, D) of each view of some images, the same in every process."""
+        kept, self.kept = self.kept, []
+        if self.epoch == 0 or self.settings.clustered == "pass":
+            kept = self._cells_of_a_pass(report, phase)
+        places = torch.cat([one.places for one in kept]) if kept else torch.zeros(0, dtype=torch.int64)
+        if not len(places) and self.processes.world == 1:
+            raise PicieError("no image could be read: see `info` for the reason of each")
+        order = np.argsort(self.processes.gather(places).cpu().numpy(), kind="stable")
+        views = range(len(self.objective.views))
+        none = torch.zeros(0, self.embedder.settings.dim)
+        rows = [torch.cat([one.views[view] for one in kept]) if kept else none for view in views]
+        return [self.processes.gather(one).float().cpu().numpy()[order] for one in rows]
+
+    def _cells_of_a_pass(self, report: Report, phase: str) -> list[KeptCells]:
+        """Returns this process's share of the cells of some images, by the network as it is at the epoch's start."""
         source = (self.teacher or self.embedder).eval()
         rng = np.random.default_rng((self.sampling.seed, self.epoch, 1))
         count = min(self.settings.cluster_images, len(self.image_ids))
         ids = rng.choice(self.image_ids, count, replace=False).tolist()
-        each = max(CLUSTERED_CELLS // count, 1)
         meter = Meter(phase, count, report)
-        rows: list[list[Tensor]] = [[] for _ in self.objective.views]
-        places: list[int] = []
+        kept = []
         for batch in self.batches.read(ids, self.epoch, 0, self.processes.rank, self.processes.world):
             if batch.ids:
                 with self.fabric.autocast():
                     maps = self._embed(source, self._views(batch.ids, batch.images), batch.ids)
-                for view_rows, one in zip(rows, maps, strict=True):
-                    view_rows.append(self._draw_cells(one, batch.ids, each))
-                places += [ids.index(one) for one in batch.ids for _ in range(len(view_rows[-1]) // len(batch.ids))]
+                kept.append(self._draw_cells(maps, batch.ids, [ids.index(one) for one in batch.ids], count))
             meter.advance(min(self.sampling.batch, count - meter.done))
-        if not places and self.processes.world == 1:
-            raise PicieError("no image could be read: see `info` for the reason of each")
-        order = np.argsort(self.processes.gather(torch.tensor(places)).numpy(), kind="stable")
-        return [self.processes.gather(torch.cat(view_rows).cpu()).numpy()[order] for view_rows in rows]
+        return kept
 
-    def _draw_cells(self, maps: Tensor, ids: list[int], each: int) -> Tensor:
-        """Returns (B * each, D) cells at places that belong to (seed, epoch, image)."""
-        area = maps.shape[2] * maps.shape[3]
+    @torch.no_grad()
+    def _keep_cells(self, ids: list[int], step: Step) -> None:
+        """Keeps cells of the last images of an epoch for the next clustering: the network has just embedded them."""
+        count = min(self.settings.cluster_images, len(self.image_ids))
+        first = self.step * self.sampling.batch
+        wanted = self.objective.clusters and self.settings.clustered == "steps" and ids
+        if wanted and len(self.image_ids) - first <= count + self.sampling.batch:
+            places = [first + self.processes.rank + i * self.processes.world for i in range(len(ids))]
+            self.kept.append(self._draw_cells(list(step.seen), ids, places, count))
+
+    def _draw_cells(self, maps: list[Tensor], ids: list[int], places: list[int], images: int) -> KeptCells:
+        """Returns cells of the views of some of `images` images, drawn by (seed, epoch, image)."""
+        area = maps[0].shape[2] * maps[0].shape[3]
+        each = min(max(CLUSTERED_CELLS // images, 1), area)
         draws = [np.random.default_rng((self.sampling.seed, self.epoch, one, CELL_STREAM)) for one in ids]
-        places = torch.from_numpy(np.stack([draw.permutation(area)[:each] for draw in draws])).to(maps.device)
-        rows = maps.flatten(2).transpose(1, 2)  # (B, h * w, D)
-        return rows.gather(1, places[:, :, None].expand(-1, -1, rows.shape[2])).flatten(0, 1).float()
+        drawn = torch.from_numpy(np.stack([draw.choice(area, each, replace=False) for draw in draws]))
+        cells = []
+        for one in maps:
+            rows = one.flatten(2).transpose(1, 2)  # (B, h * w, D)
+            index = drawn.to(rows.device)[:, :, None].expand(-1, -1, rows.shape[2])
+            cells.append(rows.gather(1, index).flatten(0, 1).float())
+        return KeptCells(torch.tensor(places).repeat_interleave(each), cells)
 
     def _finish_epoch(self, seconds: float) -> EpochRecord:
         self.totals.check_finite(self.epoch, self.processes)
@@ -313,6 +348,7 @@ class Training:
             "totals": self.totals.state(),
             "clustering_s": self.clustering_s,
             "spent_s": self.spent_s,
+            "kept": [asdict(one) for one in self.kept],
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
@@ -335,6 +371,7 @@ class Training:
         self.epoch, self.step, self.settled = state["epoch"], state["step"], state["settled"]
         self.probe_labels, self.clustering_s = state["probe_labels"], state["clustering_s"]
         self.spent_s = state.get("spent_s", 0.0)
+        self.kept = [KeptCells(**one) for one in state["kept"]]
         self.totals.load_state(state["totals"])
 
     def _check_same(self, state: dict[str, Any]) -> None:

@@ -12,6 +12,9 @@ from torch.nn import functional as F
 from picie_core.kmeans import spherical_kmeans
 from picie_core.objectives.objective import ALONE, Processes
 
+WARM_ITERATIONS = 8
+"""Of a clustering that starts from the one of the epoch before; from nothing it takes 20."""
+
 
 @dataclass(frozen=True)
 class ViewClusters:
@@ -41,7 +44,7 @@ def cluster_cells(
     made = [torch.zeros(k, cells.shape[1]), torch.zeros(k), torch.zeros(k)]
     if processes.rank == 0:
         init = None if start is None else start.cpu().numpy()
-        found = spherical_kmeans(cells, k, seed, init=init, device=device.type)
+        found = spherical_kmeans(cells, k, seed, 20 if init is None else WARM_ITERATIONS, init, device.type)
         counts = torch.from_numpy(found.counts)
         made = [torch.from_numpy(found.centroids), class_weights(counts, balance), (counts / counts.sum()).float()]
     return ViewClusters(*(processes.broadcast(part.to(device)) for part in made))
