@@ -253,7 +253,8 @@ def _with_figures(
             one = f"{run}/epochs/{line['epoch']:03d}"  # a small run inside of the run
             network, _ = load_embedder(space.run_dir(one) / "embedder")
             make_sample(space, one, FrozenEmbedder(network, device), sampling, report=report)
-            (measured[line["epoch"]],) = measure_run(space, one, data.truth, [data.classes], 1, device, report).values()
+            (found,) = measure_run(space, one, data.truth, [data.classes], 1, device, report).values()
+            measured[line["epoch"]] = {f"measured_{figure}": value for figure, value in found.items()}
         write_json(path, measured)
     figures = json.loads(path.read_text())
     return [{**line, **figures[str(line["epoch"])]} for line in history]

@@ -21,8 +21,8 @@ PANELS = {
     "label_entropy": "label entropy (share of log K)",
     "changed_labels": "labels that changed (share)",
     "largest_share": "largest cluster (share)",
-    "accuracy": "accuracy, one-to-one (%)",
-    "miou": "mIoU, one-to-one (%)",
+    "measured_accuracy": "accuracy, one-to-one, K = classes (%)",
+    "measured_miou": "mIoU, one-to-one, K = classes (%)",
 }
 """Figure of an epoch -> what stands over its panel."""
 COLOURS = (
@@ -32,6 +32,7 @@ COLOURS = (
 """Told apart with and without colour vision; more rows than that change to dashed lines."""
 
 
+START_STYLE: dict[str, Any] = {"color": "#555555", "linestyle": (0, (1, 2)), "linewidth": 1.2}
 Line = dict[int, float]
 """Epoch -> value of one figure of one run."""
 
@@ -58,7 +59,8 @@ def write_curves(path: Path, plan: Plan, results: Mapping[str, RunResult]) -> bo
         for one in figures
         for row in rows
     }
-    picture = _draw(figures, sets, rows, lines)
+    starts = {(data, one): _start(plan, data, one, results) for data in sets for one in figures}
+    picture = _draw(figures, sets, rows, lines, starts)
     with open_atomic(path) as file:
         file.write(picture)
     return True
@@ -66,7 +68,18 @@ def write_curves(path: Path, plan: Plan, results: Mapping[str, RunResult]) -> bo
 
 def line_of(history: Sequence[Mapping[str, Any]], figure: str) -> Line:
     """Returns the values of one figure by epoch; empty when the run did not measure it."""
-    return {line["epoch"]: line[figure] for line in history if figure in line}
+    first = 2 if figure == "changed_labels" else 1  # against the epoch before
+    return {line["epoch"]: line[figure] for line in history if figure in line and line["epoch"] >= first}
+
+
+def _start(plan: Plan, data: str, figure: str, results: Mapping[str, RunResult]) -> float | None:
+    """What the frozen start reaches in a measured figure; None for other figures and plans without one."""
+    frozen = [row for row in plan.rows if row.method == "frozen"][:1]
+    found = [one for row in frozen for one in results_of(row, data, plan.runs(), results)]
+    name = figure.removeprefix("measured_")
+    if not found or name == figure:
+        return None
+    return mean(one.figures[f"k{one.classes}"][name] for one in found)
 
 
 def mean_line(lines: Sequence[Line]) -> Line:
@@ -76,7 +89,11 @@ def mean_line(lines: Sequence[Line]) -> Line:
 
 
 def _draw(
-    figures: Sequence[str], sets: Sequence[str], rows: Sequence[Row], lines: Mapping[tuple[str, str, str], list[Line]]
+    figures: Sequence[str],
+    sets: Sequence[str],
+    rows: Sequence[Row],
+    lines: Mapping[tuple[str, str, str], list[Line]],
+    starts: Mapping[tuple[str, str], float | None],
 ) -> bytes:
     """Returns the PNG: a column for each data set; a single data set takes two."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -93,10 +110,14 @@ def _draw(
     for axes, (data, one) in zip(panels, wanted, strict=False):
         for number, row in enumerate(rows):
             _plot(axes, lines[data, one, row.name], _style(number))
+        if (start := starts[data, one]) is not None:
+            axes.axhline(start, **START_STYLE)
         _finish(axes, PANELS[one] if len(sets) == 1 else f"{data}: {PANELS[one]}")
     for axes in panels[len(wanted) :]:
         axes.remove()
     handles = [panels[0].plot([], [], linewidth=2, label=row.name, **_style(i))[0] for i, row in enumerate(rows)]
+    if any(start is not None for start in starts.values()):
+        handles.append(panels[0].plot([], [], label="frozen start", **START_STYLE)[0])
     picture.legend(handles=handles, loc="outside lower center", ncols=legend_columns, fontsize=8, frameon=False)
     file = io.BytesIO()
     picture.savefig(file, format="png")

@@ -12,8 +12,12 @@ from picie_core.comparison.result import RunResult
 
 LEGEND = (
     "Pixel accuracy / mIoU in percent, last epoch: mean ± standard deviation (n - 1) over seeds, of a run the mean of "
-    "{seeds}. One-to-one: each class gets one cluster (Hungarian); named: each cluster gets its majority class."
+    "{seeds}. One-to-one: each class gets one cluster (Hungarian); named: each cluster gets its majority class; own "
+    "labels: those of the classifier that the method learnt, matched one-to-one unless it learnt the classes themselves."
 )
+WAYS = {"one-to-one": "", "named": "_named"}
+"""Way of matching -> ending of the names of its figures."""
+UNMEASURED = "–"
 
 
 def compare_table(
@@ -49,19 +53,37 @@ def _set_title(one: PreparedSet) -> str:
 
 
 def _set_table(plan: Plan, one: PreparedSet, results: Mapping[str, RunResult]) -> str:
-    ks = plan.ks_of(one.classes)
-    head = any(row.method not in ("frozen", "picie") for row in plan.rows)
-    columns = [f"K = {k} {way}" for k in ks for way in ("one-to-one", "named")] + ["own labels"] * head
-    columns += ["an epoch", "training", "whole run"]
-    lines = [f"| row | seeds | {' | '.join(columns)} |", "|---" * (len(columns) + 2) + "|"]
+    """All figures of a data set, then those of things and stuff alone where the set knows them."""
+    columns = {f"K = {k} {name}": (f"k{k}", way) for k in plan.ks_of(one.classes) for name, way in WAYS.items()}
+    if any(row.method not in ("frozen", "picie") for row in plan.rows):
+        columns["own labels"] = ("head", "")
+    table = _table(plan, one, results, columns, times=True)
+    if one.truth.thing_classes is None:
+        return table
+    parts = {
+        f"{part}, {name}": (f"k{one.classes}", f"{way}_{part}")
+        for part in ("things", "stuff")
+        for name, way in WAYS.items()
+    }
+    return f"{table}\n\nThings and stuff, K = {one.classes}:\n\n{_table(plan, one, results, parts, times=False)}"
+
+
+def _table(
+    plan: Plan,
+    one: PreparedSet,
+    results: Mapping[str, RunResult],
+    columns: Mapping[str, tuple[str, str]],
+    times: bool,
+) -> str:
+    """A table of pairs; columns: heading -> part of the figures and ending of their names."""
+    headings = ["row", "seeds", *columns, *(["an epoch", "training", "whole run"] if times else [])]
+    lines = [headings, ["---"] * len(headings)]
     for row in plan.rows:
         found = results_of(row, one.data.name, plan.runs(), results)
-        cells = [_pair(found, f"k{k}", f"accuracy{way}", f"miou{way}") for k in ks for way in ("", "_named")] + [
-            _pair(found, "head", "accuracy", "miou")
-        ] * head
         seeds = f"{len(found)}" if len(found) == len(row.seeds) else f"{len(found)} of {len(row.seeds)}"
-        lines.append(f"| {row.name} | {seeds} | {' | '.join([*cells, *_times(found)])} |")
-    return "\n".join(lines)
+        pairs = [_pair(found, part, f"accuracy{way}", f"miou{way}") for part, way in columns.values()]
+        lines.append([row.name.replace("|", "\\|"), seeds, *pairs, *(_times(found) if times else [])])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def results_of(row: Row, data: str, runs: Iterable[PlannedRun], results: Mapping[str, RunResult]) -> list[RunResult]:
@@ -79,7 +101,7 @@ def _pair(found: list[RunResult], part: str, accuracy: str, miou: str) -> str:
     """A cell such as `52.7 ± 1.2 / 26.2 ± 0.4`; a dash where nothing was measured."""
     shown = [one.figures[part] for one in found if part in one.figures]
     if not shown:
-        return "–"
+        return UNMEASURED
     return " / ".join(_spread_text([one[figure] for one in shown]) for figure in (accuracy, miou))
 
 
@@ -91,12 +113,12 @@ def _spread_text(values: list[float]) -> str:
 def _times(found: list[RunResult]) -> list[str]:
     """Wall time of an epoch, of the training and of the whole run, means over seeds."""
     if not found:
-        return ["–"] * 3
+        return [UNMEASURED] * 3
     trained = [one for one in found if one.history]
     epoch = mean(one.train_s / len(one.history) for one in trained) if trained else None
     return [
-        "–" if epoch is None else seconds_text(epoch),
-        "–" if epoch is None else seconds_text(mean(one.train_s for one in trained)),
+        UNMEASURED if epoch is None else seconds_text(epoch),
+        UNMEASURED if epoch is None else seconds_text(mean(one.train_s for one in trained)),
         seconds_text(mean(one.total_s for one in found)),
     ]
 
@@ -119,7 +141,7 @@ def summary_rows(plan: Plan, sets: Mapping[str, PreparedSet], results: Mapping[s
             found = results_of(row, one.data.name, plan.runs(), results)
             record: dict[str, Any] = {"row": row.name, "set": one.data.name, "seeds": len(found)}
             for part, figures in (found[0].figures if found else {}).items():
-                for figure in figures:
+                for figure in (one for one in figures if "absent_zero" not in one):
                     middle, deviation = spread([other.figures[part][figure] for other in found])
                     record |= {f"{part}_{figure}": round(middle, 3)}
                     record |= {} if deviation is None else {f"{part}_{figure}_sd": round(deviation, 3)}
