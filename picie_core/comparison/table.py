@@ -13,7 +13,7 @@ from picie_core.comparison.result import RunResult
 LEGEND = (
     "Pixel accuracy / mIoU in percent, last epoch: mean ± standard deviation (n - 1) over seeds, of a run the mean of "
     "{seeds}. One-to-one: each class gets one cluster (Hungarian); named: each cluster gets its majority class; own "
-    "labels: those of the classifier that the method learnt, matched one-to-one unless it learnt the classes themselves."
+    "labels: those of the classifier that the method learnt, matched one-to-one unless it learnt the classes."
 )
 WAYS = {"one-to-one": "", "named": "_named"}
 """Way of matching -> ending of the names of its figures."""
