@@ -125,12 +125,12 @@ def _times(found: list[RunResult]) -> list[str]:
 
 def seconds_text(seconds: float) -> str:
     """Returns a time such as `4.2 s`, `12 min 5 s` or `2 h 3 min`."""
-    if seconds < 60:
+    if round(seconds, 1) < 60:
         return f"{seconds:.1f} s"
+    if round(seconds) < 3600:
+        return f"{round(seconds) // 60} min {round(seconds) % 60} s"
     minutes = round(seconds / 60)
-    return (
-        f"{int(seconds // 60)} min {int(seconds % 60)} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
-    )
+    return f"{minutes // 60} h {minutes % 60} min"
 
 
 def summary_rows(plan: Plan, sets: Mapping[str, PreparedSet], results: Mapping[str, RunResult]) -> list[dict[str, Any]]:
