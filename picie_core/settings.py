@@ -179,6 +179,9 @@ class TrainSettings:
     settle: float = setting(
         0.0, "stop when a smaller share of the labels changes in an epoch; 0 runs all epochs", low=0, high=1
     )
+    keep_epochs: int = setting(
+        0, "store the network after every so many epochs, as epochs/N of the run; 0 keeps the last alone", low=0
+    )
     precision: str = setting(
         "auto", "auto, 32-true or bf16-mixed (Lightning Fabric)", choices=("auto", "32-true", "bf16-mixed")
     )
