@@ -73,8 +73,8 @@ def test_two_processes_are_gathered():
     """The labels of both count; the loss of the whole batch is the mean of both."""
 
     def part(processes):
-        totals = totals_of(step(1.0 + processes.rank, [4, 0, 0] if processes.rank else [0, 2, 2], a=3.0))
-        totals.gather(processes)
+        totals = EpochTotals(3, CPU)
+        totals.add(step(1.0 + processes.rank, [4, 0, 0] if processes.rank else [0, 2, 2], a=3.0), processes)
         return totals.record(**REST)
 
     for record in on_two_processes(part):
@@ -107,8 +107,10 @@ def test_all_processes_stop_at_a_bad_step_of_one():
     """Also the process whose own loss is good is told, so that none waits for the other."""
 
     def part(processes):
+        totals = EpochTotals(3, CPU)
+        totals.add(step(math.nan if processes.rank else 1.0, [1, 0, 0]), processes)
         with pytest.raises(PicieError, match="not finite at epoch 1"):
-            totals_of(step(math.nan if processes.rank else 1.0, [1, 0, 0])).check_finite(0, processes)
+            totals.check_finite(0)
         return True
 
     assert on_two_processes(part) == [True, True]
