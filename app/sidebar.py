@@ -7,6 +7,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from app.edits import draw_edits
 from app.folders import check_folder, known_workspaces, workspace_name
 from app.frame import small
 from app.jobs import Job, running_jobs
@@ -29,6 +30,7 @@ def draw_sidebar() -> None:
         if workspace is None:
             return
         run = current_run(workspace)
+        draw_edits(workspace, current_clustering(workspace, run) if run else None)
         _run_part(workspace, run)
         if run is not None:
             _clusters_part(workspace, run)
