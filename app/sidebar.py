@@ -19,6 +19,8 @@ from picie_core.workspace import RunInfo, Workspace
 
 QUICK_K = (12, 27, 60, 100)
 LARGEST_K = 400
+WATCH_S = 1
+"""Seconds between two looks at the workspace: what another tab edits is on the page within two."""
 JOB_TITLES = {"embed": "Embedding", "train": "Training", "project": "UMAP", "export": "Exporting", "scan": "Scanning"}
 
 
@@ -34,8 +36,7 @@ def draw_sidebar() -> None:
         _run_part(workspace, run)
         if run is not None:
             _clusters_part(workspace, run)
-        interval = 1 if running_jobs(workspace) else 2
-        st.fragment(run_every=interval)(_watch)(workspace, signature(workspace))
+        st.fragment(run_every=WATCH_S)(_watch)(workspace, signature(workspace))
 
 
 def _workspace_part(workspace: Workspace | None) -> None:
