@@ -212,6 +212,15 @@ def test_a_collapse_is_told_everywhere(finished_copy, tiny, say, replace_loss):
     assert told in json.loads((folder / "run.json").read_text())["sample"]["collapse"]
 
 
+def test_a_collapse_of_the_embeddings_is_told(finished):
+    """Rates that are far too high bring all embeddings to one point: however even its clusters, it is called so."""
+    work = start_training(finished, "picie", lr_decoder=0.3, lr_backbone=0.03, hold_shares=0.0, temperature=1.0)
+    records = list(work.epochs())
+    assert records[-1].spread < 0.005 and records[-1].collapsed
+    sound = list(start_training(finished, "picie").epochs())
+    assert sound[-1].spread > 0.1 and not sound[-1].collapsed
+
+
 def test_a_sound_training_says_nothing_of_a_collapse(finished_copy, tiny, say):
     """The words appear only when there is a reason."""
     options = ("--k", 4, "--epochs", 1, "--cluster-images", 6, "--precision", "32-true", "--device", "cpu", "--json")
