@@ -34,6 +34,15 @@ class Option:
     low: float | None = None
 
 
+class MarkdownTable(list[dict[str, Any]]):
+    """Rows of a result that people read as a Markdown table; JSON has them as a plain list."""
+
+    def __str__(self) -> str:
+        names = list(self[0]) if self else []
+        rows = [names, ["---"] * len(names), *([_cell(row[name]) for name in names] for row in self)]
+        return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
 class Stopped(Exception):
     """A job stopped on request after it stored what it had; the message says how to go on."""
 
@@ -192,14 +201,23 @@ def readable(result: dict[str, Any], indent: str = "") -> str:
     """Returns a result as lines that a person reads: numbers rounded, tables below their name."""
     lines = []
     for name, value in result.items():
-        if isinstance(value, dict):
+        if isinstance(value, MarkdownTable):
+            lines += [f"{indent}{name}:", "", str(value), ""]
+        elif isinstance(value, dict):
             lines += [f"{indent}{name}:", readable(value, indent + "  ")]
         elif isinstance(value, list) and value and isinstance(value[0], dict):
             lines.append(f"{indent}{name}:")
             lines += [indent + "  " + "  ".join(f"{key} {_plain(one)}" for key, one in row.items()) for row in value]
+        elif isinstance(value, list) and value and isinstance(value[0], list):
+            lines.append(f"{indent}{name}: {len(value)} x {len(value[0])} numbers, see --json")
         else:
             lines.append(f"{indent}{name}: {_plain(value)}")
     return "\n".join(lines)
+
+
+def _cell(value: Any) -> str:
+    """A value in a Markdown table: a bar would end its cell."""
+    return "-" if value is None else _plain(value).replace("|", "\\|")
 
 
 def _plain(value: Any) -> str:

@@ -1,76 +1,146 @@
-"""Labelled sets: a folder of images beside a folder of masks with the same relative stems."""
+"""Data sets with labels: any folders of images and masks, COCO-Stuff and Cityscapes, opened by one function."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
-from picie_core.errors import PicieError
+from picie_core.cityscapes import cityscapes_images, open_cityscapes
+from picie_core.cocostuff import cocostuff_images, open_cocostuff
+from picie_core.errors import PicieError, SettingError
 from picie_core.images import find_images
+from picie_core.labelledset import LabelledSet, read_mask
+from picie_core.layout import Part, pick_listed, pick_splits, read_lines, show_layout
+
+__all__ = [
+    "DATASETS",
+    "LabelledSet",
+    "TrainingImages",
+    "open_dataset",
+    "open_labelled_set",
+    "open_training_images",
+    "read_mask",
+]
+
+DATASETS = ("folders", "cocostuff", "cityscapes")
+FOLDERS_LAYOUT = [
+    Part("images/*", "images, in subfolders if there are splits"),
+    Part("masks/*", "masks: PNG of class ids, 255 = ignored, same relative stems"),
+    Part("classes.txt", "optional: the names of the classes, a line each in the order of their ids"),
+    Part("things.txt", "optional: which of them are things, a line each"),
+]
+MASK_SUFFIXES = (".png", ".bmp", ".tif", ".tiff")
 
 
 @dataclass(frozen=True)
-class LabelledSet:
-    """Images with ground truth; names are relative to their folders."""
+class TrainingImages:
+    """The images of a data set to train on, with or without ground truth."""
 
     images_root: Path
-    masks_root: Path
-    pairs: list[tuple[str, str]]
-    """(image, mask) in the order of the image names."""
-    class_names: list[str]
-
-    def read_mask(self, index: int) -> np.ndarray:
-        """Returns the ground truth of pair `index`: (H, W) uint8 class ids, 255 = ignored."""
-        return read_mask(self.masks_root / self.pairs[index][1])
+    names: list[str]
+    """Posix paths relative to `images_root`, sorted."""
 
 
-def open_labelled_set(images_root: Path, masks_root: Path, class_names: list[str] | None = None) -> LabelledSet:
-    """Returns the pairs of images and masks with equal relative stems.
+def open_dataset(kind: str, root: Path, split: str | None = None, list_file: Path | None = None) -> LabelledSet:
+    """Returns the labelled images of a data set: `folders`, `cocostuff` or `cityscapes`, below `root`.
+
+    split: such as `val` or `train+val`; None for the paper's (COCO-Stuff val, Cityscapes train+val), of folders all.
+    list_file: a curated list, an image a line. Raises PicieError that shows the expected tree when a part is missing,
+    SettingError for an unknown kind or split.
+    """
+    if kind == "cocostuff":
+        return open_cocostuff(root, split, list_file)
+    if kind == "cityscapes":
+        return open_cityscapes(root, split, list_file)
+    images, masks = _folders(kind, root, ("images", "masks"))
+    return open_labelled_set(images, masks, None, split, list_file)
+
+
+def open_training_images(
+    kind: str, root: Path, split: str | None = None, list_file: Path | None = None
+) -> TrainingImages:
+    """Returns the images of a data set to train on; masks are not needed.
+
+    split: None for the paper's (COCO-Stuff train, Cityscapes test+train_extra), folders: all. Raises as `open_dataset`.
+    """
+    if kind == "cocostuff":
+        return TrainingImages(root / "images", cocostuff_images(root, split, list_file))
+    if kind == "cityscapes":
+        return TrainingImages(root / "leftImg8bit", cityscapes_images(root, split, list_file))
+    (images,) = _folders(kind, root, ("images",))
+    names = pick_listed(_of_splits(find_images(images), split), list_file)
+    if not names:
+        raise PicieError(f"no images under {images}: give another --root or --split")
+    return TrainingImages(images, names)
+
+
+def open_labelled_set(
+    images_root: Path,
+    masks_root: Path,
+    class_names: list[str] | None = None,
+    split: str | None = None,
+    list_file: Path | None = None,
+) -> LabelledSet:
+    """Returns the pairs of images and masks with equal relative stems; `split` is the subfolder to take, None for all.
 
     Class names come from `class_names`, from classes.txt in or beside the masks (a name a line, in id order), or are
-    the ids that the masks show. Raises PicieError when a folder is missing or no pair is found.
+    the ids that the masks show; things.txt beside classes.txt says which are things. Raises PicieError when a folder
+    is missing or no pair is found.
     """
     for folder in (images_root, masks_root):
         if not folder.is_dir():
             raise PicieError(f"{folder} is not a folder: give --images DIR and --masks DIR with equal file names")
-    masks = {
-        _stem(path): path
-        for path in find_images(masks_root)
-        if path.lower().endswith((".png", ".bmp", ".tif", ".tiff"))
-    }
-    pairs = [(path, masks[_stem(path)]) for path in find_images(images_root) if _stem(path) in masks]
+    masks = {_stem(path): path for path in find_images(masks_root) if path.lower().endswith(MASK_SUFFIXES)}
+    images = pick_listed(_of_splits(find_images(images_root), split), list_file)
+    pairs = [(path, masks[_stem(path)]) for path in images if _stem(path) in masks]
     if not pairs:
         raise PicieError(
             f"no mask under {masks_root} has the name of an image under {images_root}: "
             "masks are PNG files with the same relative path up to the suffix"
         )
-    names = class_names or _names_beside(masks_root)
-    if names is None:
-        shown = {int(i) for _, mask in pairs for i in np.unique(read_mask(masks_root / mask))} - {255}
-        names = [f"class {i}" for i in range(max(shown, default=-1) + 1)]
-    return LabelledSet(images_root, masks_root, pairs, names)
+    names = class_names or _lines_beside(masks_root, "classes.txt") or _shown_classes(masks_root, pairs)
+    things = _lines_beside(masks_root, "things.txt")
+    return LabelledSet(images_root, masks_root, pairs, names, None if things is None else _ids_of(things, names))
 
 
-def read_mask(path: Path) -> np.ndarray:
-    """Returns the class ids (H, W) uint8 of a mask file of mode L, P or 1. Raises PicieError for anything else."""
-    try:
-        with Image.open(path) as file:
-            if file.mode not in ("L", "P", "1"):
-                raise PicieError(f"{path} has mode {file.mode}: a mask needs one channel of class ids (mode L or P)")
-            return np.array(file, dtype=np.uint8)
-    except OSError as error:
-        raise PicieError(f"{path} cannot be read as a mask ({error}): save it again as PNG of mode L") from error
+def _folders(kind: str, root: Path, names: tuple[str, ...]) -> list[Path]:
+    """The wanted folders of the kind `folders`. Raises for another kind, or when one is missing."""
+    if kind not in DATASETS:
+        raise SettingError(f"dataset={kind!r} is unknown: choose one of {', '.join(DATASETS)}")
+    missing = [name for name in names if not (root / name).is_dir()]
+    if missing:
+        tree = show_layout(root, "a data set of folders", FOLDERS_LAYOUT)
+        raise PicieError(f"{root} has no folder {' and '.join(missing)}, which this needs.\n{tree}")
+    return [root / name for name in names]
+
+
+def _of_splits(names: list[str], split: str | None) -> list[str]:
+    """The names in the subfolders that `split` says, all of them when it is None."""
+    if split is None:
+        return names
+    top = {name.split("/", 1)[0] for name in names if "/" in name}
+    splits = pick_splits(split, sorted(top), split)
+    return [name for name in names if name.split("/", 1)[0] in splits]
 
 
 def _stem(path: str) -> str:
-    return str(PurePosixPath(path).with_suffix(""))
+    return path.rsplit(".", 1)[0]
 
 
-def _names_beside(masks_root: Path) -> list[str] | None:
-    for folder in (masks_root, masks_root.parent):
-        if (folder / "classes.txt").is_file():
-            return [line.strip() for line in (folder / "classes.txt").read_text().splitlines() if line.strip()]
-    return None
+def _lines_beside(masks_root: Path, name: str) -> list[str] | None:
+    paths = [folder / name for folder in (masks_root, masks_root.parent) if (folder / name).is_file()]
+    return read_lines(paths[0]) if paths else None
+
+
+def _shown_classes(masks_root: Path, pairs: list[tuple[str, str]]) -> list[str]:
+    shown = {int(i) for _, mask in pairs for i in np.unique(read_mask(masks_root / mask))} - {255}
+    return [f"class {i}" for i in range(max(shown, default=-1) + 1)]
+
+
+def _ids_of(things: list[str], names: list[str]) -> frozenset[int]:
+    unknown = [name for name in things if name not in names]
+    if unknown:
+        raise PicieError(f"things.txt names {unknown[0]!r}, classes are {', '.join(names)}: give names of classes")
+    return frozenset(names.index(name) for name in things)

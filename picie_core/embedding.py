@@ -57,9 +57,14 @@ def fit_embedder(
     device: str,
     report: Report = ignore_progress,
 ) -> None:
-    """Sets the decoder of `network` to the PCA that `make_sample` would give it, from the same first images."""
+    """Sets the decoder of `network` to the PCA that `make_sample` would give it, from the same first images.
+
+    With decoder="random" it stays as the seed drew it, as in the paper.
+    """
     from picie_core.embedder import FrozenEmbedder
 
+    if network.settings.decoder == "random":
+        return
     engine = FrozenEmbedder(network, device)
     order = _image_order(draw_places(workspace.image_list().readable, settings), settings.seed)[:FIT_IMAGES]
     cache = workspace.image_cache(settings.size_px, writable=True)
@@ -82,8 +87,11 @@ def make_sample(
     """Embeds the images once and writes the sample and the dense cells of `run`; returns what it did.
 
     embedder_to_fit: an embedder whose decoder is set to the PCA of the first images on the way (and the engine's
-    with it); their stage features are kept meanwhile, so that no image goes through the network twice.
+    with it); their stage features are kept meanwhile, so that no image goes through the network twice. One whose
+    settings say decoder="random" is not fitted.
     """
+    if embedder_to_fit is not None and embedder_to_fit.settings.decoder == "random":
+        embedder_to_fit = None
     records = workspace.image_list().readable
     wanted = draw_places(records, settings)
     order = _image_order(wanted, settings.seed)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,9 +66,29 @@ def match_many_to_one(counts: np.ndarray) -> np.ndarray:
     return np.where(counts.sum(1) > 0, counts.argmax(1), -1)
 
 
-def score(counts: np.ndarray, matching: np.ndarray) -> Scores:
-    """Returns the scores of a (K, C) confusion under a matching; pixels of unmatched clusters are errors."""
+def match_identity(counts: np.ndarray) -> np.ndarray:
+    """Returns (K,) each row's own number: for a classifier whose row i is class i, so nothing is left to match.
+
+    Raises PicieError when rows and classes are not equally many.
+    """
+    k, classes = counts.shape
+    if k != classes:
+        raise PicieError(
+            f"the classifier has {k} rows, the ground truth {classes} classes: evaluate it on the classes it was "
+            "trained for, or match its rows as clusters"
+        )
+    return np.arange(k)
+
+
+def score(counts: np.ndarray, matching: np.ndarray, only: Collection[int] | None = None) -> Scores:
+    """Returns the scores of a (K, C) confusion under a matching; pixels of unmatched clusters are errors.
+
+    only: classes to restrict the ground truth to, such as the things. Then pixels of other classes count nowhere, not
+    even against a class that was predicted there; the matching stays the one over all classes.
+    """
     classes = counts.shape[1]
+    counted = np.arange(classes) if only is None else np.array(sorted(only), dtype=np.intp)
+    counts = np.where(np.isin(np.arange(classes), counted), counts, 0)
     by_class = np.zeros((classes, classes), np.int64)  # predicted class, true class
     named = matching >= 0
     np.add.at(by_class, matching[named], counts[named])
@@ -75,7 +96,7 @@ def score(counts: np.ndarray, matching: np.ndarray) -> Scores:
     union = true + predicted - right
     shown = true > 0
     iou = np.where(shown, right / np.maximum(union, 1), np.nan)
-    matched_absent = ~shown & np.isin(np.arange(classes), matching)
+    matched_absent = np.isin(counted, matching) & ~shown[counted]
     mean = float(iou[shown].mean()) if shown.any() else 0.0
     return Scores(
         accuracy=float(right.sum() / max(true.sum(), 1)),
@@ -83,7 +104,7 @@ def score(counts: np.ndarray, matching: np.ndarray) -> Scores:
         class_iou=iou,
         class_accuracy=np.where(shown, right / np.maximum(true, 1), np.nan),
         matching=matching,
-        mean_iou_absent_zero=float(iou[shown].sum() / max((shown | matched_absent).sum(), 1)),
+        mean_iou_absent_zero=float(iou[shown].sum() / max(shown.sum() + matched_absent.sum(), 1)),
     )
 
 

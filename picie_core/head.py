@@ -1,4 +1,4 @@
-"""A linear classifier on unit pixel embeddings: what mdc, iic, supervised and probe learn beside the network."""
+"""A linear classifier on unit pixel embeddings: what mdc, iic, supervised and probe learn; centroids are one too."""
 
 from __future__ import annotations
 
@@ -22,6 +22,22 @@ class Head:
     """(K,) float32."""
     class_names: tuple[str, ...] = ()
     """Names of the rows where they are classes of a ground truth; empty where they are clusters."""
+
+    @classmethod
+    def of_centroids(cls, centroids: np.ndarray) -> Head:
+        """Returns the classifier whose scores are the cosines to unit `centroids` (K, D)."""
+        return cls(centroids, np.zeros(len(centroids), np.float32))
+
+    @property
+    def k(self) -> int:
+        """How many labels there are."""
+        return len(self.weight)
+
+    def scores(self, cells: np.ndarray) -> np.ndarray:
+        """Returns the scores (K, h, w) float32 of cells (h, w, D), which are brought to unit length first."""
+        from picie_core.masks import class_scores
+
+        return class_scores(cells, self.weight) + self.bias[:, None, None]
 
 
 def save_head(head: Head, path: Path) -> None:

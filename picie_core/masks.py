@@ -1,4 +1,4 @@
-"""From pixel embeddings to full-size masks: class scores, upsampling, argmax, and the coloured overlay.
+"""From pixel embeddings to full-size masks: class scores, and the coloured overlay; pixels are in upsample.py.
 
 Numpy only, so that a screen that shows masks loads neither torch nor faiss; the network is imported when an
 image has no stored cells.
@@ -7,7 +7,7 @@ image has no stored cells.
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image
 
 from picie_core.classes import IGNORE_ID
+from picie_core.upsample import label_pixels, upsample_argmax
 
 if TYPE_CHECKING:
     from picie_core.clusters import Clustering
@@ -22,25 +23,8 @@ if TYPE_CHECKING:
     from picie_core.sample import DenseCells
     from picie_core.workspace import Workspace
 
-CELL_PX = 4
-"""Side of a cell in pixels of the resized image."""
-CELL_CENTRE_PX = 1.5
-"""Centre of cell 0 in the resized image: 1.5 is `align_corners=False`, 0 that of the convolutions."""
-TILE_PX = 128
-"""Side of the pieces a mask is computed in: they fit into a processor's cache and have few winners."""
 SCORES_BYTES = 64 << 20
 """Scores of at most this many bytes are held at once, however large the picture."""
-
-
-def cell_positions(full_px: int, cells: int, pixels: np.ndarray | None = None) -> np.ndarray:
-    """Returns where the pixels of one axis lie on the grid of cells: the only place that knows this geometry.
-
-    full_px: pixels of an axis at any size; cells: cells of it; pixels: positions along it (0 is the centre of the
-    first pixel), every pixel by default. Returns float64 in [0, cells - 1].
-    """
-    pixels = np.arange(full_px) if pixels is None else pixels
-    resized_px = (pixels + 0.5) * (CELL_PX * cells / full_px) - 0.5
-    return np.clip((resized_px - CELL_CENTRE_PX) / CELL_PX, 0, cells - 1)
 
 
 def class_scores(cells: np.ndarray, centroids: np.ndarray, groups: np.ndarray | None = None) -> np.ndarray:
@@ -59,15 +43,6 @@ def class_scores(cells: np.ndarray, centroids: np.ndarray, groups: np.ndarray | 
         starts = np.searchsorted(groups[order], np.arange(groups.max() + 1))
         scores = np.maximum.reduceat(scores[order], starts, axis=0)  # (C, N)
     return scores.reshape(-1, height, width)
-
-
-def upsample_argmax(scores: np.ndarray, height: int, width: int, tile_px: int = TILE_PX) -> np.ndarray:
-    """Returns the best channel of each pixel: the scores upsampled bilinearly to full size, then argmax.
-
-    scores: (C, h, w). Returns (height, width), uint8 up to 256 channels, else uint16; the first of equal
-    channels wins. Computed tile by tile, which changes no pixel: memory does not grow with the picture.
-    """
-    return _label_pixels(lambda first, last: scores[:, first:last], scores.shape, height, width, tile_px)
 
 
 def cluster_mask(cells: np.ndarray, clustering: Clustering, height: int, width: int) -> np.ndarray:
@@ -129,74 +104,7 @@ def _label_cells(
     shape = (channels, *cells.shape[:2])
     if len(centroids) * cells.shape[0] * cells.shape[1] * 4 <= SCORES_BYTES:
         return upsample_argmax(class_scores(cells, centroids, groups), height, width)
-    return _label_pixels(lambda first, last: class_scores(cells[first:last], centroids, groups), shape, height, width)
-
-
-def _label_pixels(
-    rows_of_scores: Callable[[int, int], np.ndarray],
-    shape: tuple[int, ...],
-    height: int,
-    width: int,
-    tile_px: int = TILE_PX,
-) -> np.ndarray:
-    """`upsample_argmax` of scores that are asked for by rows of cells, [first, last)."""
-    channels, cell_rows, cell_columns = shape
-    down, right = cell_positions(height, cell_rows), cell_positions(width, cell_columns)
-    labels = np.empty((height, width), np.uint8 if channels <= 256 else np.uint16)
-    for top in range(0, height, tile_px):
-        rows = down[top : top + tile_px]
-        first, last = _touched(rows, cell_rows)
-        strip = rows_of_scores(first, last)  # (C, last - first, w)
-        for start in range(0, width, tile_px):
-            columns = right[start : start + tile_px]
-            left, stop = _touched(columns, cell_columns)
-            tile = labels[top : top + tile_px, start : start + tile_px]
-            _label_tile(strip[:, :, left:stop], rows - first, columns - left, tile)
-    return labels
-
-
-def _touched(positions: np.ndarray, cells: int) -> tuple[int, int]:
-    """The range [first, last) of the cells that the positions are interpolated between."""
-    return int(positions[0]), min(int(positions[-1]) + 2, cells)
-
-
-def _label_tile(scores: np.ndarray, rows: np.ndarray, columns: np.ndarray, labels: np.ndarray) -> None:
-    """Writes the best channel of each pixel of a tile into `labels`; scores (C, r, c) of its cells."""
-    winners = _possible_winners(scores)
-    if len(winners) == 1:
-        labels[:] = winners[0]
-        return
-    band = interpolate(scores[winners], rows, axis=1)  # (c, H, w)
-    best = interpolate(band[0], columns, axis=1)  # (H, W)
-    labels[:] = winners[0]
-    for channel, channel_band in zip(winners[1:], band[1:], strict=True):
-        score = interpolate(channel_band, columns, axis=1)
-        np.copyto(labels, channel, where=score > best, casting="unsafe")
-        np.maximum(best, score, out=best)
-
-
-def _possible_winners(scores: np.ndarray) -> np.ndarray:
-    """Channels that can be the best between these cells: interpolation never leaves a channel's own range."""
-    flat = scores.reshape(len(scores), -1)
-    margin = 1e-5 * max(float(np.abs(flat).max()), 1e-30)  # far above rounding, far below what matters
-    return np.flatnonzero(flat.max(axis=1) >= flat.min(axis=1).max() - margin)
-
-
-def interpolate(scores: np.ndarray, positions: np.ndarray, axis: int) -> np.ndarray:
-    """Returns scores between cells, linearly along one of the first two axes; positions as of `cell_positions`.
-
-    Each value depends on its own position only, so pieces of a picture agree exactly.
-    """
-    low = np.minimum(positions.astype(np.intp), scores.shape[axis] - 1)
-    high = np.minimum(low + 1, scores.shape[axis] - 1)
-    share = (positions - low).astype(np.float32)
-    share = share.reshape(-1, *[1] * (scores.ndim - 1 - axis))
-    upper = np.take(scores, low, axis=axis)
-    upper *= 1 - share
-    lower = np.take(scores, high, axis=axis)
-    lower *= share
-    upper += lower
-    return upper
+    return label_pixels(lambda first, last: class_scores(cells[first:last], centroids, groups), shape, height, width)
 
 
 # -- colours and pictures

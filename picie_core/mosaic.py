@@ -15,8 +15,9 @@ from PIL import Image
 from picie_core.errors import PicieError
 from picie_core.exemplars import KINDS, ClusterFacts, cluster_facts, exemplars
 from picie_core.images import ImageCache
-from picie_core.masks import CELL_CENTRE_PX, CELL_PX, cell_positions, cluster_colors, interpolate, png_bytes
+from picie_core.masks import cluster_colors, png_bytes
 from picie_core.sample import DenseCells, EmbeddingSample, load_dense, load_sample
+from picie_core.upsample import CELL_CENTRE_PX, CELL_PX, cell_positions, interpolate
 
 if TYPE_CHECKING:
     from picie_core.clusters import Clustering

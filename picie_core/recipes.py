@@ -14,6 +14,7 @@ PAPER: dict[str, Any] = {
     "batch": 128,
     "stages": 4,
     "pool": 1,
+    "context": 0,
     "stage_norm": "none",
     "decoder": "random",
     "lr_decoder": 1e-4,

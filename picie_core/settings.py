@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import Field, dataclass, field, fields
 from typing import Any
@@ -41,28 +42,78 @@ def _problem(one: Field, value: Any) -> str | None:
     return None
 
 
-BACKBONES = ("resnet18", "resnet34", "resnet50")
+CONV_BACKBONES = ("resnet18", "resnet34", "resnet50", "mobilenet_v2")
+"""The convolutional networks, under their torchvision names."""
+VIT_BACKBONES = {
+    "dinov2_s14": "vit_small_patch14_dinov2.lvd142m",
+    "dinov2_s14_reg": "vit_small_patch14_reg4_dinov2.lvd142m",
+    "dino_s16": "vit_small_patch16_224.dino",
+    "dino_s8": "vit_small_patch8_224.dino",
+    "dinov3_s16": "vit_small_patch16_dinov3.lvd1689m",
+}
+"""Short names of vision transformers and what timm calls them, published weights included."""
+TIMM_PREFIX = "timm:"
+
+
+class BackboneNames(tuple[str, ...]):
+    """The backbones that a list offers; `timm:NAME`, any vision transformer of timm, is one as well."""
+
+    def __contains__(self, name: object) -> bool:
+        return super().__contains__(name) or re.fullmatch(rf"{TIMM_PREFIX}\w[\w.]*", str(name)) is not None
+
+
+BACKBONES = BackboneNames((*CONV_BACKBONES, *VIT_BACKBONES))
 
 
 @dataclass(frozen=True)
 class EmbedderSettings:
-    """What the network is made of."""
+    """What the network is made of; the paper's is 4 stages, stage-norm none, pool 1 and a random decoder."""
 
-    backbone: str = setting("resnet18", "backbone; resnet18 is the paper's and the fastest", choices=BACKBONES)
+    backbone: str = setting(
+        "resnet18",
+        "backbone; resnet18 is the paper's, mobilenet_v2 the lightest; dino... and timm:NAME (any vision transformer "
+        "that timm knows) are slower and mean more; they need timm",
+        choices=BACKBONES,
+    )
     weights: str = setting(
         "imagenet",
-        "imagenet (downloaded once), none (random: fine for textures, weaker on objects) or the PATH of a state dict",
+        "imagenet (the published weights of the backbone, downloaded once), none (random: fine for textures, weaker on "
+        "objects, not for transformers) or the PATH of a state dict",
     )
     stages: int = setting(
-        3, "backbone stages in use; the paper uses 4, 3 is faster and clusters better frozen", low=1, high=4
+        3,
+        "backbone stages in use, of a transformer its last blocks; the paper uses 4, 3 is faster and clusters better "
+        "frozen",
+        low=1,
+        high=4,
     )
     dim: int = setting(128, "embedding width D", low=2, high=1024)
     pool: int = setting(
-        5, "cells to average features over; 1 is none, as in the paper; 5 clusters better", low=1, high=31
+        3, "cells to average features over; 1 is none, as in the paper; 3 to 5 cluster better", low=1, high=31
+    )
+    context: int = setting(
+        32, "cells of a second, wide average of each stage that the decoder sees too; 0 is none, as in the paper", low=0
+    )
+    decoder: str = setting(
+        "pca", "start of the linear decoder: pca of the stages, or random as in the paper", choices=("pca", "random")
+    )
+    stage_norm: str = setting(
+        "unit", "unit: each stage at unit length, so that stages compare; none is the paper's", choices=("unit", "none")
+    )
+    padding: str = setting(
+        "zeros",
+        "what convolutions see beyond the border: zeros, as published, or replicate: then picture borders get no "
+        "clusters of their own",
+        choices=("zeros", "replicate"),
     )
 
     def __post_init__(self) -> None:
         check_settings(self)
+        if self.weights == "none" and self.backbone not in CONV_BACKBONES:
+            raise SettingError(
+                f"weights=none does not go with backbone={self.backbone}: a transformer with random weights tells "
+                "nothing apart; give --weights PATH or imagenet, or --backbone resnet18"
+            )
 
 
 @dataclass(frozen=True)
@@ -127,6 +178,9 @@ class TrainSettings:
     displacement: int = setting(1, "cells by which iic moves one view against the other at most", low=0, high=10)
     settle: float = setting(
         0.0, "stop when a smaller share of the labels changes in an epoch; 0 runs all epochs", low=0, high=1
+    )
+    keep_epochs: int = setting(
+        0, "store the network after every so many epochs, as epochs/N of the run; 0 keeps the last alone", low=0
     )
     precision: str = setting(
         "auto", "auto, 32-true or bf16-mixed (Lightning Fabric)", choices=("auto", "32-true", "bf16-mixed")

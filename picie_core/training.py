@@ -99,6 +99,7 @@ class Training:
         self.kept: list[KeptCells] = []
         self.totals = EpochTotals(settings.k, self.fabric.device)
         self.clustering_s = 0.0
+        self.spent_s = 0.0
         self.stop: Callable[[], bool] = lambda: False
         self.after_step: Callable[[], None] = lambda: None
 
@@ -124,7 +125,7 @@ class Training:
 
     def _run_epoch(self, report: Report) -> EpochRecord | None:
         label = f"epoch {self.epoch + 1}/{self.settings.epochs}"
-        start = time.monotonic()
+        start = time.monotonic() - self.spent_s  # what an epoch took before a stop belongs to it
         if self.step == 0:
             self._start_epoch(report, f"{label} clustering")
             self.clustering_s = time.monotonic() - start
@@ -135,6 +136,7 @@ class Training:
             looked = self._looks()
             self._train_step(batch)
             self.step += 1
+            self.spent_s = time.monotonic() - start
             metrics = self.totals.means() if self._looks() else {}
             meter.advance(min(self.sampling.batch, len(order) - meter.done), **metrics)
             if looked:  # else the loss may not be finite any more, and the checkpoint would not be a good one
@@ -344,7 +346,7 @@ class Training:
             seconds=seconds,
             clustering_s=self.clustering_s,
         )
-        self.epoch, self.step = self.epoch + 1, 0
+        self.epoch, self.step, self.spent_s = self.epoch + 1, 0, 0.0
         self.settled = record.changed_labels < self.settings.settle
         return record
 
@@ -403,6 +405,7 @@ class Training:
             "probe_labels": self.probe_labels,
             "totals": self.totals.state(),
             "clustering_s": self.clustering_s,
+            "spent_s": self.spent_s,
             "kept": [asdict(one) for one in self.kept],
         }
 
@@ -426,6 +429,7 @@ class Training:
         self.image_ids = state["images"]  # the order of an epoch is drawn from them, whatever was found since
         self.epoch, self.step, self.settled = state["epoch"], state["step"], state["settled"]
         self.probe_labels, self.clustering_s = state["probe_labels"], state["clustering_s"]
+        self.spent_s = state.get("spent_s", 0.0)
         device = self.fabric.device
         self.kept = [KeptCells(one["places"], [view.to(device) for view in one["views"]]) for one in state["kept"]]
         self.totals.load_state(state["totals"])

@@ -73,6 +73,7 @@ def run_epochs(space: Workspace, report: Report, work: Training, info: RunInfo, 
         if not (folder / "checkpoint.pt").exists():
             save()
         for record in work.epochs(report):
+            keep_epoch(folder, work, record.epoch)
             append_history(folder / "history.jsonl", record)
             list_problems(space, work.batches.unreadable)
             save()
@@ -84,6 +85,14 @@ def run_epochs(space: Workspace, report: Report, work: Training, info: RunInfo, 
             save()
     list_problems(space, work.batches.unreadable)
     return replace(info, epochs_done=work.epoch)
+
+
+def keep_epoch(folder: Path, work: Training, epoch: int) -> None:
+    """Stores the network after `epoch` as `epochs/<epoch>/embedder` of a run, when the settings ask for it."""
+    from picie_core.embedder import save_embedder
+
+    if work.settings.keep_epochs and epoch % work.settings.keep_epochs == 0:
+        save_embedder(work.embedder, folder / "epochs" / f"{epoch:03d}" / "embedder", work.sampling.size_px)
 
 
 def list_problems(space: Workspace, unreadable: dict[int, str]) -> None:

@@ -2,43 +2,48 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 import torchvision
 from safetensors.torch import load_file
 from torch import Tensor
 
+from picie_core.backbones import Backbone, ConvBackbone, VitBackbone, import_timm
 from picie_core.errors import PicieError
+from picie_core.settings import EmbedderSettings
 
-if TYPE_CHECKING:
-    from picie_core.embedder import Embedder
-    from picie_core.settings import EmbedderSettings
+WRAPPERS = ("state_dict", "model", "teacher")
+"""Names under which published checkpoints keep the tensors of the network."""
 
 
-def load_backbone_weights(embedder: Embedder, settings: EmbedderSettings) -> None:
-    """Fills the backbone of `embedder` as `settings.weights` says: imagenet, none (stays random) or a file.
+def load_backbone_weights(backbone: Backbone, settings: EmbedderSettings) -> None:
+    """Fills `backbone` as `settings.weights` says: imagenet (the published ones), none (stays random) or a file.
 
     Raises PicieError when a download or a file fails or does not fit the backbone.
     """
     if settings.weights == "none":
         return
     if settings.weights == "imagenet":
-        state, source = _imagenet_state(settings.backbone), "ImageNet"
+        state, source = _published_state(backbone, settings.backbone), "the download"
     else:
         state, source = _file_state(Path(settings.weights)), settings.weights
-    _fill(embedder, state, settings.backbone, source)
+    if isinstance(backbone, VitBackbone):
+        state = _timm_names(backbone, state, source, settings.backbone)
+    _fill(backbone, state, settings.backbone, source)
 
 
-def _imagenet_state(backbone: str) -> dict[str, Tensor]:
-    weights = torchvision.models.get_model_weights(backbone).IMAGENET1K_V1
+def _published_state(backbone: Backbone, name: str) -> dict[str, Tensor]:
     try:
-        return weights.get_state_dict(progress=False, check_hash=True)
-    except (OSError, RuntimeError) as error:
+        if isinstance(backbone, ConvBackbone):
+            weights = torchvision.models.get_model_weights(name).IMAGENET1K_V1
+            return weights.get_state_dict(progress=False, check_hash=True)
+        return import_timm(name).create_model(backbone.name, pretrained=True).state_dict()
+    except Exception as error:  # each library and version has its own for no network
         raise PicieError(
-            f"the ImageNet weights of {backbone} cannot be downloaded ({error}): give --weights PATH of a saved state "
-            "dict, or --weights none for random weights"
+            f"the published weights of {name} cannot be downloaded ({_first_line(error)}): give --weights PATH of a "
+            f"saved state dict{', or --weights none for random weights' * isinstance(backbone, ConvBackbone)}"
         ) from error
 
 
@@ -51,47 +56,63 @@ def _file_state(path: Path) -> dict[str, Tensor]:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         raise PicieError(
-            f"{path} cannot be read as a state dict ({str(error).splitlines()[0]}): save one with "
+            f"{path} cannot be read as a state dict ({_first_line(error)}): save one with "
             "`torch.save(model.state_dict(), PATH)` or as safetensors"
         ) from error
-    state = state.get("state_dict", state) if isinstance(state, dict) else state
+    for wrapper in WRAPPERS:
+        state = state.get(wrapper, state) if isinstance(state, dict) else state
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise PicieError(f"{path} holds no state dict: save one with `torch.save(model.state_dict(), PATH)`")
+    return {name.removeprefix("module.").removeprefix("backbone."): value for name, value in state.items()}
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def _timm_names(backbone: VitBackbone, state: dict[str, Tensor], source: str, name: str) -> dict[str, Tensor]:
+    """Returns the tensors as timm names and shapes them, from its own files or from those of the publications."""
+    patches = state.get("patch_embed.proj.weight")
+    if patches is not None and patches.ndim == 4 and patches.shape[-1] != backbone.patch:
+        raise PicieError(  # timm would resize them without a word
+            f"{source} has patches of {patches.shape[-1]} px, the backbone {name} wants {backbone.patch} px; "
+            "give --backbone and --weights that belong together"
+        )
+    convert = import_module(type(backbone.vit).__module__).checkpoint_filter_fn
+    try:
+        state = convert(dict(state), backbone.vit)
+    except Exception as error:
+        raise PicieError(
+            f"{source} does not fit the backbone {name} ({_first_line(error)}); give the state dict of timm's "
+            f"{backbone.name} or of its publication"
+        ) from error
+    for part in ("weight", "bias"):  # networks that average before their last norm call it so
+        if f"fc_norm.{part}" in state:
+            state.setdefault(f"norm.{part}", state[f"fc_norm.{part}"])
     return state
 
 
-def _fill(embedder: Embedder, state: dict[str, Tensor], backbone: str, source: str) -> None:
-    """Copies torchvision's tensors (conv1, layer1, ...) into stem and layers, without classifier and unused stages."""
-    state = {name.removeprefix("module."): value for name, value in state.items()}
-    own = {_torchvision_name(name): value for name, value in embedder.state_dict().items() if "decoder" not in name}
-    missing = [name for name in own if name not in state and not name.endswith("num_batches_tracked")]
+def _fill(backbone: Backbone, state: dict[str, Tensor], name: str, source: str) -> None:
+    """Copies published tensors into the stages in use, without classifier and unused stages."""
+    own = backbone.published_tensors()
+    missing = [one for one in own if one not in state and not one.endswith("num_batches_tracked")]
     if missing:
+        library, called = ("torchvision", name) if isinstance(backbone, ConvBackbone) else ("timm", backbone.name)
         raise PicieError(
             f"{source} has no {missing[0]!r} ({len(missing)} tensors are missing): it does not fit the backbone "
-            f"{backbone}; give the state dict of a torchvision {backbone}"
+            f"{name}; give the state dict of a {library} {called}"
         )
-    stages = {name.split(".", 1)[0] for name in own}
-    extra = [name for name in state if name.split(".", 1)[0] in stages and name not in own]
+    extra = [one for one in state if backbone.takes(one) and one not in own]
     if extra:  # resnet18's tensors are all in a resnet34, but half a resnet34 is no network
         raise PicieError(
-            f"{source} has {extra[0]!r} ({len(extra)} tensors too many): it does not fit the backbone {backbone}; "
+            f"{source} has {extra[0]!r} ({len(extra)} tensors too many): it does not fit the backbone {name}; "
             "give --backbone and --weights that belong together"
         )
-    for name, target in own.items():
-        value = state.get(name, target)
+    for one, target in own.items():
+        value = state.get(one, target)
         if value.shape != target.shape:
             raise PicieError(
-                f"{source}: {name!r} has shape {tuple(value.shape)}, the backbone {backbone} wants "
+                f"{source}: {one!r} has shape {tuple(value.shape)}, the backbone {name} wants "
                 f"{tuple(target.shape)}; give --backbone and --weights that belong together"
             )
         target.copy_(value)
-
-
-def _torchvision_name(name: str) -> str:
-    """`stem.0.weight` -> `conv1.weight`, `layers.2.0.bn1.bias` -> `layer3.0.bn1.bias`."""
-    first, rest = name.split(".", 1)
-    if first == "stem":
-        index, rest = rest.split(".", 1)
-        return f"{('conv1', 'bn1')[int(index)]}.{rest}"
-    index, rest = rest.split(".", 1)
-    return f"layer{int(index) + 1}.{rest}"

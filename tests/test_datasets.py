@@ -1,4 +1,4 @@
-"""Labelled sets: which mask belongs to which image, what classes are called, which files are no masks."""
+"""Labelled sets in folders: which mask belongs to which image, what classes are called, which files are no masks."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from picie_core.datasets import open_labelled_set, read_mask
-from picie_core.errors import PicieError
+from picie_core.datasets import open_dataset, open_labelled_set, open_training_images, read_mask
+from picie_core.errors import PicieError, SettingError
 
 
 def save(path: Path, pixels: np.ndarray, mode: str | None = None) -> Path:
@@ -90,3 +90,113 @@ def test_no_pairs_and_no_folders_are_refused(pair, tmp_path):
         open_labelled_set(images, tmp_path / "empty")
     with pytest.raises(PicieError, match=r"nowhere is not a folder: give --images DIR and --masks DIR"):
         open_labelled_set(images, tmp_path / "nowhere")
+
+
+# -- masks of images, ids and kinds of classes
+
+
+def test_mask_of_an_image(pair):
+    """By its relative name or its path; None for an image without a mask, and for one that lies elsewhere."""
+    found = open_labelled_set(*pair)
+    assert (found.mask_of("a/x.jpg") == 2).all()
+    assert (found.mask_of(pair[0] / "a" / "x.jpg") == 2).all()
+    assert found.mask_of("b/no mask.png") is None
+    assert found.mask_of(pair[1] / "a" / "x.png") is None
+
+
+def test_masks_are_read_when_they_are_asked_for(pair):
+    """With names given, opening a set touches no mask: one that changes later is read as it is then."""
+    found = open_labelled_set(*pair, ["sky", "road", "tree"])
+    save(pair[1] / "a" / "x.png", np.ones((20, 30), np.uint8))
+    assert (found.read_mask(0) == 1).all()
+
+
+def test_ids_outside_the_list_are_refused(pair):
+    """The message names the file, the ids it has too many, and those that are known."""
+    ids = np.array([[0, 1, 2, 3], [4, 7, 255, 0]], np.uint8)
+    path = save(pair[1] / "a" / "x.png", ids)
+    found = open_labelled_set(*pair, ["sky", "road", "tree"])
+    with pytest.raises(PicieError) as refusal:
+        found.read_mask(0)
+    assert str(refusal.value).startswith(f"{path} has the ids 3, 4, 7, known are 0 to 2, 255: mend the mask")
+    assert (found.read_mask(1) == 255).all()
+
+
+def test_things_have_a_list_of_their_own(pair):
+    """things.txt beside classes.txt names the things, by id; without it nobody knows; a strange name is refused."""
+    images, masks = pair
+    assert open_labelled_set(images, masks).thing_classes is None
+    (masks.parent / "classes.txt").write_text("sky\ncar\ntree\n")
+    (masks.parent / "things.txt").write_text("car\n")
+    assert open_labelled_set(images, masks).thing_classes == {1}
+    (masks.parent / "things.txt").write_text("cat\n")
+    with pytest.raises(PicieError, match=r"things.txt names 'cat', classes are sky, car, tree"):
+        open_labelled_set(images, masks)
+
+
+# -- a data set of folders, its splits and lists
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> Path:
+    """images/ and masks/ with the splits train (2) and val (1), and names of classes."""
+    for name in ("train/x", "train/y", "val/x"):
+        save(tmp_path / "set" / "images" / f"{name}.jpg", np.zeros((20, 30, 3), np.uint8))
+        save(tmp_path / "set" / "masks" / f"{name}.png", np.zeros((20, 30), np.uint8))
+    (tmp_path / "set" / "classes.txt").write_text("sky\nroad\n")
+    return tmp_path / "set"
+
+
+def test_splits_are_subfolders(folders):
+    """One, several joined by +, or all; training images have the same names."""
+    assert [image for image, _ in open_dataset("folders", folders).pairs] == ["train/x.jpg", "train/y.jpg", "val/x.jpg"]
+    assert open_dataset("folders", folders, "val").pairs == [("val/x.jpg", "val/x.png")]
+    assert len(open_dataset("folders", folders, "train+val").pairs) == 3
+    assert open_dataset("folders", folders).class_names == ["sky", "road"]
+    images = open_training_images("folders", folders, "train")
+    assert (images.images_root, images.names) == (folders / "images", ["train/x.jpg", "train/y.jpg"])
+    with pytest.raises(
+        SettingError, match=r"split='test' has no 'test': give train, val or several joined as train\+val"
+    ):
+        open_dataset("folders", folders, "test")
+
+
+def test_a_list_names_images(folders, tmp_path):
+    """By path or last part, with or without suffix, in any order, once or twice."""
+    curated = tmp_path / "list.txt"
+    for lines, names in (("y\n\n", ["train/y.jpg"]), ("val/x.jpg\ntrain/y\ntrain/y", ["train/y.jpg", "val/x.jpg"])):
+        curated.write_text(lines)
+        assert [image for image, _ in open_dataset("folders", folders, None, curated).pairs] == names
+        assert open_training_images("folders", folders, None, curated).names == names
+
+
+def test_lists_that_do_not_fit_are_refused(folders, tmp_path):
+    """A line that names no image, an empty list, no list: each says so."""
+    curated = tmp_path / "list.txt"
+    curated.write_text("x\nz\nw\n")
+    with pytest.raises(PicieError, match=r"list.txt names w, which is not there \(2 of 3 are not\)"):
+        open_dataset("folders", folders, None, curated)
+    curated.write_text("\n")
+    with pytest.raises(PicieError, match=r"list.txt is empty"):
+        open_training_images("folders", folders, None, curated)
+    with pytest.raises(PicieError, match=r"absent.txt cannot be read as a list"):
+        open_dataset("folders", folders, None, tmp_path / "absent.txt")
+
+
+def test_missing_folders_show_the_tree(folders):
+    """What is missing, what is expected with what was found of it, and what is there instead."""
+    (folders / "masks").rename(folders / "truth")
+    with pytest.raises(PicieError) as refusal:
+        open_dataset("folders", folders)
+    message = str(refusal.value)
+    assert message.startswith(f"{folders} has no folder masks, which this needs.\nExpected for a data set of folders")
+    assert "masks/*            0 found   masks: PNG of class ids" in message
+    assert message.endswith(f"In {folders} there is: classes.txt, images/, truth/")
+    with pytest.raises(PicieError, match="nowhere is not a folder: give --root DIR"):
+        open_dataset("folders", folders / "nowhere")
+
+
+def test_an_unknown_data_set_is_refused(folders):
+    """The known ones are listed."""
+    with pytest.raises(SettingError, match="dataset='voc' is unknown: choose one of folders, cocostuff, cityscapes"):
+        open_dataset("voc", folders)

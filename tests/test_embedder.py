@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from sklearn.decomposition import PCA
 from torch.nn import functional as F
 
@@ -86,8 +89,10 @@ def test_an_image_does_not_see_its_batch(network):
 def test_channels_come_from_the_backbone(backbone, stages, channels):
     """Each decoder convolution takes the channels that its stage has, whatever the backbone."""
     made = Embedder(EmbedderSettings(backbone=backbone, weights="none", stages=stages, dim=4))
-    assert made.stage_channels() == channels
-    assert [one.in_channels for one in made.decoder] == channels
+    assert made.backbone.channels == channels
+    assert [one.in_channels for one in made.decoder] == channels * 2  # the stages, and the context of each
+    bare = Embedder(EmbedderSettings(backbone=backbone, weights="none", stages=stages, dim=4, context=0))
+    assert [one.in_channels for one in bare.decoder] == channels
 
 
 # -- decoder
@@ -123,9 +128,9 @@ def test_decoder_is_the_pca_of_the_weighted_stage_features(source, power):
 @pytest.mark.parametrize(("pool", "windows"), [(1, [1, 1, 1]), (3, [3, 1, 1]), (5, [5, 3, 1]), (9, [9, 5, 3])])
 def test_stages_are_averaged_over_the_same_part_of_the_image(pool, windows):
     """`pool` counts stride-4 cells; deeper stages have larger cells and average over fewer of them, an odd number."""
-    made = Embedder(EmbedderSettings(weights="none", dim=4, pool=pool)).eval()
+    made = Embedder(EmbedderSettings(weights="none", dim=4, pool=pool, context=0)).eval()
     assert made.pool_windows() == windows
-    bare = Embedder(EmbedderSettings(weights="none", dim=4, pool=1)).eval()
+    bare = Embedder(EmbedderSettings(weights="none", dim=4, pool=1, context=0)).eval()
     images = torch.from_numpy(pictures()).permute(0, 3, 1, 2)
     with torch.no_grad():
         for one, other, window in zip(bare.stage_features(images), made.stage_features(images), windows, strict=True):
@@ -136,9 +141,24 @@ def test_stages_are_averaged_over_the_same_part_of_the_image(pool, windows):
                 torch.testing.assert_close(other[:, :, 4, 3], mean)
 
 
+def test_context_is_the_mean_around_every_fourth_cell():
+    """Each stage's context is the mean of its window, by hand inside and over what there is at the border."""
+    made = Embedder(EmbedderSettings(weights="none", dim=4, pool=1, context=8)).eval()
+    assert made.context_windows() == [(8, 4), (4, 2), (3, 1)]
+    images = torch.from_numpy(pictures()).permute(0, 3, 1, 2)
+    with torch.no_grad():
+        maps = made.stage_features(images)
+    for one, context, (window, step) in zip(maps[:3], maps[3:], made.context_windows(), strict=True):
+        assert context.shape[2:] == tuple(-(-side // step) for side in one.shape[2:])
+        margin = (window - step) // 2
+        inside = one[:, :, step - margin : step - margin + window, step - margin : step - margin + window].mean((2, 3))
+        torch.testing.assert_close(context[:, :, 1, 1], inside)
+        torch.testing.assert_close(context[:, :, 0, 0], one[:, :, : step + margin, : step + margin].mean((2, 3)))
+
+
 def test_decoder_wider_than_the_features_is_padded_with_zeros():
     """D above the channels in use leaves the rest at zero instead of failing."""
-    made = new_embedder(EmbedderSettings(weights="none", stages=1, dim=80))
+    made = new_embedder(EmbedderSettings(weights="none", stages=1, dim=80, context=0))
     features = [torch.rand(2, 64, 8, 8, generator=torch.Generator().manual_seed(0))]
     made.fit_decoder([features])
     with torch.no_grad():
@@ -166,6 +186,23 @@ def test_round_trip(network, tmp_path):
     save_embedder(network, tmp_path / "embedder", 320)
     again, size_px = load_embedder(tmp_path / "embedder")
     assert (again.settings, size_px, again.training) == (SETTINGS, 320, False)
+    images = torch.from_numpy(pictures()).permute(0, 3, 1, 2)
+    with torch.no_grad():
+        torch.testing.assert_close(again(images), network(images), atol=0, rtol=0)
+
+
+def test_embedders_of_earlier_versions_load(tmp_path):
+    """Files with the tensor names and settings from when there were ResNets only give the same embeddings."""
+    network = lively(Embedder(EmbedderSettings(weights="none", dim=16, pool=5, context=0))).eval()
+    save_embedder(network, tmp_path / "embedder", 320)
+    tensors = load_file(tmp_path / "embedder" / "embedder.safetensors")
+    old = {name.removeprefix("backbone."): value for name, value in tensors.items()}
+    assert {name.split(".")[0] for name in old} == {"stem", "layers", "decoder"}
+    save_file(old, tmp_path / "embedder" / "embedder.safetensors")
+    settings = {"backbone": "resnet18", "weights": "none", "stages": 3, "dim": 16, "pool": 5}
+    (tmp_path / "embedder" / "embedder.json").write_text(json.dumps({"settings": settings, "size_px": 320}))
+    again, _ = load_embedder(tmp_path / "embedder")
+    assert again.settings == network.settings
     images = torch.from_numpy(pictures()).permute(0, 3, 1, 2)
     with torch.no_grad():
         torch.testing.assert_close(again(images), network(images), atol=0, rtol=0)

@@ -5,11 +5,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from sklearn.metrics import confusion_matrix
-from torchmetrics import JaccardIndex
+from sklearn.metrics import accuracy_score, confusion_matrix, jaccard_score
+from torchmetrics.classification import MulticlassAccuracy, MulticlassJaccardIndex
 
 from picie_core.errors import PicieError
-from picie_core.evaluate import centre_square, confusion, match_many_to_one, match_one_to_one, score
+from picie_core.evaluate import (
+    centre_square,
+    confusion,
+    match_identity,
+    match_many_to_one,
+    match_one_to_one,
+    score,
+)
 from picie_core.evaluation import summary
 
 
@@ -81,11 +88,28 @@ def test_scores_equal_torchmetrics():
     counts = confusion(labels, truth, 4, 4)
     found = score(counts, match_one_to_one(counts))
     predicted, target = (torch.from_numpy(a.astype(np.int64)) for a in (found.matching[labels], truth))
-    jaccard = JaccardIndex("multiclass", num_classes=4, ignore_index=255, average="none")
+    jaccard = MulticlassJaccardIndex(num_classes=4, ignore_index=255, average="none")
     np.testing.assert_allclose(found.class_iou, jaccard(predicted, target), atol=1e-6)
-    counted = target != 255
-    assert found.accuracy == pytest.approx(float((predicted == target)[counted].float().mean()))
-    assert found.mean_iou == pytest.approx(found.class_iou.mean())
+    accuracy = MulticlassAccuracy(num_classes=4, ignore_index=255, average="micro")
+    assert found.accuracy == pytest.approx(float(accuracy(predicted, target)))
+    recall = MulticlassAccuracy(num_classes=4, ignore_index=255, average="none")
+    np.testing.assert_allclose(found.class_accuracy, recall(predicted, target), atol=1e-6)
+    mean = MulticlassJaccardIndex(num_classes=4, ignore_index=255, average="macro")
+    assert found.mean_iou == pytest.approx(float(mean(predicted, target)))
+
+
+@pytest.mark.parametrize(("k", "classes"), [(4, 4), (3, 5), (9, 4)])
+@pytest.mark.parametrize("match", [match_one_to_one, match_many_to_one])
+def test_scores_equal_scikit_learn(k, classes, match):
+    """Either matching, K above or below the classes: accuracy, IoU per class and its mean are those of the labels."""
+    labels, truth = labels_and_truth(k, classes)
+    found = score(confusion(labels, truth, k, classes), match(confusion(labels, truth, k, classes)))
+    counted = truth < 255
+    predicted, target = found.matching[labels][counted], truth[counted].astype(int)
+    assert found.accuracy == pytest.approx(accuracy_score(target, predicted))
+    every = range(classes)  # -1, the label of an unmatched cluster, is nobody's class: an error
+    np.testing.assert_allclose(found.class_iou, jaccard_score(target, predicted, labels=every, average=None))
+    assert found.mean_iou == pytest.approx(jaccard_score(target, predicted, labels=every, average="macro"))
 
 
 def test_scores_by_hand():
@@ -138,14 +162,78 @@ def test_a_class_that_is_absent_from_the_truth():
     assert unmatched.mean_iou_absent_zero == unmatched.mean_iou
 
 
-def test_subset_tables_keep_the_matching():
-    """Figures of some classes restrict the rows of the truth after the matching over all of them."""
-    labels, truth = labels_and_truth(k=4, classes=4)
-    counts = confusion(labels, truth, 4, 4)
-    found = score(counts, match_one_to_one(counts))
-    for class_id in range(4):
-        cluster = int(np.flatnonzero(found.matching == class_id)[0])
-        assert found.class_accuracy[class_id] == counts[cluster, class_id] / counts[:, class_id].sum()
+@pytest.mark.parametrize(("k", "classes"), [(6, 6), (4, 6), (11, 6)])
+@pytest.mark.parametrize("only", [{0, 2}, {1, 3, 4, 5}, set(range(6))])
+def test_subset_figures_equal_brute_force(k, classes, only):
+    """Pixels of the other classes are thrown away one by one, after all pixels were matched; what is left is scored."""
+    labels, truth = labels_and_truth(k, classes)
+    counts = confusion(labels, truth, k, classes)
+    matching = match_one_to_one(counts)
+    right, union, pixels = dict.fromkeys(only, 0), dict.fromkeys(only, 0), 0
+    for label, true in zip(labels.ravel(), truth.ravel(), strict=True):
+        if true in only:
+            pixels += 1
+            said = matching[label]
+            right[true] += said == true
+            for one in {said, true} & only:
+                union[one] += 1
+    found = score(counts, matching, only)
+    assert found.accuracy == pytest.approx(sum(right.values()) / pixels)
+    assert found.mean_iou == pytest.approx(np.mean([right[one] / union[one] for one in only]))
+    assert np.isnan(found.class_iou).tolist() == [one not in only for one in range(classes)]
+    assert (found.matching == matching).all()
+
+
+def test_subsets_restrict_the_ground_truth_not_the_predictions():
+    """Restricting what was predicted gives other figures, by hand: the axis that the authors' code takes is wrong."""
+    counts = np.array([[8, 2, 4], [2, 6, 0], [0, 2, 6]])  # cluster i is class i
+    identity = np.arange(3)
+    things = score(counts, identity, {0, 1})  # of 10 + 10 pixels 8 + 6 are right
+    assert things.accuracy == pytest.approx(14 / 20)
+    np.testing.assert_allclose(things.class_iou[:2], [8 / (8 + 2 + 2), 6 / (6 + 2 + 4)])
+    rows_of_clusters = np.where(np.isin(identity, [0, 1])[:, None], counts, 0)
+    assert score(rows_of_clusters, identity).accuracy == pytest.approx(14 / 22)
+    assert things.accuracy != pytest.approx(14 / 22)
+
+
+def test_parts_make_the_whole():
+    """Right pixels of things and of stuff are all right pixels: their accuracies, weighed by their pixels, agree."""
+    labels, truth = labels_and_truth(k=9, classes=6)
+    counts = confusion(labels, truth, 9, 6)
+    found = summary(counts, thing_classes={0, 1, 4})
+    share = counts[:, [0, 1, 4]].sum() / counts.sum()
+    for figure in ("accuracy", "accuracy_named"):
+        parts = share * found[f"{figure}_things"] + (1 - share) * found[f"{figure}_stuff"]
+        assert parts == pytest.approx(found[figure])
+    assert "accuracy_things" not in summary(counts)
+
+
+def test_subsets_and_absent_classes():
+    """A class that is absent and matched counts as 0 in the authors' figure of its own subset only."""
+    counts = np.array([[8, 0, 0, 0], [0, 4, 0, 0], [2, 1, 0, 0]])
+    matching = np.array([0, 1, 2])
+    assert score(counts, matching, {0, 1}).mean_iou_absent_zero == pytest.approx((8 / 10 + 4 / 5) / 2)
+    assert score(counts, matching, {0, 2}).mean_iou_absent_zero == pytest.approx(8 / 10 / 2)
+    assert score(counts, matching, {2, 3}).mean_iou == 0
+
+
+# -- classifiers whose rows are classes
+
+
+def test_rows_that_are_classes_are_not_matched():
+    """A classifier that mistakes two classes for each other is wrong, however well it could be matched."""
+    counts = np.array([[0, 9, 0], [7, 0, 0], [1, 0, 8]])
+    assert match_identity(counts).tolist() == [0, 1, 2]
+    found = summary(counts, rows_are_classes=True)
+    assert found["accuracy"] == found["accuracy_named"] == pytest.approx(100 * 8 / 25)
+    assert found["miou"] == found["miou_named"] == pytest.approx(100 * 8 / 9 / 3)
+    assert summary(counts)["accuracy"] == pytest.approx(100 * 24 / 25)
+
+
+def test_rows_that_are_classes_are_as_many():
+    """A classifier of other classes is refused, with both numbers."""
+    with pytest.raises(PicieError, match="the classifier has 3 rows, the ground truth 4 classes"):
+        match_identity(np.ones((3, 4), np.int64))
 
 
 def test_nothing_counted():

@@ -12,16 +12,8 @@ import torch
 from PIL import Image
 
 from picie_core import masks
-from picie_core.masks import (
-    cell_positions,
-    class_mask,
-    class_scores,
-    cluster_colors,
-    cluster_mask,
-    overlay,
-    png_bytes,
-    upsample_argmax,
-)
+from picie_core.masks import class_mask, class_scores, cluster_colors, cluster_mask, overlay, png_bytes
+from picie_core.upsample import cell_positions, interpolate, upsample_argmax
 
 
 def unit(rows: np.ndarray) -> np.ndarray:
@@ -78,6 +70,21 @@ def test_tiles_equal_the_whole(tile_px):
     scores = torch.nn.functional.interpolate(coarse, size=(11, 17), mode="bilinear")[0].numpy()
     whole = upsample_argmax(scores, 83, 131, tile_px=10_000)
     np.testing.assert_array_equal(upsample_argmax(scores, 83, 131, tile_px=tile_px), whole)
+
+
+@pytest.mark.parametrize(("height", "width"), [(50, 61), (90, 133), (9, 300)])
+def test_leaving_out_channels_changes_no_pixel(height, width):
+    """Bit by bit the argmax of all upsampled channels: smooth scores that nearly tie, and ties of equal channels."""
+    rng = np.random.default_rng(height)
+    coarse = torch.from_numpy(rng.normal(size=(1, 40, 4, 5)).astype(np.float32))
+    scores = torch.nn.functional.interpolate(coarse, size=(12, 15), mode="bilinear")[0].numpy().copy()
+    scores[7] = scores[3]
+    scores[9] = np.nextafter(scores[4], np.float32(9))
+    down, right = cell_positions(height, 12), cell_positions(width, 15)
+    every = interpolate(interpolate(scores.transpose(1, 2, 0), down, axis=0), right, axis=1)
+    labels = upsample_argmax(scores, height, width)
+    np.testing.assert_array_equal(labels, every.argmax(-1))
+    assert len(np.unique(labels)) > 10
 
 
 def test_shrinking_works_too():

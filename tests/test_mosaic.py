@@ -14,7 +14,6 @@ from PIL import Image
 from picie_core.clusters import Clustering, cell_labels, cluster_workspace
 from picie_core.commands.embed import embed
 from picie_core.errors import SettingError
-from picie_core.masks import cell_positions
 from picie_core.mosaic import (
     KINDS,
     MISSING,
@@ -30,6 +29,7 @@ from picie_core.mosaic import (
 )
 from picie_core.sample import DenseCells, EmbeddingSample
 from picie_core.settings import EmbedderSettings, SampleSettings
+from picie_core.upsample import cell_positions
 from picie_core.workspace import Workspace
 
 

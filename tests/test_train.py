@@ -109,6 +109,21 @@ def test_stopped_and_resumed_equals_uninterrupted(finished, trained, tmp_path, s
     assert all(torch.equal(value, trained[2][name]) for name, value in weights(second).items())
 
 
+def test_an_epoch_counts_the_time_before_a_stop(finished):
+    """Seconds of an epoch that was stopped in its middle include those before the stop, not those of the pause."""
+    first = start(finished, epochs=1)
+    first.stop = lambda: True
+    assert list(first.epochs()) == []
+    state = first.state()
+    assert 0 < state["clustering_s"] < state["spent_s"]
+    second = start(finished, epochs=1)
+    second.load_state({**state, "spent_s": 1000.0})  # as if the first step had taken so long
+    (record,) = second.epochs()
+    assert 1000 < record.seconds < 1900
+    assert record.images_per_s == pytest.approx(6 / record.seconds)
+    assert second.state()["spent_s"] == 0
+
+
 # -- switches
 
 

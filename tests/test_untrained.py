@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from picie_core.embedder import Embedder, FrozenEmbedder
+from picie_core.errors import PicieError
 from picie_core.kmeans import spherical_kmeans, unit_rows
 from picie_core.settings import EmbedderSettings
 from picie_core.untrained import fit_untrained, patch_filters
@@ -34,15 +35,15 @@ def test_only_first_filters_and_statistics_change(fitted):
     """Every other weight stays as the seed drew it."""
     before = Embedder(EmbedderSettings(weights="none"), seed=0).state_dict()
     changed = {name for name, value in fitted.state_dict().items() if not torch.equal(value, before[name])}
-    assert "stem.0.weight" in changed
-    assert all(name == "stem.0.weight" or "running" in name or "num_batches" in name for name in changed)
+    assert "backbone.stem.0.weight" in changed
+    assert all(name == "backbone.stem.0.weight" or "running" in name or "num_batches" in name for name in changed)
 
 
 def test_batch_norm_sees_the_statistics_of_the_images(fitted):
     """After calibration the first batch norm gives mean 0 and variance 1 over the images."""
     images = torch.from_numpy(np.stack([image for image, _ in SCENES])).permute(0, 3, 1, 2)
     with torch.no_grad():
-        out = fitted.stem[1](fitted.stem[0]((images.float() - fitted.mean) / fitted.std))
+        out = fitted.backbone.stem[1](fitted.backbone.stem[0]((images.float() - fitted.mean) / fitted.std))
     torch.testing.assert_close(out.mean((0, 2, 3)), torch.zeros(64), atol=1e-3, rtol=0)
     torch.testing.assert_close(out.var((0, 2, 3)), torch.ones(64), atol=2e-2, rtol=0)
 
@@ -88,3 +89,23 @@ def test_fitted_filters_tell_textures_apart_better_than_random_ones(fitted):
     random = Embedder(EmbedderSettings(weights="none"), seed=0).eval()
     assert named_share(fitted) > named_share(random)
     assert named_share(fitted) > 0.8
+
+
+def test_the_lightest_backbone_does_without_weights_too():
+    """MobileNetV2 gets its first filters and its statistics from the images as well, and tells textures apart."""
+    made = Embedder(EmbedderSettings(backbone="mobilenet_v2", weights="none"), seed=0)
+    before = {name: value.clone() for name, value in made.state_dict().items()}
+    fit_untrained(made, [image for image, _ in SCENES], seed=0)
+    changed = {name for name, value in made.state_dict().items() if not torch.equal(value, before[name])}
+    assert "backbone.stem.0.0.weight" in changed
+    assert all(name == "backbone.stem.0.0.weight" or "running" in name or "num_batches" in name for name in changed)
+    assert named_share(made) > 0.8
+
+
+def test_transformers_need_trained_weights():
+    """No filter mends a random transformer: it is refused with the remedy."""
+    network = Embedder(EmbedderSettings(backbone="timm:test_vit"))
+    with pytest.raises(
+        PicieError, match=r"timm:test_vit is a transformer, which needs trained weights: give --weights"
+    ):
+        fit_untrained(network, [image for image, _ in SCENES])

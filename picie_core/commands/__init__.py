@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from picie_core.cli import Command
 from picie_core.commands.cluster import cluster, project
+from picie_core.commands.compare import compare
 from picie_core.commands.embed import embed
 from picie_core.commands.evaluate import evaluate
 from picie_core.commands.export import export
@@ -18,5 +19,6 @@ COMMANDS: dict[str, Command] = {
     "label": label,
     "export": export,
     "evaluate": evaluate,
+    "compare": compare,
     "info": info,
 }

@@ -10,7 +10,7 @@ from typing import Any
 
 from picie_core.cli import Job, open_or_create
 from picie_core.commands.options import DeviceOption, ImagesOption, WorkspaceOption
-from picie_core.settings import EmbedderSettings, SampleSettings
+from picie_core.settings import TIMM_PREFIX, EmbedderSettings, SampleSettings
 from picie_core.workspace import RunInfo, Workspace
 
 
@@ -48,7 +48,7 @@ def embed(
 def frozen_run_name(embedder: EmbedderSettings, sampling: SampleSettings) -> str:
     """Returns a name that tells runs with other settings apart, such as `frozen-resnet18-320-1f3a`."""
     digest = hashlib.sha256(json.dumps([asdict(embedder), asdict(sampling)]).encode()).hexdigest()[:4]
-    return f"frozen-{embedder.backbone}-{sampling.size_px}-{digest}"
+    return f"frozen-{embedder.backbone.removeprefix(TIMM_PREFIX)}-{sampling.size_px}-{digest}"
 
 
 def finish_run(space: Workspace, job: Job, info: RunInfo, made: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,187 @@
+"""Backbones: published networks as stages of maps, each with its stride in pixels and its channels.
+
+[1] He, Zhang, Ren, Sun, "Deep Residual Learning for Image Recognition", CVPR 2016.
+[2] Sandler et al., "MobileNetV2: Inverted Residuals and Linear Bottlenecks", CVPR 2018.
+[3] Oquab et al., "DINOv2: Learning Robust Visual Features without Supervision", TMLR 2024.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from itertools import pairwise
+from types import ModuleType
+from typing import Any
+
+import torch
+import torchvision
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from picie_core.errors import PicieError, SettingError
+from picie_core.settings import CONV_BACKBONES, TIMM_PREFIX, VIT_BACKBONES, EmbedderSettings
+
+CELL_PX = 4
+"""Image pixels along a side of a feature cell: all stages are brought to that."""
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+MOBILENET_CUTS = (2, 4, 7, 14, 18)
+"""Where the stages of MobileNetV2 start, each at a block that halves the map; its last layer serves the classifier."""
+
+
+class StageMaps(list[Tensor]):
+    """The maps of the stages in use, [(B, C_s, h_s, w_s)], and the stride-4 cells (h, w) that they are decoded to."""
+
+    def __init__(self, maps: Iterable[Tensor], cells: tuple[int, int]):
+        super().__init__(maps)
+        self.cells = cells
+
+
+class ConvBackbone(nn.Module):
+    """A torchvision network [1, 2]: images (B, 3, H, W) to maps [(B, C_s, H / stride_s, W / stride_s)], rounded up."""
+
+    mean, std = IMAGENET_MEAN, IMAGENET_STD
+
+    def __init__(self, name: str, stages: int, padding: str = "zeros"):
+        super().__init__()
+        net = torchvision.models.get_model(name, weights=None)
+        stem, layers, self.published = _mobilenet_parts(net) if "mobilenet" in name else _resnet_parts(net)
+        self.stem = nn.Sequential(*stem)
+        self.layers = nn.ModuleList(layers[:stages])
+        mode: Any = padding  # torch types it as one of its four words
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d) and module.padding != (0, 0):
+                module.padding_mode = mode
+        with torch.no_grad():
+            maps = self.eval()(torch.zeros(1, 3, 64, 64))
+        self.train()
+        self.channels: list[int] = [one.shape[1] for one in maps]
+        self.strides: list[int] = [64 // one.shape[2] for one in maps]
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        x = self.stem(x.contiguous(memory_format=torch.channels_last))
+        maps = []
+        for layer in self.layers:
+            x = layer(x)
+            maps.append(x)
+        return maps
+
+    def stage_parameters(self) -> list[list[nn.Parameter]]:
+        """Returns the parameters of each stage, the stem's with those of the first."""
+        stages = [list(layer.parameters()) for layer in self.layers]
+        return [[*self.stem.parameters(), *stages[0]], *stages[1:]]
+
+    def published_tensors(self) -> dict[str, Tensor]:
+        """Returns the tensors in use under the names that torchvision gives them: `stem.0.weight` is `conv1.weight`."""
+        tensors = {}
+        for name, value in self.state_dict().items():
+            own = next(own for own in self.published if name.startswith(f"{own}."))
+            tensors[self.published[own] + name.removeprefix(own)] = value
+        return tensors
+
+    def takes(self, name: str) -> bool:
+        """Whether a published tensor belongs to the stages in use, so that one too many is another network's."""
+        parts = [published for own, published in self.published.items() if int(own.split(".")[1]) < len(self.layers)]
+        return name.startswith(tuple(f"{part}." for part in parts))
+
+
+def _resnet_parts(net: Any) -> tuple[list[nn.Module], list[nn.Module], dict[str, str]]:
+    """Returns stem, stages, and the name at torchvision of each part that has tensors."""
+    layers = [net.layer1, net.layer2, net.layer3, net.layer4]
+    names = {f"layers.{i}": f"layer{i + 1}" for i in range(len(layers))}
+    return [net.conv1, net.bn1, net.relu, net.maxpool], layers, {"stem.0": "conv1", "stem.1": "bn1", **names}
+
+
+def _mobilenet_parts(net: Any) -> tuple[list[nn.Module], list[nn.Module], dict[str, str]]:
+    """Returns stem, stages, and the name at torchvision of each part that has tensors."""
+    first, names = MOBILENET_CUTS[0], {}
+    for stage, (start, end) in enumerate(pairwise(MOBILENET_CUTS)):
+        names.update({f"layers.{stage}.{i - start}": f"features.{i}" for i in range(start, end)})
+    layers: list[nn.Module] = [nn.Sequential(*net.features[start:end]) for start, end in pairwise(MOBILENET_CUTS)]
+    return list(net.features[:first]), layers, {**{f"stem.{i}": f"features.{i}" for i in range(first)}, **names}
+
+
+class VitBackbone(nn.Module):
+    """A vision transformer of timm [3]: images (B, 3, H, W) of any size to the patch maps of its last blocks.
+
+    Images are resized to the next multiple of the patch, so that the map covers them exactly; the positions of the
+    patches are interpolated. A stage is the output of one of the last `stages` blocks after the final norm, which is
+    what the publications of these networks cluster and probe; all stages have the same size and width.
+    """
+
+    def __init__(self, name: str, stages: int):
+        super().__init__()
+        self.name = timm_name(name)
+        timm = import_timm(name)
+        self.vit = timm.create_model(self.name, num_classes=0, global_pool="", dynamic_img_size=True)
+        self.patch: int = self.vit.patch_embed.patch_size[0]
+        self.mean, self.std = self.vit.pretrained_cfg["mean"], self.vit.pretrained_cfg["std"]
+        self.channels: list[int] = [self.vit.embed_dim] * stages
+        self.strides: list[int] = [self.patch] * stages
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        height, width = (-(-side // self.patch) * self.patch for side in x.shape[2:])
+        if (height, width) != x.shape[2:]:
+            x = F.interpolate(x, (height, width), mode="bilinear", align_corners=False)
+        return self.vit.forward_intermediates(x, len(self.strides), norm=True, intermediates_only=True)
+
+    def stage_parameters(self) -> list[list[nn.Parameter]]:
+        """Returns the parameters of each stage, those of all blocks before with the first, the norm's with the last."""
+        blocks = list(self.vit.blocks)
+        later = [list(block.parameters()) for block in blocks[len(blocks) - len(self.strides) + 1 :]]
+        known = {id(one) for block in later for one in block} | {id(one) for one in self.vit.norm.parameters()}
+        stages = [[one for one in self.vit.parameters() if id(one) not in known], *later]
+        stages[-1] += self.vit.norm.parameters()
+        return stages
+
+    def published_tensors(self) -> dict[str, Tensor]:
+        """Returns the tensors under the names that timm gives them."""
+        return self.vit.state_dict()
+
+    def takes(self, name: str) -> bool:
+        """Whether a published tensor is part of the network and not of a head, so that one too many is refused."""
+        return not name.startswith(("head", "fc_norm", "attn_pool", "mask_token", "rope"))
+
+
+Backbone = ConvBackbone | VitBackbone
+
+
+def make_backbone(settings: EmbedderSettings) -> Backbone:
+    """Returns the backbone that the settings name, with random weights.
+
+    Raises SettingError for a network that timm does not know, PicieError where timm is not installed.
+    """
+    if settings.backbone in CONV_BACKBONES:
+        return ConvBackbone(settings.backbone, settings.stages, settings.padding)
+    return VitBackbone(settings.backbone, settings.stages)
+
+
+def timm_name(backbone: str) -> str:
+    """Returns what timm calls a backbone. Raises SettingError when timm has no vision transformer of that name."""
+    timm = import_timm(backbone)
+    name = VIT_BACKBONES.get(backbone, backbone.removeprefix(TIMM_PREFIX))
+    known = [*timm.list_models(module="vision_transformer"), *timm.list_models(module="eva")]
+    base = name.split(".")[0]
+    if base not in known:
+        near = difflib.get_close_matches(base, known, 5, 0.7) or ["vit_base_patch14_dinov2"]
+        raise SettingError(
+            f"backbone={backbone} is no vision transformer of timm {timm.__version__}: choose one of "
+            f"{', '.join([*VIT_BACKBONES, *(TIMM_PREFIX + one for one in near)])}"
+        )
+    tags = timm.list_pretrained(f"{base}.*")
+    if name != base and name not in tags:
+        raise SettingError(
+            f"backbone={backbone} names weights that timm {timm.__version__} does not have: choose one of "
+            f"{', '.join(TIMM_PREFIX + one for one in [base, *tags])}"
+        )
+    return name
+
+
+def import_timm(backbone: str) -> ModuleType:
+    """Returns timm, imported only for the backbones that need it. Raises PicieError where it is not installed."""
+    try:
+        import timm
+    except ImportError as error:
+        raise PicieError(
+            f"backbone={backbone} needs timm ({error}): pip install 'timm>=1.0.20', or give --backbone resnet18"
+        ) from error
+    return timm
