@@ -150,7 +150,7 @@ def test_batch_norm_that_trains_is_the_same_in_both(copies, tmp_path):
         assert [rank.end().code for rank in ranks] == [0, 0]
     first, second = (torch.load(tmp_path / f"network.{rank}") for rank in (0, 1))
     assert all(torch.equal(first[name], second[name]) for name in first)
-    assert not torch.equal(first["stem.1.running_mean"], before["stem.1.running_mean"])
+    assert not torch.equal(first["backbone.stem.1.running_mean"], before["backbone.stem.1.running_mean"])
 
 
 def test_a_real_torchrun(scenes, tmp_path):
