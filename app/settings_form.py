@@ -24,8 +24,10 @@ LABELS = {
     "pixels": "Sampled pixels",
     "dense_mb": "Disk for dense cells, MB",
     "pool": "Averaged over, cells",
+    "context": "Context, cells",
     "decoder": "Start of the decoder",
     "stage_norm": "Length of stages",
+    "padding": "Beyond the border",
     "lr_decoder": "Rate of the decoder",
     "lr_backbone": "Rate of the backbone",
     "lr_head": "Rate of the classifier",
@@ -42,6 +44,7 @@ LABELS = {
     "cluster_images": "Images a clustering",
     "displacement": "Displacement, cells",
     "settle": "Stop when settled below",
+    "keep_epochs": "Keep the network every",
     "precision": "Precision",
     "processes": "Processes",
 }

@@ -104,6 +104,25 @@ def test_clustering_training_and_evaluation_agree_on_every_pixel():
 # -- evaluation
 
 
+COUNTS = np.array([[50, 10, 0, 0], [0, 30, 10, 0], [5, 0, 40, 5], [0, 0, 10, 20]])
+"""(clusters, classes): cluster i is class i; classes 0 and 1 are things, 2 and 3 stuff."""
+
+
+@pytest.mark.parametrize(
+    ("only", "accuracy", "iou"),
+    [
+        ([0, 1], 80 / 95, [50 / 65, 30 / 40]),  # 10 pixels of class 1 were called 0, 5 of class 0 stuff
+        ([2, 3], 60 / 85, [40 / 65, 20 / 35]),
+    ],
+)
+def test_things_and_stuff_are_rows_of_the_ground_truth(only, accuracy, iou):
+    """A table counts the pixels that truly are things, or stuff, after a matching over all classes; others nowhere."""
+    found = score(COUNTS, match_one_to_one(COUNTS), only=only)
+    assert found.accuracy == pytest.approx(accuracy)
+    np.testing.assert_allclose(found.class_iou[only], iou)
+    assert found.mean_iou == pytest.approx(np.mean(iou))
+
+
 @pytest.mark.parametrize("k", [2, 3, 7, 40])
 @pytest.mark.parametrize("classes", [1, 3, 5])
 def test_any_number_of_clusters_can_be_evaluated(k, classes):
