@@ -8,6 +8,7 @@ from typing import Any
 
 import streamlit as st
 
+from picie_core.errors import SettingError
 from picie_core.settings import EmbedderSettings, SampleSettings, TrainSettings
 
 LABELS = {
@@ -89,6 +90,16 @@ def draw_settings(
                     with column:
                         values[name] = draw_field(known[name], starts[name], places[name])
     return values
+
+
+def problem_of(settings: Sequence[type], values: Mapping[str, Any]) -> str:
+    """Returns why settings with these values cannot be, in the words of the core; empty when they can."""
+    for kind in settings:
+        try:
+            kind(**{one.name: values[one.name] for one in fields(kind)})
+        except SettingError as error:
+            return str(error)
+    return ""
 
 
 def _rows(names: list[str], width: int) -> Iterator[list[str]]:

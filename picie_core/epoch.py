@@ -18,7 +18,7 @@ COLLAPSED_SHARE = 0.95
 COLLAPSED_SPREAD = 0.005
 """It has also collapsed when its embeddings spread less: its clusters may be even then, but they part noise.
 
-Sound trainings keep 0.6 to 1, collapsed ones fall below 0.001, which is the rounding of bfloat16."""
+Sound trainings keep 0.5 to 1, collapsed ones fall below 0.001, which is the rounding of bfloat16."""
 
 
 @dataclass(frozen=True)
