@@ -337,9 +337,11 @@ class Training:
         self.batches.unreadable = self.processes.gather_tables(self.batches.unreadable)
         if self.processes.rank > 0:  # the first process has stored what it decoded
             self.batches.cache.refresh()
+        changed, spread = self._compared()
         record = self.totals.record(
             epoch=self.epoch + 1,
-            changed_labels=self._changed_labels(),
+            changed_labels=changed,
+            spread=spread,
             images_per_s=len(self.image_ids) / max(seconds, 1e-9),
             seconds=seconds,
             clustering_s=self.clustering_s,
@@ -348,29 +350,35 @@ class Training:
         self.settled = record.changed_labels < self.settings.settle
         return record
 
-    def _changed_labels(self) -> float:
-        """Returns the share of cells of the probe images whose label changed, as the first process finds it."""
-        share = self._compare_labels() if self.processes.rank == 0 else 0.0
-        return float(self.processes.broadcast(torch.tensor(share, dtype=torch.float64, device=self.fabric.device)))
+    def _compared(self) -> list[float]:
+        """Returns the share of labels that changed and the spread of the embeddings, as the first process finds it."""
+        found = self._look_at_probes() if self.processes.rank == 0 else (0.0, 0.0)
+        return self.processes.broadcast(torch.tensor(found, dtype=torch.float64, device=self.fabric.device)).tolist()
 
     @torch.no_grad()
-    def _compare_labels(self) -> float:
-        """Returns the share of cells of the probe images whose label changed; 1 after the first epoch."""
+    def _look_at_probes(self) -> tuple[float, float]:
+        """Returns, of the cells of the probe images, the share whose label changed, and the spread.
+
+        The share is 1 after the first epoch; the spread is 1 less the mean cosine of any two cells.
+        """
         self.embedder.eval()
         rng = np.random.default_rng(self.sampling.seed)
         ids = rng.choice(self.image_ids, min(PROBE_IMAGES, len(self.image_ids)), replace=False).tolist()
-        labels = []
+        labels, sums = [], []
         for batch in self.batches.read(ids, 0):
             if batch.ids:
                 with self.fabric.autocast():
-                    z = self.embedder(batch.images)
-                labels.append(self.objective.label(flatten(z)).cpu())
+                    z = flatten(self.embedder(batch.images))
+                labels.append(self.objective.label(z).cpu())
+                sums.append(z.double().sum(0).cpu())
         if not labels:
             raise SharedError("no image could be read: see `info` for the reason of each")
         before, self.probe_labels = self.probe_labels, torch.cat(labels).to(torch.int16)
+        mean = torch.stack(sums).sum(0) / len(self.probe_labels)
+        spread = max(0.0, 1 - float(mean.square().sum()))
         if before is None or before.shape != self.probe_labels.shape:
-            return 1.0
-        return changed_share(before, self.probe_labels, self.settings.k)
+            return 1.0, spread
+        return changed_share(before, self.probe_labels, self.settings.k), spread
 
     # -- state
 

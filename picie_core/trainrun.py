@@ -105,10 +105,7 @@ def list_problems(space: Workspace, unreadable: dict[int, str]) -> None:
 
 def collapse_words(line: dict[str, Any]) -> str:
     """Returns what to say of an epoch, given its line of the history, in which the training collapsed."""
-    return (
-        f"epoch {line['epoch']}: the training has collapsed, {100 * line['largest_share']:.0f} % of the pixels are in "
-        f"one cluster: {COLLAPSE_REMEDY}"
-    )
+    return f"epoch {line['epoch']}: the training has collapsed, {line['collapse']}: {COLLAPSE_REMEDY}"
 
 
 def collapse_of(space: Workspace, run: str) -> dict[str, str]:
