@@ -10,7 +10,7 @@ suggests:
   action, whatever the number of clusters.
 - branches: two halves of a group are shown; if most of one is something else it gets that name. One action; looking and
   finding both alike is none.
-- sort out: 48 random crops of a cluster are shown; those of another class, if they are at least a tenth, are picked and
+- sort out: 60 random crops of a cluster are shown; those of another class, if they are at least a tenth, are picked and
   named, which splits the cluster between them and the rest. One action for each class that is picked.
 
 The last column counts in another way: the split is an action of its own, then each name.
@@ -47,8 +47,8 @@ from picie_core.truth import SampledTruth, look_up_truth
 from picie_core.workspace import Workspace
 
 ACTIONS = (10, 30, 60, 100, 200)
-CROPS = 48
-"""Crops of a cluster that the person looks over: four contact sheets."""
+CROPS = 60
+"""Crops of a cluster that the person looks over: one page."""
 PICKED_SHARE = 0.1
 """Crops of another class are picked when they are at least this share; fewer are not worth an action."""
 ORDERS = {"guided": "tree, then what differs", "area": "one by one, by area"}

@@ -15,7 +15,7 @@ import numpy as np
 from picie_core.errors import SettingError
 from picie_core.tree import MergeTree, nodes_at
 
-START_GROUPS = 15
+START_GROUPS = 10
 """Groups that are named first: they cover every pixel with a name."""
 
 

@@ -22,6 +22,8 @@ MOST_ALIKE = 8
 """Members of a suggested group at most: what a person can look over at once."""
 APART = 0.8
 """A suggested group merges at most at this part of the height of its next merge."""
+CLOSER = 0.5
+"""Share of the merges, the closest ones, that can be suggested: what merges late is not alike, however far the rest."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,15 +148,18 @@ def nodes_at(tree: MergeTree, groups: int) -> list[int]:
 
 
 def alike_groups(
-    tree: MergeTree, classes_of: Mapping[int, int], apart: float = APART, most: int = MOST_ALIKE
+    tree: MergeTree, classes_of: Mapping[int, int], apart: float = APART, most: int = MOST_ALIKE, closer: float = CLOSER
 ) -> list[tuple[int, ...]]:
     """Returns groups of 2 to `most` clusters that look alike and may be named together, the most useful first.
 
-    A group is a branch that merges well before the rest: at `apart` times the height of its next merge, or lower. None
-    holds two classes (ignored is one), none is named already, and none shares a cluster with another. The ones that
-    name most pixels come first, groups that are half named after those without a name.
+    A group is a branch that merges well before the rest: among the closer `closer` of all merges, and at `apart` times
+    the height of its next merge, or lower. None holds two classes (ignored is one), none is named already, and none
+    shares a cluster with another. The ones that name most pixels come first, half named groups after those without a
+    name.
     """
+    limit = np.quantile(tree.linkage[:, 2], closer) if tree.k > 1 else 0.0
     fit = [node for node in range(tree.k, len(tree.members)) if _is_apart(tree, node, apart, most)]
+    fit = [node for node in fit if tree.heights[node] <= limit]
     fit = [node for node in fit if len(_classes(tree, node, classes_of)) < 2]
     found: list[tuple[int, ...]] = []
     for node in reversed(fit):  # the largest branch speaks for all within it
