@@ -65,3 +65,11 @@ def test_refusals():
         naming_order(tree, np.zeros(39))
     with pytest.raises(SettingError, match="groups=0 must be from 1 to 40"):
         naming_order(tree, np.zeros(40), 0)
+
+
+def test_the_command_says_the_order(finished_copy, say):
+    """`tree --looks` says the first steps after the groups; without it there is no order."""
+    said = say("tree", "--workspace", finished_copy.root, "--looks", 7)
+    assert said.code == 0, said.err
+    assert said.out.count("  look ") == 7 and "look inside" in said.out
+    assert "look" not in say("tree", "--workspace", finished_copy.root).out
