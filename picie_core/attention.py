@@ -44,11 +44,10 @@ def sample_doubt(sample: EmbeddingSample, clustering: Clustering, most: int = SA
     leads = [np.empty(0, np.float32)]
     for start in range(0, len(rows), BLOCK):
         scores = cluster_scores(np.asarray(sample.embeddings[rows[start : start + BLOCK]]), clustering)  # (k, n)
-        if len(scores) == 1:
-            leads.append(np.full(scores.shape[1], np.inf, np.float32))
-        else:
-            second, best = np.partition(scores, -2, axis=0)[-2:]
-            leads.append(best - second)
+        pixels, own = np.arange(scores.shape[1]), scores.argmax(0)
+        best = scores[own, pixels]
+        scores[own, pixels] = -np.inf
+        leads.append(best - scores.max(0))
     return SampleDoubt(rows, confidence_of(np.concatenate(leads)) < DOUBTFUL)
 
 
