@@ -41,6 +41,8 @@ class Key:
     OPACITY = "opacity"
     MASK_KIND = "mask_kind"
     MASK_BESIDE = "mask_beside"
+    HISTORY = "history"
+    SNAPSHOT = "snapshot"
     EXPORT_FORMAT = "export_format"
     EXPORT_RAW = "export_raw"
     EXPORT_VAL = "export_val"
