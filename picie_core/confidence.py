@@ -75,6 +75,11 @@ def _two_best(scores: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> tupl
     return label, best - second
 
 
+def channel_scores(cells: np.ndarray, clustering: Clustering, groups: np.ndarray | None = None) -> np.ndarray:
+    """Returns the scores (C, h, w) of cells (h, w, D) by the rule of the masks, one channel a cluster or a group."""
+    return class_scores(cells, clustering.centroids, groups)
+
+
 # -- the whole set, from its sample
 
 
@@ -96,7 +101,7 @@ def sample_confidence(
     ids, groups = (None, None) if classes_of is None else class_groups(clustering.k, classes_of)
     labels, leads = [np.empty(0, np.intp)], [np.empty(0, np.float32)]
     for start in range(0, len(rows), ROWS):
-        scores = class_scores(rows[None, start : start + ROWS], clustering.centroids, groups)[:, 0]  # (C, N)
+        scores = channel_scores(rows[None, start : start + ROWS], clustering, groups)[:, 0]  # (C, N)
         labels.append(scores.argmax(0))
         two = np.partition(scores, -2, axis=0)[-2:] if len(scores) > 1 else np.array([[-np.inf], [0.0]], np.float32)
         leads.append(np.broadcast_to(two[1] - two[0], scores.shape[1:]))
@@ -110,3 +115,11 @@ def coverage(labels: np.ndarray, confidence: np.ndarray, threshold: float, ignor
     if ignored is not None:
         kept &= labels != ignored
     return float(kept.mean()) if kept.size else 0.0
+
+
+def image_doubt(sample: EmbeddingSample, clustering: Clustering) -> dict[int, float]:
+    """Returns how far the sampled pixels of each image are from their clusters on the mean: 1 - cosine, by image id."""
+    images = np.asarray(sample.places[:, 0])
+    seen = np.bincount(images)
+    far = np.bincount(images, 1 - clustering.similarity.astype(np.float64)) / np.maximum(seen, 1)
+    return {int(image): float(far[image]) for image in np.flatnonzero(seen)}

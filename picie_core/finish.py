@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from picie_core.classes import IGNORE_ID
-from picie_core.confidence import class_groups, label_and_confidence
+from picie_core.confidence import channel_scores, class_groups, label_and_confidence
 from picie_core.errors import SettingError
-from picie_core.masks import class_mask, class_scores, cluster_mask
+from picie_core.masks import class_mask, cluster_mask
 from picie_core.refine import METHODS, refine_scores, remove_specks
 from picie_core.settings import check_settings, setting
 
@@ -83,11 +83,17 @@ def finished_mask(
             mask = class_mask(cells, clustering, classes_of, height, width)
     else:
         check_finish(finish, clustering.k, raw=classes_of is None)
-        made = mask_and_confidence(cells, clustering, classes_of, height, width, finish.refine, image)
-        mask = made.labels
-        if finish.min_confidence:
-            mask = np.where(made.confidence < finish.min_confidence, np.uint8(IGNORE_ID), mask)
+        mask = ignore_doubt(
+            mask_and_confidence(cells, clustering, classes_of, height, width, finish.refine, image), finish
+        )
     return remove_specks(mask, round(finish.min_area_px * scale**2), ignored_id(finish, classes_of is None))
+
+
+def ignore_doubt(made: FinishedMask, finish: Finish) -> np.ndarray:
+    """Returns the labels of a mask, 255 where it is less sure than `finish` wants."""
+    if not finish.min_confidence:
+        return made.labels
+    return np.where(made.confidence < finish.min_confidence, np.uint8(IGNORE_ID), made.labels)
 
 
 def mask_and_confidence(
@@ -101,7 +107,7 @@ def mask_and_confidence(
 ) -> FinishedMask:
     """Returns the mask and the confidence of each pixel, before a threshold and before specks go."""
     ids, groups = (None, None) if classes_of is None else class_groups(clustering.k, classes_of)
-    scores = class_scores(cells, clustering.centroids, groups)  # (C, h, w)
+    scores = channel_scores(cells, clustering, groups)  # (C, h, w)
     if refine != "none":
         if image is None:
             raise SettingError(f"refine={refine} needs the image that the mask is refined by: give image")

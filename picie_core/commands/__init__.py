@@ -9,6 +9,7 @@ from picie_core.commands.embed import embed
 from picie_core.commands.evaluate import evaluate
 from picie_core.commands.export import export
 from picie_core.commands.label import info, label
+from picie_core.commands.paint import paint
 from picie_core.commands.train import train
 
 COMMANDS: dict[str, Command] = {
@@ -17,6 +18,7 @@ COMMANDS: dict[str, Command] = {
     "cluster": cluster,
     "project": project,
     "label": label,
+    "paint": paint,
     "export": export,
     "evaluate": evaluate,
     "compare": compare,
