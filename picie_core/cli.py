@@ -14,9 +14,11 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from tqdm import tqdm
 
+from picie_core.datasets import DataChoice
 from picie_core.errors import PicieError, SettingError
 from picie_core.progress import Progress, StatusFile
 from picie_core.recipes import PAPER, RECIPES, recipe_values
+from picie_core.selection import store_selection
 from picie_core.settings import TrainSettings
 from picie_core.workspace import Workspace
 
@@ -279,6 +281,11 @@ def _refresh_s() -> float:
     return 0.2 if sys.stderr.isatty() else 10.0
 
 
-def open_or_create(workspace: Path, images: Path | None) -> Workspace:
-    """Returns the workspace at `workspace`; made for `images` when that is given."""
-    return Workspace.open(workspace) if images is None else Workspace.create(workspace, images)
+def open_or_create(workspace: Path, images: Path | None, data: DataChoice | None = None) -> Workspace:
+    """Returns the workspace at `workspace`; made for `images`, or for those that `data` names, when one is given."""
+    if data is None:
+        return Workspace.open(workspace) if images is None else Workspace.create(workspace, images)
+    chosen = data.images()
+    space = Workspace.create(workspace, chosen.images_root)
+    store_selection(space.root, chosen.names)
+    return space

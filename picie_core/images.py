@@ -21,6 +21,7 @@ from picie_core.imagecache import ImageCache
 from picie_core.imagefolder import SUFFIXES, FoundImage, Problem, find_images, walk_images
 from picie_core.picture import ImageError, probe_image, read_image, read_resized, resize_image, scaled_size
 from picie_core.progress import Meter, Report, ignore_progress
+from picie_core.selection import read_selection
 
 __all__ = [
     "SUFFIXES",
@@ -140,11 +141,16 @@ def add_problem(workspace_root: Path, path: str, reason: str) -> None:
 def scan_images(images_root: Path, workspace_root: Path, report: Report = ignore_progress) -> ImageList:
     """Returns the image list after a look at every file; stores it as images.jsonl and problems.jsonl.
 
-    New files get the next ids in the order of their paths, known paths keep theirs; only new, changed files
-    and those with a problem are opened. Raises PicieError when no image is usable (the reasons are stored).
+    A workspace of a selection looks at no other files. New files get the next ids in the order of their paths, known
+    paths keep theirs; only new, changed files and those with a problem are opened. Raises PicieError when no image is
+    usable (the reasons are stored).
     """
     known = ImageList.load(workspace_root)
     found, problems = walk_images(images_root, leave_out=workspace_root)
+    selection = read_selection(workspace_root)
+    if selection is not None:
+        found = [item for item in found if item.path in selection]
+        problems = [problem for problem in problems if problem.path in selection]
     records, file_problems = _update(known, images_root, found, report)
     result = ImageList(records, problems + file_problems)
     if result.problems != known.problems:  # first, so that a kill between the two leaves no image without its reason
