@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from app.frame import show_png, small_fit
-from app.loaders import source
+from app.overlays import source
 from app.state import Key, session
 from app.thumbnails import thumbnails
 from app.words import percent
@@ -45,7 +45,7 @@ def image_order(workspace: Workspace, run: str, found: Clustering, order: str) -
     """Returns the readable images by name or by doubt; kept until images, clusters or the order change."""
     listed = workspace.image_list()
     images = (len(listed.records), len(listed.problems))
-    return _image_order(str(workspace.root), run, found.key, images, order, workspace, found)
+    return _image_order(str(workspace.root), run, found.digest, images, order, workspace, found)
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)

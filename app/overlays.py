@@ -15,13 +15,14 @@ import streamlit as st
 from PIL import Image
 
 from app.colors import class_colors, cluster_color, rgb_color
-from app.loaders import embedder, run_stamp, source
+from app.loaders import embedder, mosaic_source, run_stamp
 from picie_core.finish import Finish, FinishedMask, ignore_doubt, ignored_id, mask_and_confidence
 from picie_core.images import ImageRecord, read_resized
 from picie_core.workspace import Workspace
 
 if TYPE_CHECKING:
     from picie_core.clusters import Clustering
+    from picie_core.mosaic import MosaicSource
 
 DOUBTFUL_COLOR = np.array((214, 120, 40), np.float32)
 """Of pixels below the threshold in the picture of the confidence; all others are grey."""
@@ -45,6 +46,11 @@ def target_size(item: ImageRecord, width_px: int) -> tuple[int, int]:
     """Returns (width, height) at which an image is shown: `width_px` wide, less for tall ones."""
     scale = min(width_px / item.width, width_px / item.height)
     return max(1, round(item.width * scale)), max(1, round(item.height * scale))
+
+
+def source(workspace: Workspace, run: str) -> MosaicSource:
+    """Returns the sample, the stored cells and the image cache of a run, opened once."""
+    return mosaic_source(str(workspace.root), run, run_stamp(workspace, run))
 
 
 def cells_of(workspace: Workspace, run: str, item: ImageRecord) -> np.ndarray:
@@ -82,7 +88,7 @@ _Keys = tuple[str, str, str, ImageRecord, tuple[tuple[int, int], ...] | None, in
 def _keys(workspace: Workspace, run: str, found: Clustering, item: ImageRecord, look: Look) -> _Keys:
     """What a mask depends on besides its finish; the names are there where classes are drawn."""
     names = tuple(sorted(workspace.label_map.classes_of(found.key).items())) if look.by == "class" else None
-    return str(workspace.root), run, found.key, item, names, look.width_px
+    return str(workspace.root), run, found.digest, item, names, look.width_px
 
 
 @st.cache_resource(max_entries=48, show_spinner=False)
@@ -149,7 +155,7 @@ def set_coverage(workspace: Workspace, run: str, found: Clustering, look: Look) 
     from picie_core.confidence import coverage
 
     names = tuple(sorted(workspace.label_map.classes_of(found.key).items())) if look.by == "class" else None
-    labels, sure = _sampled(str(workspace.root), run, found.key, names, workspace, found)
+    labels, sure = _sampled(str(workspace.root), run, found.digest, names, workspace, found)
     return coverage(labels, sure, look.finish.min_confidence, ignored=None if names is None else 255)
 
 

@@ -10,10 +10,9 @@ import numpy as np
 import streamlit as st
 
 from app.components.picture import Stroke
-from app.loaders import source
 from app.naming import IGNORE, class_names, cluster_names, cluster_title
 from app.notices import told
-from app.overlays import cells_of
+from app.overlays import cells_of, source
 from app.state import Key
 from app.words import literal, percent
 from picie_core.errors import SettingError
@@ -174,9 +173,8 @@ def _clusters(clusters: tuple[int, ...]) -> str:
 
 def _offer(workspace: Workspace, run: str, clustering: Clustering, cluster: int, new: str, under: Brushed) -> Offer:
     """What can be done about a contradiction; the split is between what was painted before, or is typical, and now."""
-    from picie_core.splitting import split_between
-
     from picie_core.painting import moved_share, typical_embeddings
+    from picie_core.splitting import split_between
 
     old, painted, sample = (
         cluster_names(workspace, clustering)[cluster],
