@@ -61,8 +61,8 @@ def _image_order(
 
 
 def image_doubt(workspace: Workspace, run: str, found: Clustering) -> dict[int, float]:
-    """Returns the doubt of each image that has sampled pixels, 0 to 1."""
-    from picie_core.confidence import image_doubt
+    """Returns the share of doubtful pixels of each image that has sampled ones, 0 to 1."""
+    from picie_core.attention import image_doubt
 
     return image_doubt(source(workspace, run).sample, found)
 

@@ -115,11 +115,3 @@ def coverage(labels: np.ndarray, confidence: np.ndarray, threshold: float, ignor
     if ignored is not None:
         kept &= labels != ignored
     return float(kept.mean()) if kept.size else 0.0
-
-
-def image_doubt(sample: EmbeddingSample, clustering: Clustering) -> dict[int, float]:
-    """Returns how far the sampled pixels of each image are from their clusters on the mean: 1 - cosine, by image id."""
-    images = np.asarray(sample.places[:, 0])
-    seen = np.bincount(images)
-    far = np.bincount(images, 1 - clustering.similarity.astype(np.float64)) / np.maximum(seen, 1)
-    return {int(image): float(far[image]) for image in np.flatnonzero(seen)}

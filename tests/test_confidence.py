@@ -10,6 +10,7 @@ import torch
 
 from picie_core.confidence import class_groups, confidence_of, coverage, label_and_confidence, sample_confidence
 from picie_core.upsample import upsample_argmax
+from tests.hand_made import clustering_of
 
 
 def some_scores(channels: int, height: int = 9, width: int = 12, seed: int = 0) -> np.ndarray:
@@ -51,7 +52,7 @@ def test_ties_are_no_confidence_and_a_lone_channel_full_confidence():
 
 def test_clusters_of_one_class_are_no_doubt():
     """Two clusters that a pixel lies between make it doubtful, until both are of one class."""
-    clustering = SimpleNamespace(k=3, centroids=np.eye(3, dtype=np.float32))
+    clustering = clustering_of(np.eye(3, dtype=np.float32))
     sample = SimpleNamespace(embeddings=np.array([[0.7, 0.7, 0.1], [0.0, 0.7, 0.7]], np.float16))
     labels, confidence = sample_confidence(sample, clustering)
     assert labels.tolist() == [0, 1] and confidence.max() < 0.01
@@ -64,7 +65,7 @@ def test_clusters_of_one_class_are_no_doubt():
 def test_a_sample_is_thinned_evenly():
     """At most so many pixels are looked at, from the first images to the last."""
     embeddings = np.repeat(np.eye(2, dtype=np.float16), 500, axis=0)
-    clustering = SimpleNamespace(k=2, centroids=np.eye(2, dtype=np.float32))
+    clustering = clustering_of(np.eye(2, dtype=np.float32))
     labels, confidence = sample_confidence(SimpleNamespace(embeddings=embeddings), clustering, most=100)
     assert len(labels) == len(confidence) == 100 and labels.sum() == 50
 
@@ -72,7 +73,7 @@ def test_a_sample_is_thinned_evenly():
 def test_one_class_for_all_is_certain():
     """With every cluster in one class there is no second one to be doubted for."""
     sample = SimpleNamespace(embeddings=np.eye(3, dtype=np.float16))
-    clustering = SimpleNamespace(k=3, centroids=np.eye(3, dtype=np.float32))
+    clustering = clustering_of(np.eye(3, dtype=np.float32))
     labels, confidence = sample_confidence(sample, clustering, {0: 1, 1: 1, 2: 1})
     assert labels.tolist() == [1, 1, 1] and (confidence == 1).all()
 

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 
+from picie_core.clusters import Clustering
 from picie_core.errors import SettingError
 from picie_core.finish import Finish, finished_mask, mask_and_confidence
 from picie_core.masks import class_mask, cluster_mask
+from tests.hand_made import clustering_of
 
 NAMES = {0: 1, 1: 0, 2: 1, 3: 255}
 
 
-def some_cells(k: int, seed: int = 0) -> tuple[np.ndarray, SimpleNamespace, np.ndarray]:
+def some_cells(k: int, seed: int = 0) -> tuple[np.ndarray, Clustering, np.ndarray]:
     """Cells (10, 12, 8), a clustering of k random unit centroids and a picture."""
     rng = np.random.default_rng(seed)
     centroids = rng.normal(size=(k, 8)).astype(np.float32)
     centroids /= np.linalg.norm(centroids, axis=1, keepdims=True)
     image = rng.integers(0, 255, (40, 48, 3), dtype=np.uint8)
-    return rng.normal(size=(10, 12, 8)).astype(np.float32), SimpleNamespace(k=k, centroids=centroids), image
+    return rng.normal(size=(10, 12, 8)).astype(np.float32), clustering_of(centroids), image
 
 
 @pytest.mark.parametrize("k", [6, 300])
