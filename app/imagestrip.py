@@ -91,8 +91,8 @@ def choose_image(workspace: Workspace, run: str, found: Clustering) -> tuple[Ima
             help=ORDER_HELP,
         )
     order = image_order(workspace, run, found, chosen or "name")
-    number = _number(order)
-    field.number_input(
+    _go_to_wanted(order)
+    number = field.number_input(
         "Image",
         1,
         len(order.ids),
@@ -115,16 +115,14 @@ def choose_image(workspace: Workspace, run: str, found: Clustering) -> tuple[Ima
     return item, order
 
 
-def _number(order: ImageOrder) -> int:
-    """The number of the image to show: the one that was asked for, else the one in the address, within the range."""
+def _go_to_wanted(order: ImageOrder) -> None:
+    """Sets the number to that of the image that was asked for, and one that is too large to the last."""
     record = session()
     if record.find_image and record.image_id in order.position:
         st.session_state[Key.IMAGE_NUMBER] = order.position[record.image_id] + 1
     record.find_image = False
-    number = min(max(1, st.session_state.get(Key.IMAGE_NUMBER, 1)), len(order.ids))
-    if st.session_state.get(Key.IMAGE_NUMBER, 1) != number:
-        st.session_state[Key.IMAGE_NUMBER] = number
-    return number
+    if st.session_state.get(Key.IMAGE_NUMBER, 1) > len(order.ids):
+        st.session_state[Key.IMAGE_NUMBER] = len(order.ids)
 
 
 def _step(place: st.delta_generator.DeltaGenerator, label: str, by: int, number: int, count: int) -> None:
