@@ -5,6 +5,7 @@ What is kept is keyed by ids, names and colours, so an edit shows at once and an
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -189,37 +190,57 @@ def _photograph(workspace: Workspace, item: ImageRecord, width_px: int) -> np.nd
 
 def image_png(workspace: Workspace, item: ImageRecord, width_px: int) -> bytes:
     """Returns the untouched image at the size it is shown, as PNG."""
-    from picie_core.masks import png_bytes
-
-    return png_bytes(_photograph(workspace, item, width_px))
+    return _bytes(_photograph(workspace, item, width_px), "PNG")
 
 
 def overlay_png(workspace: Workspace, run: str, found: Clustering, item: ImageRecord, look: Look) -> bytes:
     """Returns the image with its labels drawn over it, composed at the size it is shown, as PNG."""
-    if look.opacity == 0:
-        return image_png(workspace, item, look.width_px)
-    colors = tuple(sorted(label_colors(workspace, found, look.by).items()))
-    return _overlay_png(*_keys(workspace, run, found, item, look), look, colors, workspace, found)
+    return _overlay(*_overlay_keys(workspace, run, found, item, look), "PNG", workspace, found)
+
+
+def overlay_webp(workspace: Workspace, run: str, found: Clustering, item: ImageRecord, look: Look) -> bytes:
+    """Returns the same as lossless WebP, which is written in a third of the time."""
+    return _overlay(*_overlay_keys(workspace, run, found, item, look), "WEBP", workspace, found)
+
+
+def _overlay_keys(
+    workspace: Workspace, run: str, found: Clustering, item: ImageRecord, look: Look
+) -> tuple[str, str, str, ImageRecord, tuple[tuple[int, int], ...] | None, Look, tuple[tuple[int, str], ...]]:
+    root, run, digest, item, names, _ = _keys(workspace, run, found, item, look)
+    return root, run, digest, item, names, look, tuple(sorted(label_colors(workspace, found, look.by).items()))
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
-def _overlay_png(
+def _overlay(
     root: str,
     run: str,
     digest: str,
     item: ImageRecord,
     names: tuple[tuple[int, int], ...] | None,
-    width_px: int,
     look: Look,
     colors: tuple[tuple[int, str], ...],
+    form: str,
     _workspace: Workspace,
     _found: Clustering,
 ) -> bytes:
-    from picie_core.masks import overlay, png_bytes
+    from picie_core.masks import overlay
 
-    labels = mask(_workspace, run, _found, item, look)
-    rgb = {label: rgb_color(color) for label, color in colors}
-    return png_bytes(overlay(_photograph(_workspace, item, width_px), labels, rgb, look.opacity, look.hidden))
+    painted = _photograph(_workspace, item, look.width_px)
+    if look.opacity:
+        rgb = {label: rgb_color(color) for label, color in colors}
+        painted = overlay(painted, mask(_workspace, run, _found, item, look), rgb, look.opacity, look.hidden)
+    return _bytes(painted, form)
+
+
+def _bytes(picture: np.ndarray, form: str) -> bytes:
+    """A picture as a PNG or a lossless WebP."""
+    from picie_core.masks import png_bytes
+
+    if form == "PNG":
+        return png_bytes(picture)
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, "WEBP", lossless=True, quality=0, method=0)
+    return buffer.getvalue()
 
 
 def label_colors(workspace: Workspace, found: Clustering, by: str) -> Mapping[int, str]:
@@ -229,16 +250,14 @@ def label_colors(workspace: Workspace, found: Clustering, by: str) -> Mapping[in
     return {cluster: cluster_color(cluster) for cluster in range(found.k)}
 
 
-def confidence_png(workspace: Workspace, run: str, found: Clustering, item: ImageRecord, look: Look) -> bytes:
-    """Returns the confidence over the image as PNG: white is sure, black is a tie, orange is below the threshold."""
-    from picie_core.masks import png_bytes
-
+def confidence_webp(workspace: Workspace, run: str, found: Clustering, item: ImageRecord, look: Look) -> bytes:
+    """Returns the confidence over the image as lossless WebP: white is sure, black is a tie, orange is below the threshold."""
     sure = confidence(workspace, run, found, item, look)
     shade = np.repeat(255 * sure[..., None], 3, axis=2)
     below = sure < look.finish.min_confidence
     shade[below] = DOUBTFUL_COLOR * (0.45 + 0.55 * sure[below] / max(look.finish.min_confidence, 1e-6))[:, None]
     image = _photograph(workspace, item, look.width_px)
-    return png_bytes((image + np.float32(look.opacity) * (shade - image) + 0.5).astype(np.uint8))
+    return _bytes((image + np.float32(look.opacity) * (shade - image) + 0.5).astype(np.uint8), "WEBP")
 
 
 def before(look: Look) -> Look:

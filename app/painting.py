@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 MEMORY = "paint"
 REMEMBERED = 200
+RENAME_HELP = "The whole cluster gets the new name, in every image."
+SPLIT_HELP = "What looks more like what you pointed at gets the new name; the rest of the cluster keeps the old one."
 HINT = "Choose what to paint, then click or brush on the picture. Without a choice a click says what is there."
 
 
@@ -102,13 +104,13 @@ def paint_row(workspace: Workspace, clustering: Clustering, image_id: int) -> No
 
 
 def _draw_offer(workspace: Workspace, clustering: Clustering, offer: Offer) -> None:
-    st.markdown(f"Cluster {offer.cluster} is called **{literal(offer.old)}**.", width="content")
+    st.markdown(f"Cluster {offer.cluster} is **{literal(offer.old)}**.", width="content")
     arguments = (workspace, clustering, offer)
-    st.button(f"Rename it to {literal(offer.new)}", key="paint_rename", on_click=_rename, args=arguments)
+    st.button("Rename all of it", key="paint_rename", on_click=_rename, args=arguments, help=RENAME_HELP)
     if offer.prototypes is not None:
-        label = f"Split it: {percent(offer.moved)} becomes {literal(offer.new)}"
-        st.button(label, key="paint_split", type="primary", on_click=_split, args=arguments)
-    st.button("Leave it", key="paint_leave", on_click=_leave)
+        label = f"Split off {percent(offer.moved)}"
+        st.button(label, key="paint_split", type="primary", on_click=_split, args=arguments, help=SPLIT_HELP)
+    st.button("Leave", key="paint_leave", on_click=_leave)
 
 
 # -- strokes

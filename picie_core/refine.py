@@ -137,13 +137,14 @@ def remove_specks(mask: np.ndarray, least_px: int, ignored: int | None = IGNORE_
     """
     if least_px <= 1:
         return mask
+    from scipy.ndimage import distance_transform_edt, find_objects
+
     speck = np.zeros(mask.shape, bool)
-    for label in np.unique(mask):
-        if label != ignored:
-            speck |= _small_regions(mask == label, least_px)
+    for label, box in enumerate(find_objects(mask.astype(np.int32) + 1)):  # where each label lies, None for unused ones
+        if box is not None and label != ignored:
+            speck[box] |= _small_regions(mask[box] == label, least_px)
     if speck.all() or not speck.any():
         return mask
-    from scipy.ndimage import distance_transform_edt
 
     rows, columns = distance_transform_edt(speck, return_distances=False, return_indices=True)
     return mask[rows, columns]

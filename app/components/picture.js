@@ -9,7 +9,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
   const own = kept.get(parentElement) ?? { cursor: null, stroke: null }
   kept.set(parentElement, own)
   if (own.stamp !== data.stamp) { // a new picture: the old stroke belongs to the old one
-    image.src = `data:image/png;base64,${data.png}`
+    image.src = `data:image/webp;base64,${data.webp}`
     ink.setAttribute("points", "")
   }
   if (own.image !== data.image) own.cursor = null

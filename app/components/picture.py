@@ -14,7 +14,7 @@ import numpy as np
 import streamlit as st
 
 LOOKUP_PX = 192
-"""Longer side of the small table of labels that the browser looks up what is under the pointer in."""
+"""Longer side of the small mask that the browser looks up what is under the pointer in."""
 HTML = """<div class="stage" tabindex="0" role="application">
 <img class="image" alt="" draggable="false">
 <svg class="lines" viewBox="0 0 1000 1000" preserveAspectRatio="none" aria-hidden="true">
@@ -39,7 +39,7 @@ class Stroke:
 
 def paintable(
     key: str,
-    png: bytes,
+    webp: bytes,
     alt: str,
     size: tuple[int, int],
     image_id: int,
@@ -48,33 +48,26 @@ def paintable(
     name: str | None,
     on_stroke: Callable[[Stroke], None],
 ) -> None:
-    """Draws a PNG of an image that reports clicks and strokes, and shows the title of the label under the pointer.
+    """Draws a WebP of an image that reports clicks and strokes, and shows the title of the label under the pointer.
 
-    size: (width, height) of the image, in whose pixels strokes are told; labels: (h, w) at any size; titles: of each
+    size: (width, height) of the image, in whose pixels strokes are told; labels: (h, w) at any small size; titles: of each
     label; name: what a click will call it, None while clicks only ask. `on_stroke` runs before the page is redrawn.
     """
-    small = lookup(labels)
     data = {
-        "png": base64.b64encode(png).decode(),
-        "stamp": hashlib.sha256(png).hexdigest()[:16],
+        "webp": base64.b64encode(webp).decode(),
+        "stamp": hashlib.sha256(webp).hexdigest()[:16],
         "alt": alt,
         "help": "Picture to point at: arrow keys move the mark, Shift for small steps, Enter clicks",
         "image": image_id,
         "width": size[0],
         "height": size[1],
-        "labels": base64.b64encode(small.astype("<u2").tobytes()).decode(),
-        "rows": small.shape[0],
-        "columns": small.shape[1],
-        "titles": {str(label): titles.get(label, str(label)) for label in np.unique(small).tolist()},
+        "labels": base64.b64encode(labels.astype("<u2").tobytes()).decode(),
+        "rows": labels.shape[0],
+        "columns": labels.shape[1],
+        "titles": {str(label): titles.get(label, str(label)) for label in np.unique(labels).tolist()},
         "name": name or "",
     }
     _mount(key=key, data=data, on_stroke_change=partial(_report, key, size, on_stroke))
-
-
-def lookup(labels: np.ndarray) -> np.ndarray:
-    """Returns every n-th label, so that the longer side has about LOOKUP_PX; ids never mix."""
-    step = max(1, -(-max(labels.shape) // LOOKUP_PX))
-    return labels[step // 2 :: step, step // 2 :: step]
 
 
 def _report(key: str, size: tuple[int, int], on_stroke: Callable[[Stroke], None]) -> None:

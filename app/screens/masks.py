@@ -10,7 +10,7 @@ import streamlit as st
 
 from app import loaders, overlays
 from app.colors import UNNAMED_COLOR
-from app.components.picture import paintable
+from app.components.picture import LOOKUP_PX, paintable
 from app.finishing import draw_threshold, draw_tidying, finish_words
 from app.frame import (
     empty_state,
@@ -141,12 +141,12 @@ def main_picture(
 ) -> None:
     """Draws the overlay or the confidence; a click on it asks or names."""
     if view == "confidence":
-        painted = overlays.confidence_png(workspace, run, clustering, shown, look)
+        painted = overlays.confidence_webp(workspace, run, clustering, shown, look)
         alt = f"{shown.path} with the confidence of its {look.by} mask drawn over it"
     else:
-        painted = overlays.overlay_png(workspace, run, clustering, shown, look)
+        painted = overlays.overlay_webp(workspace, run, clustering, shown, look)
         alt = f"{shown.path} with its {'clusters' if look.by == 'cluster' else 'classes'} drawn over it"
-    clusters = overlays.mask(workspace, run, clustering, shown, Look("cluster", PICTURE_PX))
+    clusters = overlays.mask(workspace, run, clustering, shown, Look("cluster", LOOKUP_PX))
     paintable(
         "picture_overlay",
         painted,
