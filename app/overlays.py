@@ -251,7 +251,7 @@ def label_colors(workspace: Workspace, found: Clustering, by: str) -> Mapping[in
 
 
 def confidence_webp(workspace: Workspace, run: str, found: Clustering, item: ImageRecord, look: Look) -> bytes:
-    """Returns the confidence over the image as lossless WebP: white is sure, black is a tie, orange is below the threshold."""
+    """Returns the confidence over the image as WebP: white is sure, black a tie, orange below the threshold."""
     sure = confidence(workspace, run, found, item, look)
     shade = np.repeat(255 * sure[..., None], 3, axis=2)
     below = sure < look.finish.min_confidence

@@ -50,8 +50,9 @@ def paintable(
 ) -> None:
     """Draws a WebP of an image that reports clicks and strokes, and shows the title of the label under the pointer.
 
-    size: (width, height) of the image, in whose pixels strokes are told; labels: (h, w) at any small size; titles: of each
-    label; name: what a click will call it, None while clicks only ask. `on_stroke` runs before the page is redrawn.
+    size: (width, height) of the image, in whose pixels strokes are told; labels: (h, w) at any small size; titles: of
+    each label; name: what a click will call it, None while clicks only ask. `on_stroke` runs before the page is
+    redrawn.
     """
     data = {
         "webp": base64.b64encode(webp).decode(),
