@@ -18,7 +18,7 @@ from PIL import Image
 from app.colors import class_colors, cluster_color, rgb_color
 from app.loaders import embedder, mosaic_source, run_stamp
 from picie_core.finish import Finish, FinishedMask, ignore_doubt, ignored_id, mask_and_confidence
-from picie_core.images import ImageRecord, read_resized
+from picie_core.images import ImageCache, ImageRecord, read_resized
 from picie_core.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -66,7 +66,18 @@ def cells_of(workspace: Workspace, run: str, item: ImageRecord) -> np.ndarray:
 def _network_cells(root: str, run: str, stamp: float, item: ImageRecord, _workspace: Workspace) -> np.ndarray:
     from picie_core.embedder import embed_image
 
-    return embed_image(embedder(root, run, stamp), source(_workspace, run).cache.get(item.id))
+    return embed_image(embedder(root, run, stamp), network_image(_workspace, run, item))
+
+
+def network_image(workspace: Workspace, run: str, item: ImageRecord) -> np.ndarray:
+    """Returns an image as the network sees it, also one that was found after the embedding."""
+    listed = workspace.image_list()
+    return _images(str(workspace.root), run, len(listed.records), len(listed.problems), workspace).get(item.id)
+
+
+@st.cache_resource(max_entries=2, show_spinner=False)
+def _images(root: str, run: str, records: int, problems: int, _workspace: Workspace) -> ImageCache:
+    return _workspace.image_cache(_workspace.run_info(run).settings["size_px"])
 
 
 # -- labels
@@ -131,7 +142,7 @@ def _sure(
 ) -> FinishedMask:
     (height, width), _ = _made_at(item, width_px)
     cells = cells_of(_workspace, run, item)
-    image = source(_workspace, run).cache.get(item.id) if refine != "none" else None
+    image = network_image(_workspace, run, item) if refine != "none" else None
     return mask_and_confidence(cells, _found, None if names is None else dict(names), height, width, refine, image)
 
 
