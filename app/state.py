@@ -42,6 +42,8 @@ class Key:
     OPACITY = "opacity"
     MASK_KIND = "mask_kind"
     MASK_BESIDE = "mask_beside"
+    HISTORY = "history"
+    SNAPSHOT = "snapshot"
     MASK_VIEW = "mask_view"
     MASK_BEFORE = "mask_before"
     MIN_CONFIDENCE = "min_confidence"

@@ -18,10 +18,10 @@ from pathlib import Path
 from picie_core.atomic import disk_error, write_text
 from picie_core.errors import PicieError
 from picie_core.imagecache import ImageCache
+from picie_core.imagechoice import read_selection
 from picie_core.imagefolder import SUFFIXES, FoundImage, Problem, find_images, walk_images
 from picie_core.picture import ImageError, probe_image, read_image, read_resized, resize_image, scaled_size
 from picie_core.progress import Meter, Report, ignore_progress
-from picie_core.selection import read_selection
 
 __all__ = [
     "SUFFIXES",
