@@ -18,8 +18,6 @@ from picie_core.mosaic import (
     KINDS,
     MISSING,
     MosaicSource,
-    _highlight,
-    _lead_of,
     cluster_facts,
     contact_sheet,
     contact_sheets,
@@ -29,6 +27,7 @@ from picie_core.mosaic import (
 )
 from picie_core.sample import DenseCells, EmbeddingSample
 from picie_core.settings import EmbedderSettings, SampleSettings
+from picie_core.tiles import highlight, lead_of
 from picie_core.upsample import cell_positions
 from picie_core.workspace import Workspace
 
@@ -229,15 +228,16 @@ def test_the_lead_agrees_with_the_labels_at_every_cell():
     centroids /= np.linalg.norm(centroids, axis=1, keepdims=True)
     labels = cell_labels(cells, centroids)
     rows, columns = np.arange(4, 16), np.arange(7, 30)
+    clustering = Clustering(6, 0, "key", centroids, np.zeros(1, np.uint16), np.zeros(1, np.float16), 0.0)
     for cluster in range(6):
-        lead = _lead_of(cells, centroids, cluster, rows, columns)
+        lead = lead_of(cells, clustering, cluster, rows, columns)
         np.testing.assert_array_equal(lead > 0, labels[4:16, 7:30] == cluster)
 
 
 def test_the_outline_is_in_the_color_on_the_border():
     """A straight border gets a line of the colour inside, a dark hairline outside, and nothing far away."""
     lead = np.repeat(np.linspace(-1, 1, 40, dtype=np.float32)[None], 40, axis=0)
-    row = _highlight(np.full((40, 40, 3), 200, np.float32), lead, (255, 0, 0))[20]
+    row = highlight(np.full((1, 40, 40, 3), 200, np.float32), lead[None], np.array([(255, 0, 0)]))[0, 20]
     assert np.allclose(row[-1], 200) and np.allclose(row[0], 150)
     assert row[20].tolist() == pytest.approx([255, 0, 0], abs=30)
     assert row[19].max() < 60
