@@ -29,6 +29,7 @@ LABELS = {
     "decoder": "Start of the decoder",
     "stage_norm": "Length of stages",
     "padding": "Beyond the border",
+    "scales": "Image scales",
     "lr_decoder": "Rate of the decoder",
     "lr_backbone": "Rate of the backbone",
     "lr_head": "Rate of the classifier",
