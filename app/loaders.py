@@ -1,7 +1,8 @@
 """Everything that is kept between two runs of the script. Keys are ids and numbers, never arrays.
 
 Large read-only things (clusterings, projections, dense cells) are shared as resources; pictures are PNG bytes.
-Keys hold `label_version` wherever names or colours are drawn, so that an edit in another tab shows here too.
+Keys hold the `digest` of the clusters, which changes with every split, and `label_version` wherever names or
+colours are drawn, so that an edit in another tab shows here too.
 """
 
 from __future__ import annotations
@@ -48,8 +49,8 @@ def current_clustering(workspace: Workspace, run: str) -> Clustering | None:
 
 def named_share(workspace: Workspace, found: Clustering) -> float:
     """Returns the share of all pixels whose cluster has a name or is ignored, 0 to 1."""
-    named = workspace.label_map.classes_of(found.key)
-    return float(found.counts[sorted(named)].sum() / max(1, found.counts.sum())) if named else 0.0
+    named = [cluster for cluster in workspace.label_map.classes_of(found.key) if cluster < found.k]
+    return float(found.counts[named].sum() / max(1, found.counts.sum())) if named else 0.0
 
 
 def usual_colors(workspace: Workspace, found: Clustering) -> str:
@@ -91,11 +92,11 @@ def _source(workspace: Workspace, run: str) -> MosaicSource:
 
 def cluster_figures(workspace: Workspace, run: str, found: Clustering) -> list[ClusterFacts]:
     """Returns the figures of every cluster, in the order of their ids."""
-    return _cluster_figures(found.key, _source(workspace, run), found)
+    return _cluster_figures(found.digest, _source(workspace, run), found)
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
-def _cluster_figures(key: str, _source: MosaicSource, _found: Clustering) -> list[ClusterFacts]:
+def _cluster_figures(digest: str, _source: MosaicSource, _found: Clustering) -> list[ClusterFacts]:
     from picie_core.mosaic import cluster_facts
 
     return cluster_facts(_source.sample, _found)
@@ -106,12 +107,12 @@ def _cluster_figures(key: str, _source: MosaicSource, _found: Clustering) -> lis
 
 def cluster_sheet(workspace: Workspace, run: str, found: Clustering, cluster: int, kind: str, color: str) -> bytes:
     """Returns the contact sheet of a cluster as PNG, the cluster outlined in `color`."""
-    return _cluster_sheet(str(workspace.root), found.key, cluster, kind, color, _source(workspace, run), found)
+    return _cluster_sheet(str(workspace.root), found.digest, cluster, kind, color, _source(workspace, run), found)
 
 
 @st.cache_data(max_entries=600, show_spinner=False)
 def _cluster_sheet(
-    root: str, key: str, cluster: int, kind: str, color: str, _source: MosaicSource, _found: Clustering
+    root: str, digest: str, cluster: int, kind: str, color: str, _source: MosaicSource, _found: Clustering
 ) -> bytes:
     from picie_core.mosaic import contact_sheet
 
@@ -124,7 +125,7 @@ def points_sheet(workspace: Workspace, run: str, found: Clustering, chosen: np.n
     """Returns crops around at most `crops` of the chosen pixels, evenly spread, each with its cluster outlined."""
     shown = chosen[np.linspace(0, len(chosen) - 1, min(crops, len(chosen))).round().astype(int)]
     indices = tuple(int(index) for index in shown)
-    return _points_sheet(str(workspace.root), found.key, indices, _source(workspace, run), found)
+    return _points_sheet(str(workspace.root), found.digest, indices, _source(workspace, run), found)
 
 
 def points_aspect(chosen: np.ndarray, crops: int) -> float:
@@ -135,7 +136,7 @@ def points_aspect(chosen: np.ndarray, crops: int) -> float:
 
 
 @st.cache_data(max_entries=24, show_spinner=False)
-def _points_sheet(root: str, key: str, indices: tuple[int, ...], _source: MosaicSource, _found: Clustering) -> bytes:
+def _points_sheet(root: str, digest: str, indices: tuple[int, ...], _source: MosaicSource, _found: Clustering) -> bytes:
     from picie_core.mosaic import crops_at
 
     places = np.asarray(_source.sample.places[np.asarray(indices)])
@@ -154,14 +155,14 @@ def target_size(item: ImageRecord, width_px: int) -> tuple[int, int]:
 def mask(workspace: Workspace, run: str, found: Clustering, item: ImageRecord, by: str, width_px: int) -> np.ndarray:
     """Returns the labels of an image as it is shown: (height, width) cluster or class ids."""
     version = label_version(workspace) if by == "class" else 0
-    return _mask(str(workspace.root), run, found.key, item, by, version, width_px, workspace, found)
+    return _mask(str(workspace.root), run, found.digest, item, by, version, width_px, workspace, found)
 
 
 @st.cache_data(max_entries=48, show_spinner=False)
 def _mask(
     root: str,
     run: str,
-    key: str,
+    digest: str,
     item: ImageRecord,
     by: str,
     version: int,

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
+from picie_core.clusters import cluster_scores
 from picie_core.exemplars import KINDS, ClusterFacts, cluster_facts, exemplars
 from picie_core.images import ImageCache
 from picie_core.masks import cluster_colors, png_bytes
@@ -195,7 +196,7 @@ def _cluster_at(dense: DenseCells, place: np.ndarray, clustering: Clustering) ->
     """The cluster of a cell; None when the cells of its image are not stored."""
     image_id, row, col = (int(value) for value in place)
     cells = dense.get(image_id)
-    return None if cells is None else int((clustering.centroids @ cells[row, col].astype(np.float32)).argmax())
+    return None if cells is None else int(cluster_scores(cells[row, col][None], clustering).argmax())
 
 
 def _rgb(color: np.ndarray) -> Color:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
+from picie_core.clusters import cluster_scores
 from picie_core.errors import PicieError
 from picie_core.upsample import CELL_CENTRE_PX, CELL_PX, cell_positions, interpolate
 
@@ -90,12 +91,11 @@ def lead_of(
     rows, columns: positions on the grid of cells. Returns float32 (len(rows), len(columns)).
     """
     top, left = int(rows[0]), int(columns[0])
-    window = cells[top : int(rows[-1]) + 2, left : int(columns[-1]) + 2].astype(np.float32)  # (r, c, D)
-    length = np.sqrt(np.einsum("rcd,rcd->rc", window, window))
-    cosines = (window @ clustering.centroids.T) / np.maximum(length, 1e-6)[..., None]  # (r, c, K)
-    own = cosines[..., cluster].copy()
-    cosines[..., cluster] = -2
-    lead = own - cosines.max(axis=2)
+    window = cells[top : int(rows[-1]) + 2, left : int(columns[-1]) + 2]  # (r, c, D)
+    scores = cluster_scores(window.reshape(-1, window.shape[2]), clustering)  # (k, r * c)
+    own = scores[cluster].copy()
+    scores[cluster] = -4  # below every score, of parts too
+    lead = (own - scores.max(axis=0)).reshape(window.shape[:2])
     return interpolate(interpolate(lead, rows - top, axis=0), columns - left, axis=1)
 
 

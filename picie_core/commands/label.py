@@ -33,7 +33,8 @@ def label(
     run = space.pick_run(run)
     found = load_clustering(space, run, clustering) if clustering else current_clustering(space, run)
     if import_path is not None:
-        space.label_map.import_map(found.key, _read_json(import_path), found.k)
+        space.label_map.import_map(found.key, _read_json(import_path), found.base_k, found.centroids.shape[1])
+        found = load_clustering(space, run, found.name)
     record = space.label_map.export_map(found.key)
     if export_path is not None:
         write_json(export_path, record)
