@@ -9,6 +9,7 @@ from picie_core.commands.embed import embed
 from picie_core.commands.evaluate import evaluate
 from picie_core.commands.export import export
 from picie_core.commands.label import info, label
+from picie_core.commands.suggest import look_next, scores, tree, truth
 from picie_core.commands.train import train
 
 COMMANDS: dict[str, Command] = {
@@ -16,8 +17,12 @@ COMMANDS: dict[str, Command] = {
     "train": train,
     "cluster": cluster,
     "project": project,
+    "scores": scores,
+    "tree": tree,
+    "next": look_next,
     "label": label,
     "export": export,
+    "truth": truth,
     "evaluate": evaluate,
     "compare": compare,
     "info": info,
