@@ -175,6 +175,11 @@ def show_png(data: bytes, alt: str) -> None:
     st.image(data, width="stretch", output_format="PNG", alt=alt)
 
 
+def show_jpeg(data: bytes, alt: str) -> None:
+    """Draws a JPEG as wide as its place, byte for byte."""
+    st.image(data, width="stretch", output_format="JPEG", alt=alt)
+
+
 def show_notice() -> None:
     """Shows the line that the last run of the script left behind, once."""
     record = session()

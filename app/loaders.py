@@ -15,6 +15,7 @@ import streamlit as st
 from PIL import Image
 
 from app.colors import class_colors, cluster_color, rgb_color
+from picie_core.errors import SettingError
 from picie_core.images import ImageRecord, read_resized
 from picie_core.workspace import Workspace
 
@@ -23,10 +24,11 @@ if TYPE_CHECKING:
     from picie_core.embedder import FrozenEmbedder
     from picie_core.mosaic import ClusterFacts, MosaicSource
     from picie_core.projection import Projection
+    from picie_core.splitting import SplitPreview
+    from picie_core.tree import MergeTree
+    from picie_core.truth import ClusterTruth, MapTruth, SampledTruth
 
-SHEET_TILES, SHEET_COLUMNS, TILE_SIDE_PX = 12, 4, 96
-SHEET_ASPECT = (SHEET_COLUMNS * 100 - 4) / (SHEET_TILES // SHEET_COLUMNS * 100 - 4)
-"""Width / height of a contact sheet of 96 px tiles with gaps of 4 px."""
+TILE_SIDE_PX = 96
 POINTS_COLUMNS = 5
 
 
@@ -86,13 +88,14 @@ def embedder(root: str, run: str, stamp: float) -> FrozenEmbedder:
     return load_engine(Workspace.open(root), run)
 
 
-def _source(workspace: Workspace, run: str) -> MosaicSource:
+def mosaic_source_of(workspace: Workspace, run: str) -> MosaicSource:
+    """Returns what contact sheets of a run are cut from, opened once."""
     return mosaic_source(str(workspace.root), run, run_stamp(workspace, run))
 
 
 def cluster_figures(workspace: Workspace, run: str, found: Clustering) -> list[ClusterFacts]:
     """Returns the figures of every cluster, in the order of their ids."""
-    return _cluster_figures(found.digest, _source(workspace, run), found)
+    return _cluster_figures(found.digest, mosaic_source_of(workspace, run), found)
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
@@ -102,30 +105,129 @@ def _cluster_figures(digest: str, _source: MosaicSource, _found: Clustering) -> 
     return cluster_facts(_source.sample, _found)
 
 
+def doubt(workspace: Workspace, run: str, found: Clustering) -> np.ndarray:
+    """Returns the share of each cluster's pixels that are nearly in another: (k,)."""
+    return _doubt(found.digest, mosaic_source_of(workspace, run), found)
+
+
+@st.cache_data(max_entries=16, show_spinner="Looking for doubtful pixels")
+def _doubt(digest: str, _source: MosaicSource, _found: Clustering) -> np.ndarray:
+    from picie_core.attention import cluster_doubt
+
+    return cluster_doubt(_source.sample, _found)
+
+
+def tree(workspace: Workspace, run: str, found: Clustering, linkage: str) -> MergeTree:
+    """Returns which clusters look alike: the merge tree of the clusters."""
+    return _tree(found.digest, linkage, found)
+
+
+@st.cache_resource(max_entries=8, show_spinner="Comparing the clusters")
+def _tree(digest: str, linkage: str, _found: Clustering) -> MergeTree:
+    from picie_core.tree import merge_tree
+
+    return merge_tree(_found.centroids, _found.counts, linkage)
+
+
+def neighbors(found: Clustering, count: int = 3) -> list[list[int]]:
+    """Returns the clusters that look most like each cluster, the nearest first."""
+    return _neighbors(found.digest, count, found)
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def _neighbors(digest: str, count: int, _found: Clustering) -> list[list[int]]:
+    from picie_core.tree import nearest
+
+    return [[other for other, _ in nearest(_found.centroids, cluster, count)] for cluster in range(_found.k)]
+
+
+def split_preview(workspace: Workspace, run: str, found: Clustering, cluster: int, parts: int) -> SplitPreview:
+    """Returns what a split of a cluster into so many parts would make."""
+    return _split_preview(found.digest, cluster, parts, workspace, run, found)
+
+
+@st.cache_resource(max_entries=16, show_spinner="Looking for parts")
+def _split_preview(
+    digest: str, cluster: int, parts: int, _workspace: Workspace, _run: str, _found: Clustering
+) -> SplitPreview:
+    from picie_core.splitting import preview_split, propose_split
+
+    return preview_split(
+        _workspace, _run, _found, cluster, propose_split(_workspace, _run, _found, cluster, parts)
+    )
+
+
+def vocabulary(workspace: Workspace) -> list[str]:
+    """Returns the names that the workspace offers, read again when the file changes."""
+    from picie_core.vocabulary import FILE
+
+    path = workspace.root / FILE
+    return _vocabulary(path, path.stat().st_mtime_ns) if path.exists() else []
+
+
+@st.cache_data(max_entries=4, show_spinner=False)
+def _vocabulary(path: Path, stamp: int) -> list[str]:
+    from picie_core.vocabulary import names_in
+
+    try:
+        return names_in(path.read_bytes(), str(path))
+    except SettingError:
+        return []  # the Classes view says what is wrong with it
+
+
+# -- ground truth, where there is any
+
+
+def sampled_truth(workspace: Workspace, run: str) -> SampledTruth | None:
+    """Returns the class of every sampled pixel; None without masks, or before they are looked up."""
+    from picie_core.truth import load_truth
+
+    return load_truth(workspace, run)
+
+
+def cluster_truths(workspace: Workspace, run: str, found: Clustering) -> list[ClusterTruth] | None:
+    """Returns what each cluster really is; None without ground truth."""
+    known = sampled_truth(workspace, run)
+    if known is None or len(known.labels) != len(found.labels):
+        return None
+    chosen = workspace.label_map.get_choice("masks") or ""
+    return _cluster_truths(found.digest, chosen, found, known)
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def _cluster_truths(digest: str, masks: str, _found: Clustering, _known: SampledTruth) -> list[ClusterTruth]:
+    from picie_core.truth import cluster_truth
+
+    return cluster_truth(_found, _known)
+
+
+def map_truth(workspace: Workspace, run: str, found: Clustering) -> MapTruth | None:
+    """Returns how good the names are as they stand; None without ground truth."""
+    known = sampled_truth(workspace, run)
+    if known is None or len(known.labels) != len(found.labels):
+        return None
+    chosen = workspace.label_map.get_choice("masks") or ""
+    return _map_truth(found.digest, chosen, label_version(workspace), workspace, found, known)
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def _map_truth(
+    digest: str, masks: str, version: int, _workspace: Workspace, _found: Clustering, _known: SampledTruth
+) -> MapTruth:
+    from picie_core.truth import map_truth
+
+    label_map = _workspace.label_map
+    return map_truth(_found, label_map.classes_of(_found.key), label_map.classes(), _known)
+
+
 # -- mosaics
-
-
-def cluster_sheet(workspace: Workspace, run: str, found: Clustering, cluster: int, kind: str, color: str) -> bytes:
-    """Returns the contact sheet of a cluster as PNG, the cluster outlined in `color`."""
-    return _cluster_sheet(str(workspace.root), found.digest, cluster, kind, color, _source(workspace, run), found)
-
-
-@st.cache_data(max_entries=600, show_spinner=False)
-def _cluster_sheet(
-    root: str, digest: str, cluster: int, kind: str, color: str, _source: MosaicSource, _found: Clustering
-) -> bytes:
-    from picie_core.mosaic import contact_sheet
-
-    rgb = rgb_color(color)
-    sheet = contact_sheet(_source, _found, cluster, kind, SHEET_TILES, TILE_SIDE_PX, columns=SHEET_COLUMNS, color=rgb)
-    return sheet.png
 
 
 def points_sheet(workspace: Workspace, run: str, found: Clustering, chosen: np.ndarray, crops: int) -> bytes:
     """Returns crops around at most `crops` of the chosen pixels, evenly spread, each with its cluster outlined."""
     shown = chosen[np.linspace(0, len(chosen) - 1, min(crops, len(chosen))).round().astype(int)]
     indices = tuple(int(index) for index in shown)
-    return _points_sheet(str(workspace.root), found.digest, indices, _source(workspace, run), found)
+    return _points_sheet(str(workspace.root), found.digest, indices, mosaic_source_of(workspace, run), found)
 
 
 def points_aspect(chosen: np.ndarray, crops: int) -> float:
@@ -172,7 +274,7 @@ def _mask(
 ) -> np.ndarray:
     from picie_core import masks
 
-    stored = _source(_workspace, run).dense
+    stored = mosaic_source_of(_workspace, run).dense
     network = None if stored.get(item.id) is not None else embedder(root, run, run_stamp(_workspace, run))
     cells = masks.cells_of_image(_workspace, run, item.id, stored, network)
     width, height = target_size(item, width_px)

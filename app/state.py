@@ -33,7 +33,13 @@ class Key:
     FOLDER = "folder"
     CLUSTER_PAGE = "cluster_page"
     SHEET_KIND = "sheet_kind"
+    SHEET_SIZE = "sheet_size"
+    SHEET_OUTLINE = "sheet_outline"
+    SHEET_CONTEXT = "sheet_context"
     CLUSTER_FILTER = "cluster_filter"
+    CLUSTER_ORDER = "cluster_order"
+    CLUSTER_VIEW = "cluster_view"
+    NAMING_BAR = "naming_bar_field"
     MAP = "map"
     MAP_KIND = "map_kind"
     MAP_COLOR = "map_color"
@@ -44,6 +50,28 @@ class Key:
     EXPORT_FORMAT = "export_format"
     EXPORT_RAW = "export_raw"
     EXPORT_VAL = "export_val"
+
+
+@dataclass
+class Looking:
+    """Where a tab is among the clusters of one clustering; ids of clusters, so it is forgotten with them."""
+
+    clustering: str = ""
+    """Key of the clustering that the ids below belong to."""
+    focus: int | None = None
+    """The cluster that the naming bar names."""
+    visited: list[int] = field(default_factory=list)
+    """The clusters that were in focus before, the last one at the end."""
+    picked: set[int] = field(default_factory=set)
+    """The clusters that are named together."""
+    listed: list[int] = field(default_factory=list)
+    """The cards in their order; kept while clusters are named, so that no card moves away under the hand."""
+    listed_for: tuple = ()
+    """What the order was made for: digest of the clusters, order and filter."""
+    dialog: tuple = ()
+    """The open dialog and what it shows, such as ("split", 12); empty when none is."""
+    dismissed: set[tuple[int, ...]] = field(default_factory=set)
+    """Groups that are not alike, as this person says."""
 
 
 @dataclass
@@ -63,6 +91,14 @@ class Session:
     """Ids into the embedding sample of the points chosen on the map, (n,) int64."""
     seen_selection: str = ""
     """The selection on the map that `selected` was read from."""
+    looking: Looking = field(default_factory=Looking)
+    """Where the Clusters screen is."""
+    last_name: str = ""
+    """The name that was given last, on any screen."""
+    told: str = ""
+    """What was just done for this person, in a line that offers to undo it."""
+    told_edit: int | None = None
+    """The number of that edit."""
     stop_asked: dict[str, float] = field(default_factory=dict)
     """When a job was asked to stop, seconds since the epoch, by command."""
     notice: str = ""

@@ -51,7 +51,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, str, Clus
         target.parent.mkdir(exist_ok=True)
         Image.fromarray(draw_scene(i)).save(target)
     settings = EmbedderSettings(weights="none", dim=16)
-    embed(folder / "w", settings, SampleSettings(size_px=96, pixels=4000, batch=4), folder / "images", "cpu")
+    embed(folder / "w", settings, SampleSettings(size_px=96, pixels=4000, batch=4), folder / "images", device="cpu")
     workspace = Workspace.open(folder / "w")
     run = workspace.current_run()
     return workspace, run, cluster_workspace(workspace, run, 4), open_mosaic(workspace, run)
