@@ -6,6 +6,7 @@ import streamlit as st
 
 from app.loaders import current_clustering
 from app.state import session
+from app.words import count
 from picie_core.workspace import Workspace
 
 FIRST_K = 27
@@ -22,8 +23,12 @@ def cluster_if_wanted(workspace: Workspace, run: str | None, screen: str) -> Non
             return
         record.wanted_k = FIRST_K
     k, record.wanted_k = record.wanted_k, None
-    from picie_core.clusters import cluster_workspace
+    from picie_core.carrying import use_k
 
     with st.spinner(f"Finding {k} clusters"):
-        found = cluster_workspace(workspace, run, k)
-    workspace.label_map.set_choice("clustering", found.name)
+        _, carried = use_k(workspace, run, k)
+    if carried is not None:
+        record.told = (
+            f"{count(carried.names, 'name')} carried over from {carried.source}, by the pixels that clusters share."
+        )
+        record.told_edit = carried.event.id

@@ -41,7 +41,9 @@ _SINCE_2 = (
     "CREATE {temporary} TABLE clusterings (key TEXT PRIMARY KEY, base_k INTEGER NOT NULL)",
     "CREATE {temporary} TABLE changes (event INTEGER PRIMARY KEY, rows TEXT NOT NULL)",
     "CREATE {temporary} TABLE timeline (event INTEGER PRIMARY KEY, undone INTEGER NOT NULL)",
-    "CREATE {temporary} TABLE snapshots (name TEXT PRIMARY KEY, at REAL NOT NULL, rows TEXT NOT NULL)",
+    """CREATE {temporary} TABLE snapshots (
+        name TEXT PRIMARY KEY, at REAL NOT NULL, classes INTEGER NOT NULL, clusters INTEGER NOT NULL,
+        rows TEXT NOT NULL)""",
 )
 
 

@@ -30,19 +30,17 @@ def save(database: sqlite3.Connection, name: str) -> None:
     name = _clean(name)
     if database.execute("SELECT 1 FROM snapshots WHERE name = ?", (name,)).fetchone():
         raise SettingError(f"snapshot {name!r} is there already: choose another name, or delete that one")
-    rows = rows_to_json(read_rows(database))
-    database.execute("INSERT INTO snapshots VALUES (?, ?, ?)", (name, time.time(), rows))
+    rows = read_rows(database)
+    classes = sum(key != (IGNORE_ID,) for key in rows["classes"])
+    values = (name, time.time(), classes, len(rows["assignments"]), rows_to_json(rows))
+    database.execute("INSERT INTO snapshots VALUES (?, ?, ?, ?, ?)", values)
     append_event(database, "snapshot", {"name": name})
 
 
 def listed(database: sqlite3.Connection) -> list[Snapshot]:
     """Returns the snapshots, newest first."""
-    found = []
-    for name, at, text in database.execute("SELECT name, at, rows FROM snapshots ORDER BY at DESC, name"):
-        rows = rows_from_json(text)
-        classes = sum(key != (IGNORE_ID,) for key in rows["classes"])
-        found.append(Snapshot(name, at, classes, len(rows["assignments"])))
-    return found
+    sql = "SELECT name, at, classes, clusters FROM snapshots ORDER BY at DESC, name"
+    return [Snapshot(*row) for row in database.execute(sql)]
 
 
 def restore(database: sqlite3.Connection, name: str) -> None:
