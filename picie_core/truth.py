@@ -105,7 +105,9 @@ def open_truth(workspace: Workspace) -> LabelledSet | None:
     Raises PicieError when the folder that was remembered is gone.
     """
     record = _remembered(workspace)
-    return record and open_labelled_set(workspace.images_root, _masks_root(workspace, record), record["class_names"])
+    if record is None:
+        return None
+    return open_labelled_set(workspace.images_root, _masks_root(workspace, record), record["class_names"])
 
 
 def has_truth(workspace: Workspace) -> bool:
@@ -149,8 +151,10 @@ def load_truth(workspace: Workspace, run: str) -> SampledTruth | None:
     None when the workspace has no masks, or `sample_truth` has not looked them up for this sample yet.
     """
     record = _remembered(workspace)
+    if record is None:
+        return None
     try:
-        return record and SampledTruth(tuple(record["class_names"]), np.load(_path(workspace, run)))
+        return SampledTruth(tuple(record["class_names"]), np.load(_path(workspace, run)))
     except FileNotFoundError:
         return None
 
