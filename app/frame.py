@@ -44,6 +44,14 @@ body, .stApp, input, textarea { font-variant-numeric: tabular-nums; }
 .picie-facts b { color: var(--picie-text, inherit); font-weight: 600; }
 .picie-swatch { display: inline-block; width: 12px; height: 12px; border-radius: 3px; vertical-align: -1px;
   box-shadow: inset 0 0 0 1px rgba(128, 128, 128, .45); }
+.picie-id { cursor: pointer; white-space: nowrap; color: inherit; text-decoration: none; border-radius: 3px; }
+.picie-id:hover b, a.picie-id:hover { text-decoration: underline; }
+.picie-keys { font-size: 13px; border-collapse: collapse; margin: 2px 0 10px; }
+.picie-keys td { padding: 3px 10px 3px 0; border: 0; vertical-align: top; line-height: 18px; }
+.picie-keys td:first-child { white-space: nowrap; }
+.picie-keys kbd { font: inherit; font-size: 12px; padding: 1px 5px; border-radius: 3px;
+  border: 1px solid color-mix(in srgb, currentColor 30%, transparent); }
+.st-key-naming_bar { position: sticky; top: 3.75rem; z-index: 90; padding: 6px 0; }
 .picie-legend { width: 100%; border-collapse: collapse; font-size: 13px; }
 .picie-legend td { padding: 2px 6px 2px 0; border: 0; line-height: 20px; }
 .picie-legend td.number { text-align: right; padding-right: 0; white-space: nowrap; }

@@ -152,9 +152,7 @@ def _split_preview(
 ) -> SplitPreview:
     from picie_core.splitting import preview_split, propose_split
 
-    return preview_split(
-        _workspace, _run, _found, cluster, propose_split(_workspace, _run, _found, cluster, parts)
-    )
+    return preview_split(_workspace, _run, _found, cluster, propose_split(_workspace, _run, _found, cluster, parts))
 
 
 def vocabulary(workspace: Workspace) -> list[str]:

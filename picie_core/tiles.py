@@ -124,7 +124,10 @@ def _cut(image: np.ndarray, left: int, top: int, side: int, tile_px: int) -> np.
 
 def _centre(place: list[int], left: int, top: int, scale: float) -> list[float]:
     """Where the middle of a cell lies on its tile: y and x in pixels."""
-    return [(CELL_PX * cell + CELL_CENTRE_PX + 0.5 - start) * scale for cell, start in zip(place[1:], (top, left), strict=True)]
+    return [
+        (CELL_PX * cell + CELL_CENTRE_PX + 0.5 - start) * scale
+        for cell, start in zip(place[1:], (top, left), strict=True)
+    ]
 
 
 def _widened(inside: np.ndarray, steps: int) -> np.ndarray:

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import streamlit as st
 
-HTML = """<form autocomplete="off"><span class="swatch"></span><span class="title"></span>
-<span class="field"><input type="text" role="combobox" aria-autocomplete="list" aria-expanded="false" spellcheck="false">
+HTML = """<form autocomplete="off"><span class="swatch"></span><span class="title"></span><span class="field">
+<input type="text" role="combobox" aria-autocomplete="list" aria-expanded="false" spellcheck="false">
 <ul role="listbox" hidden></ul></span></form>"""
 _HERE = Path(__file__).parent
 _mount = st.components.v2.component(

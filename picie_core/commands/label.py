@@ -56,7 +56,9 @@ class _Wish:
 def label(
     workspace: WorkspaceOption,
     action: Annotated[str | None, Option(f"one of {', '.join(ACTIONS)}", positional=True, choices=ACTIONS)] = None,
-    name: Annotated[str | None, Option("of the class, of the snapshot, or file of the vocabulary", positional=True)] = None,
+    name: Annotated[
+        str | None, Option("of the class, of the snapshot, or file of the vocabulary", positional=True)
+    ] = None,
     import_path: Annotated[Path | None, Option("read names from this JSON file", flag="--import")] = None,
     export_path: Annotated[Path | None, Option("write names to this JSON file", flag="--export")] = None,
     clusters: Annotated[str | None, Option("to name, unname or split, such as 3,7,12")] = None,
