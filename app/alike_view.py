@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -10,7 +11,7 @@ from app import loaders
 from app.focus import looking_at, name_group
 from app.frame import small, swatch
 from app.naming import class_names, cluster_names, shown_color
-from app.sheets import Look, Room, ask_sheets, reserve, show_sheet
+from app.sheets import Look, Room, ask_sheets, fill, reserve, sheet_place
 from app.words import count, percent
 from picie_core.workspace import Workspace
 
@@ -70,14 +71,14 @@ def _group(workspace: Workspace, run: str, found: Clustering, group: tuple[int, 
             )
             st.button("Name together", key=f"name_{key}", on_click=_name, args=(workspace, found, group, key))
             st.button("Not alike", key=f"drop_{key}", type="tertiary", on_click=dismiss, args=(found, group))
+        places = []
         with st.grid(min(MOST_IN_A_ROW, max(2, len(group))), min_column_width=200, gap="small"):
             for cluster, color in zip(group, colors, strict=True):
                 with st.container(gap="xsmall"):
-                    named = f" {names[cluster]}" if cluster in names else ""
-                    st.caption(f"{cluster}{named}".replace("$", "\\$")) if named else small(
-                        f"{swatch(color)} <b>{cluster}</b>"
-                    )
-                    show_sheet(f"alike_{cluster}", sheets[cluster].result(), f"Crops of cluster {cluster}")
+                    small(f"{swatch(color)} <b>{cluster}</b> {html.escape(names.get(cluster, ''))}")
+                    places.append(sheet_place(f"alike_{cluster}"))
+    for cluster, place in zip(group, places, strict=True):
+        fill(place, sheets[cluster], f"Crops of cluster {cluster}")
 
 
 def _name(workspace: Workspace, found: Clustering, group: tuple[int, ...], key: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from app import loaders
-from app.focus import by_area, looking_at
+from app.focus import SHOW_ALL, by_area, looking_at
 from app.naming import class_names
 from picie_core.classes import IGNORE_ID
 from picie_core.workspace import Workspace
@@ -23,7 +23,7 @@ ORDER_HELP = (
     "Most worth naming: the largest without a name, then named ones by pixels × doubt. Loosest: the ones that may "
     "want a split. Alike together: in the order of the tree."
 )
-ALL, UNNAMED, NAMED = "all", "not named", "named"
+ALL, UNNAMED, NAMED = SHOW_ALL, "not named", "named"
 
 
 def filter_names(workspace: Workspace) -> dict[str, str]:

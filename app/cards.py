@@ -11,13 +11,13 @@ from app import loaders
 from app.focus import go_to, looking_at, pick
 from app.frame import small, swatch
 from app.naming import class_names, cluster_names, name_field, shown_color
-from app.sheets import Look, Sheet, ask_sheets, reserve, show_sheet
-from app.state import Key
+from app.sheets import Look, ask_sheets, fill, reserve, sheet_place
+from app.state import Key, Looking
 from app.words import count, percent
 from picie_core.workspace import Workspace
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future
+    from streamlit.delta_generator import DeltaGenerator
 
     from picie_core.clusters import Clustering
     from picie_core.truth import ClusterTruth
@@ -28,10 +28,10 @@ NEIGHBORS = 3
 
 
 def draw_cards(workspace: Workspace, run: str, found: Clustering, clusters: list[int], look: Look) -> None:
-    """Draws one page of cards; which one is in the address, and follows the cluster in focus."""
-    focused = looking_at(found).focus
-    pages = max(1, -(-len(clusters) // CARDS))
-    page = _page_of(clusters, focused, pages)
+    """Draws one page of cards; it turns to the cluster in focus."""
+    here = looking_at(found)
+    focused, pages = here.focus, max(1, -(-len(clusters) // CARDS))
+    page = _page_of(here, clusters, pages)
     shown = clusters[(page - 1) * CARDS : page * CARDS]
     colors = [shown_color(workspace, found, cluster) for cluster in shown]
     sheets = ask_sheets(workspace, run, found, shown, colors, look)
@@ -39,25 +39,33 @@ def draw_cards(workspace: Workspace, run: str, found: Clustering, clusters: list
     if focused in shown:
         ring = "outline: 2px solid #4d79da; outline-offset: -1px;"
         st.html(f"<style>.st-key-card_{focused} {{ {ring} }}</style>")
-    truths = loaders.cluster_truths(workspace, run, found)
+    truths, names = loaders.cluster_truths(workspace, run, found), cluster_names(workspace, found)
     with st.grid(CARD_COLUMNS, min_column_width=280):
-        for cluster, color in zip(shown, colors, strict=True):
-            truth = truths[cluster] if truths else None
-            _card(workspace, run, found, cluster, color, sheets[cluster], look.kind, truth)
+        places = [
+            _card(workspace, run, found, cluster, color, truths[cluster] if truths else None)
+            for cluster, color in zip(shown, colors, strict=True)
+        ]
     if pages > 1:
         with st.container(horizontal=True, horizontal_alignment="center"):
-            st.pagination(pages, key=Key.CLUSTER_PAGE, bind="query-params")
+            st.pagination(pages, default=page, key=_page_key(here))
+    for cluster, place in zip(shown, places, strict=True):  # at last, as they may still be drawn
+        called = f"cluster {cluster}, {names[cluster]}" if cluster in names else f"cluster {cluster}"
+        fill(place, sheets[cluster], f"{look.kind.capitalize()} crops of {called}")
 
 
-def _page_of(clusters: list[int], focused: int | None, pages: int) -> int:
-    """The page to draw: the chosen one, until the focus moves to a card on another."""
-    state = st.session_state
-    if focused in clusters and state.get("page_focus") != focused:
-        state[Key.CLUSTER_PAGE] = clusters.index(focused) // CARDS + 1
-    state["page_focus"] = focused
-    if state.get(Key.CLUSTER_PAGE, 1) > pages:
-        state[Key.CLUSTER_PAGE] = pages
-    return state.get(Key.CLUSTER_PAGE) or 1
+def _page_of(here: Looking, clusters: list[int], pages: int) -> int:
+    """The page to draw, from 1: the chosen one, until the focus moves to a card on another."""
+    page = st.session_state.get(_page_key(here), 1)
+    if here.focus != here.turned_to:
+        here.turned_to = here.focus
+        if here.focus in clusters and page != clusters.index(here.focus) // CARDS + 1:
+            page = clusters.index(here.focus) // CARDS + 1
+            here.turns += 1  # a widget of its own for every turn by a key, as its value is only for the person to set
+    return min(page, pages)
+
+
+def _page_key(here: Looking) -> str:
+    return f"{Key.CLUSTER_PAGE}_{here.turns}"
 
 
 def _card(
@@ -66,10 +74,9 @@ def _card(
     found: Clustering,
     cluster: int,
     color: str,
-    sheet: Future[Sheet],
-    kind: str,
     truth: ClusterTruth | None,
-) -> None:
+) -> DeltaGenerator:
+    """Draws all of a card but its crops, and returns the place for these."""
     with st.container(border=True, gap="xsmall", key=f"card_{cluster}"):
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             st.html(
@@ -79,15 +86,15 @@ def _card(
             )
             name_field(workspace, found, cluster, place="card")
             _draw_pick(found, cluster)
-        name = cluster_names(workspace, found).get(cluster)
-        called = f"cluster {cluster}, {name}" if name else f"cluster {cluster}"
-        show_sheet(f"tiles_{cluster}", sheet.result(), f"{kind.capitalize()} crops of {called}")
+        place = sheet_place(f"tiles_{cluster}")
         figures = loaders.cluster_figures(workspace, run, found)[cluster]
         area = f"<b>{percent(figures.share)}</b> of all pixels"
-        small(f"{area} · {count(figures.images, 'image')} · tightness {figures.tightness:.2f}{_truth_words(truth)}")
-        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        words = f"{area} · {count(figures.images, 'image')} · tightness {figures.tightness:.2f}{_truth_words(truth)}"
+        small(words)
+        with st.container(horizontal=True, vertical_alignment="center", gap="small", wrap=False):
             small(neighbor_words(workspace, found, cluster))
-            _draw_tools(workspace, found, cluster)
+            _draw_tools(found, cluster)
+    return place
 
 
 def _draw_pick(found: Clustering, cluster: int) -> None:
@@ -99,26 +106,15 @@ def _draw_pick(found: Clustering, cluster: int) -> None:
             key=key,
             label_visibility="collapsed",
             on_change=pick,
-            args=(found, cluster),
+            args=(found, cluster, key),
         )
 
 
-def _draw_tools(workspace: Workspace, found: Clustering, cluster: int) -> None:
-    with st.container(horizontal=True, width="content", gap="xsmall"):
-        _tool(found, cluster, "more", ":material/more_horiz:", "More crops")
-        _tool(found, cluster, "split", ":material/call_split:", "Split into parts")
-
-
-def _tool(found: Clustering, cluster: int, dialog: str, icon: str, text: str) -> None:
-    st.button(
-        "",
-        icon=icon,
-        key=f"{dialog}_{cluster}",
-        type="tertiary",
-        help=f"{text} of cluster {cluster}" if dialog == "more" else f"Split cluster {cluster} into parts",
-        on_click=open_dialog,
-        args=(found, dialog, cluster),
-    )
+def _draw_tools(found: Clustering, cluster: int) -> None:
+    with st.container(horizontal=True, width="content", gap="xsmall", key=f"tools_{cluster}"):
+        for dialog, label in (("more", "More…"), ("split", "Split…")):
+            key = f"{dialog}_{cluster}"
+            st.button(label, key=key, type="tertiary", on_click=open_dialog, args=(found, dialog, cluster))
 
 
 def open_dialog(found: Clustering, dialog: str, cluster: int) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from app.focus import looking_at
-from app.more_dialog import ROOM, draw_more
+from app.more_dialog import KIND, ROOM, draw_more, page_key
 from app.naming import shown_color
 from app.notices import told
 from app.place_dialog import draw_place
@@ -56,7 +56,7 @@ def tile_at(
     """Returns the tile at a point of a contact sheet: of a card (`tiles`) or of the dialog with more crops."""
     shown = look
     if where == "more":
-        kind = st.session_state.get(f"more_kind_{look.kind}") or look.kind
-        shown = Look(kind, ROOM, look.outline, look.context, st.session_state.get("more_page", 1) - 1)
+        kind = st.session_state.get(f"{KIND}_{look.kind}") or look.kind
+        shown = Look(kind, ROOM, look.outline, look.context, st.session_state.get(page_key(cluster, kind), 1) - 1)
     color = shown_color(workspace, found, cluster)
     return ask_sheets(workspace, run, found, [cluster], [color], shown)[cluster].result().mosaic.tile_at(x, y)

@@ -5,14 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import streamlit as st
 
 from app.notices import told
-from app.state import Looking, session
+from app.state import Key, Looking, session
 from picie_core.classes import IGNORE_NAME
 from picie_core.workspace import Workspace
 
 if TYPE_CHECKING:
     from picie_core.clusters import Clustering
+
+SHOW_ALL = "all"
+"""The filter that hides no card."""
 
 
 def looking_at(found: Clustering) -> Looking:
@@ -50,6 +54,14 @@ def go_to(found: Clustering, cluster: int | None) -> None:
     here.focus = cluster
 
 
+def jump_to(found: Clustering, cluster: int) -> None:
+    """Puts a cluster into focus that was clicked on; a filter that hides its card is taken off."""
+    if cluster < found.k:
+        go_to(found, cluster)
+        if cluster not in looking_at(found).listed:
+            st.session_state[Key.CLUSTER_FILTER] = SHOW_ALL
+
+
 def go_next(workspace: Workspace, found: Clustering) -> None:
     """Puts the next cluster without a name into focus."""
     go_to(found, next_unnamed(found, workspace.label_map.classes_of(found.key), looking_at(found).focus))
@@ -65,9 +77,13 @@ def go_back(found: Clustering) -> None:
         here.focus = order[max(0, order.index(here.focus) - 1)]
 
 
-def pick(found: Clustering, cluster: int) -> None:
-    """Adds a cluster to those that are named together, or takes it out."""
-    looking_at(found).picked ^= {cluster}
+def pick(found: Clustering, cluster: int, key: str) -> None:
+    """Adds a cluster to those that are named together, or takes it out, as the checkbox `key` says."""
+    picked = looking_at(found).picked
+    if st.session_state[key]:
+        picked.add(cluster)
+    else:
+        picked.discard(cluster)
 
 
 def meant(found: Clustering) -> list[int]:
@@ -78,11 +94,11 @@ def meant(found: Clustering) -> list[int]:
 
 def name(workspace: Workspace, found: Clustering, typed: str) -> None:
     """Names the clusters that are meant, and goes on to the next without a name."""
-    words, clusters = " ".join(typed.split()), meant(found)
+    words, clusters, record = " ".join(typed.split()), meant(found), session()
+    record.names_given += 1
     with told():
         if words and clusters:
             workspace.label_map.name_clusters(found.key, clusters, words)
-            record = session()
             if words.casefold() != IGNORE_NAME:
                 record.last_name = words
             record.looking.picked = set()

@@ -51,7 +51,9 @@ body, .stApp, input, textarea { font-variant-numeric: tabular-nums; }
 .picie-keys td:first-child { white-space: nowrap; }
 .picie-keys kbd { font: inherit; font-size: 12px; padding: 1px 5px; border-radius: 3px;
   border: 1px solid color-mix(in srgb, currentColor 30%, transparent); }
-.st-key-naming_bar { position: sticky; top: 3.75rem; z-index: 90; padding: 6px 0; }
+[data-testid="stLayoutWrapper"]:has(> .st-key-naming_bar) { position: sticky; top: 0; z-index: 90; padding: 6px 0; }
+[class*="st-key-card_"] { scroll-margin: 64px 0 16px; }
+[class*="st-key-tools_"] button { min-height: 26px; padding: 0 6px; }
 .picie-legend { width: 100%; border-collapse: collapse; font-size: 13px; }
 .picie-legend td { padding: 2px 6px 2px 0; border: 0; line-height: 20px; }
 .picie-legend td.number { text-align: right; padding-right: 0; white-space: nowrap; }

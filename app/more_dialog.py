@@ -8,7 +8,7 @@ import streamlit as st
 
 from app.frame import small
 from app.naming import cluster_names, cluster_title, shown_color
-from app.sheets import Look, Room, ask_sheets, reserve, show_sheet
+from app.sheets import Look, Room, ask_sheets, fill, reserve, sheet_place
 from app.words import count
 from picie_core.workspace import Workspace
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 ROOM = Room(columns=12, rows=5, tile_px=96)
 KIND = "more_kind"
-PAGE = "more_page"
 
 
 def draw_more(workspace: Workspace, run: str, found: Clustering, cluster: int, look: Look) -> None:
@@ -34,16 +33,19 @@ def draw_more(workspace: Workspace, run: str, found: Clustering, cluster: int, l
         key=f"{KIND}_{look.kind}",
         label_visibility="collapsed",
     )
-    page = st.session_state.get(PAGE, 1)
+    page = st.session_state.get(page_key(cluster, kind or look.kind), 1)
     shown = Look(kind or look.kind, ROOM, look.outline, look.context, page - 1)
     sheet = ask_sheets(workspace, run, found, [cluster], [shown_color(workspace, found, cluster)], shown)[cluster]
     reserve(ROOM, "more")
-    drawn = sheet.result()
-    show_sheet(f"more_{cluster}", drawn, f"{(kind or look.kind).capitalize()} crops of cluster {cluster}")
-    pages = max(1, -(-drawn.total // ROOM.tiles))
+    fill(sheet_place(f"more_{cluster}"), sheet, f"{(kind or look.kind).capitalize()} crops of cluster {cluster}")
+    total = sheet.result().total
+    pages = max(1, -(-total // ROOM.tiles))
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-        small(f"{count(drawn.total, 'crop')} to look at; a click on one opens its image")
+        small(f"{count(total, 'crop')} to look at; a click on one opens its image")
         if pages > 1:
-            if page > pages:
-                st.session_state[PAGE] = pages
-            st.pagination(pages, key=PAGE)
+            st.pagination(pages, key=page_key(cluster, kind or look.kind))
+
+
+def page_key(cluster: int, kind: str) -> str:
+    """Returns the key of the pages of one cluster and kind of crops: each starts at its first."""
+    return f"more_page_{cluster}_{kind}"

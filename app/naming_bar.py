@@ -11,7 +11,8 @@ import streamlit as st
 from app import focus
 from app.components.naming import Click, naming_field
 from app.keys import draw_key_sheet
-from app.naming import class_names, cluster_names, names_offered, shown_color
+from app.naming import cluster_names, names_offered, shown_color
+from app.sheets import ground
 from app.state import Key, Looking, session
 from app.words import literal
 from picie_core.workspace import Workspace
@@ -20,11 +21,16 @@ if TYPE_CHECKING:
     from picie_core.clusters import Clustering
 
 
+STUCK = '[data-testid="stLayoutWrapper"]:has(> .st-key-naming_bar)'
+"""The bar stays in sight above the cards, so it needs the ground of the page."""
+
+
 def draw_naming_bar(workspace: Workspace, found: Clustering) -> None:
     """Draws the bar; without a cluster in focus, the largest without a name is."""
     here, names = focus.looking_at(found), cluster_names(workspace, found)
     if here.focus is None:
         here.focus = focus.next_unnamed(found, workspace.label_map.classes_of(found.key), None)
+    st.html(f"<style>{STUCK} {{ background: {ground()}; }}</style>")
     with st.container(key="naming_bar", horizontal=True, vertical_alignment="center", gap="small"):
         with st.container(width="stretch"):
             _draw_field(workspace, found, here, names)
@@ -34,23 +40,23 @@ def draw_naming_bar(workspace: Workspace, found: Clustering) -> None:
 
 def _draw_field(workspace: Workspace, found: Clustering, here: Looking, names: dict[int, str]) -> None:
     several, one = sorted(here.picked), here.focus
-    title = f"{len(several)} clusters" if len(several) > 1 else str(several[0] if several else one)
-    if not several and one is None:
-        title = ""
-    shown = several[0] if len(several) == 1 else one if not several else None
-    name = names.get(shown, "") if shown is not None else ""
-    told = repr((found.digest, several or one, name, list(class_names(workspace).values())))
+    if several:
+        title = f"{len(several)} clusters" if len(several) > 1 else f"Picked {several[0]}"
+    else:
+        title = "" if one is None else str(one)
+    shown = several[0] if len(several) == 1 else None if several else one
+    told = repr((found.digest, several or one, session().names_given))
     naming_field(
         Key.NAMING_BAR,
         title=title,
         color="" if shown is None else shown_color(workspace, found, shown),
-        name=name,
+        name=names.get(shown, "") if shown is not None else "",
         names=names_offered(workspace),
         stamp=hashlib.sha256(told.encode()).hexdigest()[:16],
-        card="" if several or one is None else f".st-key-card_{one}",
+        card="" if one is None else f".st-key-card_{one}",
         on_name=partial(focus.name, workspace, found),
         on_tile=partial(open_tile, found),
-        on_jump=partial(focus.go_to, found),
+        on_jump=partial(focus.jump_to, found),
     )
 
 

@@ -37,7 +37,9 @@ def draw_place(workspace: Workspace, run: str, found: Clustering, cluster: int, 
         opacity = st.slider("Opacity", 0, 100, 40, step=5, format="%d %%", key="place_opacity", width=220)
     png = place_png(workspace, run, found, cluster, item, tile, opacity / 100)
     alt = f"{item.path}, cluster {cluster} painted over it, the place of the crop ringed"
-    picture("picture_place", png, alt, item.width / item.height)
+    aspect = item.width / item.height
+    st.html(f"<style>.st-key-picture_place {{ max-width: calc(62vh * {aspect:.5f}); margin: 0 auto; }}</style>")
+    picture("picture_place", png, alt, aspect)
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         small_fit(f"{item.width} × {item.height} px")
         if st.button("Open on the Masks screen", icon=":material/layers:", key="place_masks"):

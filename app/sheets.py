@@ -17,6 +17,8 @@ from app.loaders import mosaic_source_of
 from picie_core.workspace import Workspace
 
 if TYPE_CHECKING:
+    from streamlit.delta_generator import DeltaGenerator
+
     from picie_core.clusters import Clustering
     from picie_core.mosaic import Mosaic
 
@@ -136,13 +138,19 @@ def ask_sheets(
     }
 
 
-def show_sheet(key: str, sheet: Sheet, alt: str) -> None:
-    """Draws a contact sheet; a click on a tile is told by the name of its place, `key`."""
-    with st.container(key=f"sheet_{key}"):
-        show_jpeg(sheet.jpeg, alt)
+def sheet_place(key: str) -> DeltaGenerator:
+    """Returns the place of a contact sheet, kept free until it is there; a click on a tile is told by its `key`."""
+    return st.container(key=f"sheet_{key}")
 
 
-def reserve(room: Room, keys: str = "") -> None:
-    """Keeps the places of sheets free until they arrive, so that nothing jumps. `keys`: how their keys begin."""
-    style = f"aspect-ratio: {room.aspect:.5f}; width: 100%; cursor: zoom-in;"
-    st.html(f"<style>[class*='st-key-sheet_{keys}'] img {{ {style} }}</style>")
+def fill(place: DeltaGenerator, sheet: Future[Sheet], alt: str) -> None:
+    """Draws a contact sheet in its place; waits for it if it is still being drawn."""
+    drawn = sheet.result()
+    with place:
+        show_jpeg(drawn.jpeg, alt)
+
+
+def reserve(room: Room, keys: str) -> None:
+    """Keeps the places of sheets free, so that nothing jumps when they arrive. `keys`: how their keys begin."""
+    place, wide = f"[class*='st-key-sheet_{keys}']", f"aspect-ratio: {room.aspect:.5f}; width: 100%;"
+    st.html(f"<style>{place} {{ {wide} }} {place} img {{ {wide} cursor: zoom-in; }}</style>")

@@ -12,7 +12,7 @@ from app.focus import looking_at
 from app.frame import small, swatch
 from app.naming import cluster_names, cluster_title
 from app.notices import told
-from app.sheets import Look, Room, ask_sheets, reserve, show_sheet
+from app.sheets import Look, Room, ask_sheets, fill, reserve, sheet_place
 from app.state import session
 from app.words import literal, percent
 from picie_core.workspace import Workspace
@@ -50,6 +50,7 @@ def _draw_parts(workspace: Workspace, run: str, found: Clustering, preview: Spli
     sheets = ask_sheets(workspace, run, preview.clustering, preview.parts, colors, Look("typical", ROOM))
     reserve(ROOM, "part")
     whole, all_pixels = sum(preview.counts) or 1, max(1, len(found.labels))
+    places = []
     with st.grid(2, min_column_width=320, gap="small"):
         for part, pixels, color in zip(preview.parts, preview.counts, colors, strict=True):
             with st.container(gap="xsmall", key=f"part_{part}"):
@@ -57,7 +58,9 @@ def _draw_parts(workspace: Workspace, run: str, found: Clustering, preview: Spli
                     f"{swatch(color)} <b>{part}</b> · <b>{percent(pixels / whole)}</b> of the cluster, "
                     f"{percent(pixels / all_pixels)} of all pixels"
                 )
-                show_sheet(f"part_{part}", sheets[part].result(), f"Crops of part {part}")
+                places.append(sheet_place(f"part_{part}"))
+    for part, place in zip(preview.parts, places, strict=True):
+        fill(place, sheets[part], f"Crops of part {part}")
 
 
 def accept_split(workspace: Workspace, run: str, found: Clustering, cluster: int, preview: SplitPreview) -> None:
@@ -67,7 +70,7 @@ def accept_split(workspace: Workspace, run: str, found: Clustering, cluster: int
     prototypes = preview.clustering.splits[-1].centroids
     made = split_cluster(workspace, run, found, cluster, prototypes)
     record, here = session(), looking_at(found)
-    here.dialog, here.focus = (), cluster
+    here.dialog, here.focus, here.turned_to = (), cluster, None
     last = workspace.label_map.can_undo()
     ids = [str(part) for part in made.parts]
     record.told = f"Cluster {cluster} is split into {', '.join(ids[:-1])} and {ids[-1]}."

@@ -70,6 +70,10 @@ class Looking:
     """What the order was made for: digest of the clusters, order and filter."""
     dialog: tuple = ()
     """The open dialog and what it shows, such as ("split", 12); empty when none is."""
+    turned_to: int | None = None
+    """The cluster in focus that the page of cards was turned to."""
+    turns: int = 0
+    """How often the page was turned by the focus."""
     dismissed: set[tuple[int, ...]] = field(default_factory=set)
     """Groups that are not alike, as this person says."""
 
@@ -95,6 +99,8 @@ class Session:
     """Where the Clusters screen is."""
     last_name: str = ""
     """The name that was given last, on any screen."""
+    names_given: int = 0
+    """How often the naming bar was used: its field knows by it that a name has arrived."""
     told: str = ""
     """What was just done for this person, in a line that offers to undo it."""
     told_edit: int | None = None

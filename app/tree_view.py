@@ -10,7 +10,6 @@ from app import loaders
 from app.charts import dendrogram_figure
 from app.focus import go_to
 from app.naming import cluster_names, cluster_title, shown_color
-from app.state import Key
 from picie_core.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -61,5 +60,4 @@ def draw_tree(workspace: Workspace, run: str, found: Clustering) -> None:
     if chosen and chosen[0] < len(order) and st.session_state.get("tree_seen") != (linkage, chosen[0]):
         st.session_state["tree_seen"] = (linkage, chosen[0])
         go_to(found, order[chosen[0]])
-        st.session_state[Key.CLUSTER_VIEW] = None
-        st.rerun()
+        st.rerun(scope="fragment")

@@ -26,7 +26,7 @@ export default function (component) {
   const { data, parentElement, setTriggerValue } = component
   const [form, swatch, title, input, list] =
     ["form", ".swatch", ".title", "input", "ul"].map((name) => parentElement.querySelector(name))
-  const own = kept.get(parentElement) ?? { stamp: null, chosen: -1, found: [] }
+  const own = kept.get(parentElement) ?? { stamp: null, shown: "", chosen: -1, found: [], waiting: false, queue: [] }
   kept.set(parentElement, own)
   Object.assign(own, { data, setTriggerValue })
 
@@ -36,13 +36,20 @@ export default function (component) {
   input.placeholder = data.hint
   input.disabled = data.disabled
   input.setAttribute("aria-label", data.label)
-  if (own.stamp !== data.stamp) { // another cluster is in focus, or it has another name
-    input.value = data.name
-    if (parentElement.activeElement === input) input.select()
+  const untouched = input.value === own.shown
+  if (own.stamp !== data.stamp) { // another cluster is in focus, or the name that was sent has arrived
+    if (!own.waiting || untouched) show(data.name)
+    else own.shown = "" // what was typed meanwhile is for this cluster
+    if (own.stamp !== null && data.card) document.querySelector(data.card)?.scrollIntoView({ block: "nearest" })
+    Object.assign(own, { stamp: data.stamp, waiting: false })
+    if (own.queue.length) send(own.queue.shift())
+  } else if (untouched && data.name !== own.shown) show(data.name) // renamed elsewhere
+
+  function show(name) {
+    input.value = own.shown = name
     own.found = []
     draw()
-    if (own.stamp !== null && data.card) document.querySelector(data.card)?.scrollIntoView({ block: "nearest" })
-    own.stamp = data.stamp
+    if (parentElement.activeElement === input) input.select()
   }
 
   function draw() {
@@ -70,6 +77,13 @@ export default function (component) {
   function submit(name) {
     own.found = []
     draw()
+    if (own.waiting) own.queue.push(name) // for the next cluster, which is not known yet
+    else send(name)
+  }
+
+  function send(name) {
+    own.waiting = true
+    input.value = own.shown = "" // the field is free for the next name at once
     own.setTriggerValue("named", { name, stamp: own.data.stamp })
   }
 

@@ -6,19 +6,19 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from app import focus, loaders
+from app import loaders
 from app.alike_view import draw_alike
 from app.card_order import ALL, ORDER_HELP, ORDERS, cards_listed, filter_names, list_anew, moved_since
 from app.cards import draw_cards
 from app.classes_view import draw_classes
 from app.dialogs import draw_dialog
-from app.frame import headline, need_clustering, need_run, need_workspace, small
+from app.frame import headline, need_clustering, need_run, need_workspace, small, small_fit
 from app.k_curve import draw_k_curve
 from app.naming_bar import draw_naming_bar
 from app.notices import told
 from app.sheets import ROOMS, Look
 from app.sidebar import LARGEST_K, QUICK_K, want_k
-from app.state import Key
+from app.state import Key, session
 from app.tree_view import draw_tree
 from app.truth_view import draw_truth, truth_words
 from app.undo_notice import draw_undo_notice
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from picie_core.clusters import Clustering
 
 TITLE = "Clusters"
-VIEWS = {"cards": "Cards", "alike": "Look alike", "tree": "Tree", "classes": "Classes"}
+VIEWS = {"cards": "Cards", "alike": "Look alike", "tree": "Tree", "classes": "Classes", "k": "Choosing K"}
 KINDS = {"typical": "Typical", "border": "Border", "random": "Random", "one per image": "One per image"}
 KIND_HELP = (
     "Typical: closest to the middle of the cluster. Border: almost in another cluster. Random: drawn evenly. "
@@ -46,10 +46,20 @@ def choose_k(clustering: Clustering) -> None:
         key=Key.K_QUICK,
         on_change=want_k,
         args=(Key.K_QUICK,),
-        help="How many kinds of pixels to tell apart. More clusters than classes is fine: give several the same name.",
+        label_visibility="collapsed",
     )
     st.session_state[Key.K_NUMBER] = clustering.base_k
-    st.number_input("Any K", 2, LARGEST_K, step=1, key=Key.K_NUMBER, on_change=want_k, args=(Key.K_NUMBER,), width=112)
+    st.number_input(
+        "Any K",
+        2,
+        LARGEST_K,
+        step=1,
+        key=Key.K_NUMBER,
+        on_change=want_k,
+        args=(Key.K_NUMBER,),
+        width=104,
+        label_visibility="collapsed",
+    )
 
 
 def choose_look() -> Look:
@@ -104,54 +114,61 @@ def draw_card_view(workspace: Workspace, run: str, clustering: Clustering) -> No
     draw_dialog(workspace, run, clustering, look)
 
 
+def choose_view(workspace: Workspace) -> str:
+    """Draws what can be looked at, and returns what is; ground truth only where there is some."""
+    from picie_core.truth import has_truth
+
+    views = VIEWS | ({"truth": "Ground truth"} if has_truth(workspace) else {})
+    if st.session_state.get(Key.CLUSTER_VIEW, "cards") not in views:
+        st.session_state[Key.CLUSTER_VIEW] = "cards"
+    view = st.segmented_control(
+        "View",
+        list(views),
+        format_func=views.__getitem__,
+        default="cards",
+        required=True,
+        key=Key.CLUSTER_VIEW,
+        label_visibility="collapsed",
+        bind="query-params",
+    )
+    return view or "cards"
+
+
 @st.fragment
 def draw_work(workspace: Workspace, run: str, clustering: Clustering) -> None:
     """Draws what naming changes, and nothing else: so a name is on its card at once."""
+    if session().wanted_k is not None:
+        st.rerun()  # all screens speak of the same clusters, so the whole page is drawn for another K
     with told():
         draw_progress(workspace, run, clustering)
-        view = st.segmented_control(
-            "View",
-            list(VIEWS),
-            format_func=VIEWS.__getitem__,
-            default="cards",
-            key=Key.CLUSTER_VIEW,
-            label_visibility="collapsed",
-        )
-        if view == "alike":
+        with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+            with st.container(horizontal=True, vertical_alignment="center", gap="small", width="content"):
+                small_fit("<b>K</b>")
+                choose_k(clustering)
+            view = choose_view(workspace)
+        if view == "cards":
+            draw_card_view(workspace, run, clustering)
+        elif view == "alike":
             draw_alike(workspace, run, clustering)
         elif view == "tree":
             draw_tree(workspace, run, clustering)
         elif view == "classes":
             draw_classes(workspace, clustering)
+        elif view == "k":
+            draw_k_curve(workspace, run, clustering)
         else:
-            draw_card_view(workspace, run, clustering)
+            draw_truth(workspace, run, clustering)
 
 
 def draw_progress(workspace: Workspace, run: str, clustering: Clustering) -> None:
     """Draws how much is named, what the next names would cover and, with ground truth, how good they are."""
     from picie_core.attention import coverage_sentence
 
-    draw_undo_notice(workspace)
     named = workspace.label_map.classes_of(clustering.key)
-    share, truth = loaders.named_share(workspace, clustering), truth_words(workspace, run, clustering)
-    with st.container(gap="xsmall", key="named"):
-        st.progress(min(1.0, share))
+    truth = truth_words(workspace, run, clustering)
+    with st.container(key="named"):
         small(f"{coverage_sentence(clustering, named)}{f' · {truth}' if truth else ''}")
-
-
-def draw_panels(workspace: Workspace, run: str, clustering: Clustering) -> None:
-    """Draws what opens below the headline: the curve over K, and the ground truth where there is any."""
-    from picie_core.truth import has_truth
-
-    panel = st.expander("Choosing K", icon=":material/show_chart:", key="panel_k", on_change="rerun")
-    if panel.open:
-        with panel:
-            draw_k_curve(workspace, run, clustering)
-    if has_truth(workspace):
-        panel = st.expander("Ground truth", icon=":material/fact_check:", key="panel_truth", on_change="rerun")
-        if panel.open:
-            with panel:
-                draw_truth(workspace, run, clustering)
+    draw_undo_notice(workspace)
 
 
 workspace = need_workspace(TITLE)
@@ -166,8 +183,4 @@ headline(
     primary=loaders.named_share(workspace, clustering) > 0.5,
 )
 with told():
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
-        choose_k(clustering)
-    draw_panels(workspace, run, clustering)
-    focus.looking_at(clustering)
     draw_work(workspace, run, clustering)
