@@ -6,7 +6,6 @@ import streamlit as st
 
 from app.loaders import current_clustering
 from app.state import session
-from app.words import count
 from picie_core.workspace import Workspace
 
 FIRST_K = 27
@@ -14,7 +13,10 @@ NEEDS_CLUSTERS = ("Clusters", "Map", "Masks", "Export")
 
 
 def cluster_if_wanted(workspace: Workspace, run: str | None, screen: str) -> None:
-    """Computes the K that was asked for and puts it in use; the first K by itself on a screen that shows clusters."""
+    """Computes the K that was asked for and puts it in use; the first K by itself on a screen that shows clusters.
+
+    Names of the clustering in use before are carried over to one that has none.
+    """
     record = session()
     if run is None:
         return
@@ -26,9 +28,4 @@ def cluster_if_wanted(workspace: Workspace, run: str | None, screen: str) -> Non
     from picie_core.carrying import use_k
 
     with st.spinner(f"Finding {k} clusters"):
-        _, carried = use_k(workspace, run, k)
-    if carried is not None:
-        record.told = (
-            f"{count(carried.names, 'name')} carried over from {carried.source}, by the pixels that clusters share."
-        )
-        record.told_edit = carried.event.id
+        use_k(workspace, run, k)

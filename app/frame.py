@@ -54,6 +54,11 @@ body, .stApp, input, textarea { font-variant-numeric: tabular-nums; }
 [data-testid="stLayoutWrapper"]:has(> .st-key-naming_bar) { position: sticky; top: 0; z-index: 90; padding: 6px 0; }
 [class*="st-key-card_"] { scroll-margin: 64px 0 16px; }
 [class*="st-key-tools_"] button { min-height: 26px; padding: 0 6px; }
+.st-key-edits kbd { display: none; }
+.st-key-edits button { padding-left: 4px; padding-right: 4px; }
+.picie-edits { border-collapse: collapse; font-size: 13px; }
+.picie-edits td { padding: 1px 10px 1px 0; border: 0; line-height: 20px; vertical-align: top; }
+.picie-edits td:first-child { white-space: nowrap; color: color-mix(in srgb, currentColor 62%, transparent); }
 .picie-legend { width: 100%; border-collapse: collapse; font-size: 13px; }
 .picie-legend td { padding: 2px 6px 2px 0; border: 0; line-height: 20px; }
 .picie-legend td.number { text-align: right; padding-right: 0; white-space: nowrap; }

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from picie_core.embedder import FrozenEmbedder
     from picie_core.mosaic import ClusterFacts, MosaicSource
     from picie_core.projection import Projection
+    from picie_core.splits import Split
     from picie_core.splitting import SplitPreview
     from picie_core.tree import MergeTree
     from picie_core.truth import ClusterTruth, MapTruth, SampledTruth
@@ -43,10 +44,28 @@ def label_version(workspace: Workspace) -> int:
 def current_clustering(workspace: Workspace, run: str) -> Clustering | None:
     """Returns the clustering in use: the chosen one if this run has it, else its last one, else None."""
     from picie_core import clusters
+    from picie_core.splits import splits_digest
 
     if not clusters.list_clusterings(workspace, run):
         return None
-    return clusters.current_clustering(workspace, run)
+    name, root = clusters.current_name(workspace, run), str(workspace.root)
+    unsplit = _unsplit(root, run, name, clusters.stamp(workspace, run, name))
+    splits = workspace.label_map.splits_of(unsplit.key)
+    return _clustering(root, run, splits_digest(unsplit.key, splits), unsplit, splits)
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _unsplit(root: str, run: str, name: str, stamp: tuple[str, int]) -> Clustering:
+    from picie_core.clusters import load_unsplit
+
+    return load_unsplit(Workspace.open(root), run, name)
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _clustering(root: str, run: str, digest: str, _unsplit: Clustering, _splits: list[Split]) -> Clustering:
+    from picie_core.sample import load_sample
+
+    return _unsplit.with_splits(_splits, load_sample(Workspace.open(root), run).embeddings)
 
 
 def named_share(workspace: Workspace, found: Clustering) -> float:

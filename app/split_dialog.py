@@ -13,7 +13,6 @@ from app.frame import small, swatch
 from app.naming import cluster_names, cluster_title
 from app.notices import told
 from app.sheets import Look, Room, ask_sheets, fill, reserve, sheet_place
-from app.state import session
 from app.words import literal, percent
 from picie_core.workspace import Workspace
 
@@ -64,14 +63,10 @@ def _draw_parts(workspace: Workspace, run: str, found: Clustering, preview: Spli
 
 
 def accept_split(workspace: Workspace, run: str, found: Clustering, cluster: int, preview: SplitPreview) -> None:
-    """Splits the cluster as it was shown, and leaves a line behind that offers to undo it."""
+    """Splits the cluster as it was shown; a line above the cards says so then, and offers to undo it."""
     from picie_core.splitting import split_cluster
 
     prototypes = preview.clustering.splits[-1].centroids
-    made = split_cluster(workspace, run, found, cluster, prototypes)
-    record, here = session(), looking_at(found)
+    split_cluster(workspace, run, found, cluster, prototypes)
+    here = looking_at(found)
     here.dialog, here.focus, here.turned_to = (), cluster, None
-    last = workspace.label_map.can_undo()
-    ids = [str(part) for part in made.parts]
-    record.told = f"Cluster {cluster} is split into {', '.join(ids[:-1])} and {ids[-1]}."
-    record.told_edit = last.id if last else None

@@ -47,6 +47,8 @@ class Key:
     OPACITY = "opacity"
     MASK_KIND = "mask_kind"
     MASK_BESIDE = "mask_beside"
+    HISTORY = "history"
+    SNAPSHOT = "snapshot"
     EXPORT_FORMAT = "export_format"
     EXPORT_RAW = "export_raw"
     EXPORT_VAL = "export_val"
@@ -101,10 +103,6 @@ class Session:
     """The name that was given last, on any screen."""
     names_given: int = 0
     """How often the naming bar was used: its field knows by it that a name has arrived."""
-    told: str = ""
-    """What was just done for this person, in a line that offers to undo it."""
-    told_edit: int | None = None
-    """The number of that edit."""
     stop_asked: dict[str, float] = field(default_factory=dict)
     """When a job was asked to stop, seconds since the epoch, by command."""
     notice: str = ""

@@ -12,6 +12,7 @@ from app.card_order import ALL, ORDER_HELP, ORDERS, cards_listed, filter_names, 
 from app.cards import draw_cards
 from app.classes_view import draw_classes
 from app.dialogs import draw_dialog
+from app.edits import split_notice
 from app.frame import headline, need_clustering, need_run, need_workspace, small, small_fit
 from app.k_curve import draw_k_curve
 from app.naming_bar import draw_naming_bar
@@ -21,14 +22,16 @@ from app.sidebar import LARGEST_K, QUICK_K, want_k
 from app.state import Key, session
 from app.tree_view import draw_tree
 from app.truth_view import draw_truth, truth_words
-from app.undo_notice import draw_undo_notice
 from app.words import count
 from picie_core.workspace import Workspace
 
 if TYPE_CHECKING:
+    from streamlit.delta_generator import DeltaGenerator
+
     from picie_core.clusters import Clustering
 
 TITLE = "Clusters"
+TRUTH = "truth"
 VIEWS = {"cards": "Cards", "alike": "Look alike", "tree": "Tree", "classes": "Classes", "k": "Choosing K"}
 KINDS = {"typical": "Typical", "border": "Border", "random": "Random", "one per image": "One per image"}
 KIND_HELP = (
@@ -118,7 +121,7 @@ def choose_view(workspace: Workspace) -> str:
     """Draws what can be looked at, and returns what is; ground truth only where there is some."""
     from picie_core.truth import has_truth
 
-    views = VIEWS | ({"truth": "Ground truth"} if has_truth(workspace) else {})
+    views = VIEWS | ({TRUTH: "Ground truth"} if has_truth(workspace) else {})
     if st.session_state.get(Key.CLUSTER_VIEW, "cards") not in views:
         st.session_state[Key.CLUSTER_VIEW] = "cards"
     view = st.segmented_control(
@@ -146,18 +149,25 @@ def draw_work(workspace: Workspace, run: str, clustering: Clustering) -> None:
                 small_fit("<b>K</b>")
                 choose_k(clustering)
             view = choose_view(workspace)
-        if view == "cards":
-            draw_card_view(workspace, run, clustering)
-        elif view == "alike":
-            draw_alike(workspace, run, clustering)
-        elif view == "tree":
-            draw_tree(workspace, run, clustering)
-        elif view == "classes":
-            draw_classes(workspace, clustering)
-        elif view == "k":
-            draw_k_curve(workspace, run, clustering)
-        else:
-            draw_truth(workspace, run, clustering)
+        with view_places()[view]:
+            if view == "cards":
+                draw_card_view(workspace, run, clustering)
+            elif view == "alike":
+                draw_alike(workspace, run, clustering)
+            elif view == "tree":
+                draw_tree(workspace, run, clustering)
+            elif view == "classes":
+                draw_classes(workspace, clustering)
+            elif view == "k":
+                draw_k_curve(workspace, run, clustering)
+            else:
+                draw_truth(workspace, run, clustering)
+
+
+def view_places() -> dict[str, DeltaGenerator]:
+    """Returns a place for each view: in one and the same place, pieces of the view before would stay."""
+    with st.container(gap=None):
+        return {view: st.container(key=f"view_{view}") for view in (*VIEWS, TRUTH)}
 
 
 def draw_progress(workspace: Workspace, run: str, clustering: Clustering) -> None:
@@ -168,7 +178,6 @@ def draw_progress(workspace: Workspace, run: str, clustering: Clustering) -> Non
     truth = truth_words(workspace, run, clustering)
     with st.container(key="named"):
         small(f"{coverage_sentence(clustering, named)}{f' · {truth}' if truth else ''}")
-    draw_undo_notice(workspace)
 
 
 workspace = need_workspace(TITLE)
@@ -183,4 +192,5 @@ headline(
     primary=loaders.named_share(workspace, clustering) > 0.5,
 )
 with told():
+    split_notice(workspace, clustering)
     draw_work(workspace, run, clustering)
