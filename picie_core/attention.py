@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from picie_core.classes import IGNORE_ID
+from picie_core.clusters import Clustering, cluster_scores
 from picie_core.confidence import confidence_of
 
 if TYPE_CHECKING:
-    from picie_core.clusters import Clustering
     from picie_core.sample import EmbeddingSample
 
 DOUBTFUL = 0.25
@@ -43,12 +43,11 @@ def sample_doubt(sample: EmbeddingSample, clustering: Clustering, most: int = SA
     rows = np.arange(0, len(sample.embeddings), max(1, -(-len(sample.embeddings) // most)))
     leads = [np.empty(0, np.float32)]
     for start in range(0, len(rows), BLOCK):
-        scores = _scores(np.asarray(sample.embeddings[rows[start : start + BLOCK]], np.float32), clustering)
-        if len(scores) == 1:
-            leads.append(np.full(scores.shape[1], np.inf, np.float32))
-        else:
-            second, best = np.partition(scores, -2, axis=0)[-2:]
-            leads.append(best - second)
+        scores = cluster_scores(np.asarray(sample.embeddings[rows[start : start + BLOCK]]), clustering)  # (k, n)
+        pixels, own = np.arange(scores.shape[1]), scores.argmax(0)
+        best = scores[own, pixels]
+        scores[own, pixels] = -np.inf
+        leads.append(best - scores.max(0))
     return SampleDoubt(rows, confidence_of(np.concatenate(leads)) < DOUBTFUL)
 
 
@@ -115,11 +114,6 @@ def cluster_sentence(clustering: Clustering, doubt: np.ndarray, classes_of: Mapp
     share = clustering.counts[cluster] / max(clustering.counts.sum(), 1)
     name = "Named" if cluster in classes_of else "No name"
     return f"{name}, {_percent(share)} of pixels; {_percent(doubt[cluster])} of them nearly in another cluster."
-
-
-def _scores(rows: np.ndarray, clustering: Clustering) -> np.ndarray:
-    """Scores of sampled pixels (n, D) for every cluster: (k, n)."""
-    return clustering.centroids @ rows.T
 
 
 def _percent(share: float) -> str:

@@ -22,6 +22,8 @@ MOST_ALIKE = 8
 """Members of a suggested group at most: what a person can look over at once."""
 APART = 0.8
 """A suggested group merges at most at this part of the height of its next merge."""
+CLOSER = 0.5
+"""Share of the merges, the closest ones, that can be suggested: what merges late is not alike, however far the rest."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +64,19 @@ class MergeTree:
         for merge, pair in enumerate(self.linkage[:, :2].astype(int)):
             found[pair] = self.k + merge
         return found
+
+    @cached_property
+    def gaps(self) -> np.ndarray:
+        """(2K - 1,) cosine distance between the two branches of each node, the same for both linkages; 0 for clusters.
+
+        Ward's squared distance is twice the cosine distance for two clusters, and more for larger branches.
+        """
+        return self.heights**2 / 2 if self.method == "ward" else self.heights
+
+    def branches(self, node: int) -> tuple[int, int]:
+        """Returns the two nodes that make `node`, the one with more pixels first."""
+        left, right = self.linkage[node - self.k, :2]
+        return int(left), int(right)
 
     def pixels(self, clusters: Sequence[int]) -> int:
         """Returns the sampled pixels of some clusters."""
@@ -107,12 +122,11 @@ def dendrogram(tree: MergeTree) -> Dendrogram:
     place = np.empty(2 * tree.k - 1)
     place[tree.order] = np.arange(tree.k)
     x, y = np.empty((tree.k - 1, 4)), np.empty((tree.k - 1, 4))
-    for merge, pair in enumerate(tree.linkage[:, :2].astype(int)):
-        left, right = place[pair]
-        place[tree.k + merge] = (left + right) / 2
-        height = tree.heights[tree.k + merge]
-        x[merge] = left, left, right, right
-        y[merge] = tree.heights[pair[0]], height, height, tree.heights[pair[1]]
+    for node in range(tree.k, 2 * tree.k - 1):
+        left, right = tree.branches(node)
+        place[node] = (place[left] + place[right]) / 2
+        x[node - tree.k] = place[[left, left, right, right]]
+        y[node - tree.k] = tree.heights[[left, node, node, right]]
     return Dendrogram(x, y, tree.order)
 
 
@@ -121,23 +135,31 @@ def groups_at(tree: MergeTree, groups: int) -> list[tuple[int, ...]]:
 
     The whole tree is named by `groups` names. Raises SettingError unless there are 1 to K groups.
     """
+    return [tree.members[node] for node in nodes_at(tree, groups)]
+
+
+def nodes_at(tree: MergeTree, groups: int) -> list[int]:
+    """Returns the nodes that `groups_at` returns the clusters of."""
     if not 1 <= groups <= tree.k:
         raise SettingError(f"groups={groups} must be from 1 to {tree.k}, the number of clusters: change it")
     merged = 2 * tree.k - 1 - (groups - 1)  # nodes from here on are left out; heights never fall
     tops = [node for node in range(merged) if tree.parents[node] < 0 or tree.parents[node] >= merged]
-    return sorted((tree.members[node] for node in tops), key=lambda group: (-tree.pixels(group), group))
+    return sorted(tops, key=lambda node: (-tree.pixels(tree.members[node]), tree.members[node]))
 
 
 def alike_groups(
-    tree: MergeTree, classes_of: Mapping[int, int], apart: float = APART, most: int = MOST_ALIKE
+    tree: MergeTree, classes_of: Mapping[int, int], apart: float = APART, most: int = MOST_ALIKE, closer: float = CLOSER
 ) -> list[tuple[int, ...]]:
     """Returns groups of 2 to `most` clusters that look alike and may be named together, the most useful first.
 
-    A group is a branch that merges well before the rest: at `apart` times the height of its next merge, or lower. None
-    holds two classes (ignored is one), none is named already, and none shares a cluster with another. The ones that
-    name most pixels come first, groups that are half named after those without a name.
+    A group is a branch that merges well before the rest: among the closer `closer` of all merges, and at `apart` times
+    the height of its next merge, or lower. None holds two classes (ignored is one), none is named already, and none
+    shares a cluster with another. The ones that name most pixels come first, half named groups after those without a
+    name.
     """
+    limit = np.quantile(tree.linkage[:, 2], closer) if tree.k > 1 else 0.0
     fit = [node for node in range(tree.k, len(tree.members)) if _is_apart(tree, node, apart, most)]
+    fit = [node for node in fit if tree.heights[node] <= limit]
     fit = [node for node in fit if len(_classes(tree, node, classes_of)) < 2]
     found: list[tuple[int, ...]] = []
     for node in reversed(fit):  # the largest branch speaks for all within it

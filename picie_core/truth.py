@@ -83,15 +83,14 @@ def remember_masks(workspace: Workspace, masks: Path, run: str, report: Report =
     its image or holds ids that are no classes: nothing is remembered then.
     """
     folder = Path(masks).absolute()
-    truth = open_labelled_set(workspace.images_root, folder)
-    labels = _look_up(workspace, run, truth, report)
+    found = look_up_truth(workspace, run, folder, report)
     record = {
         "masks_root": str(folder),
         "masks_root_relative": os.path.relpath(folder, workspace.root),
-        "class_names": truth.class_names,
+        "class_names": found.class_names,
     }
     workspace.label_map.set_choice(CHOICE, json.dumps(record, ensure_ascii=False))
-    return _store(workspace, run, SampledTruth(tuple(truth.class_names), labels))
+    return _store(workspace, run, found)
 
 
 def forget_masks(workspace: Workspace) -> None:
@@ -141,8 +140,16 @@ def sample_truth(workspace: Workspace, run: str, report: Report = ignore_progres
     truth = open_truth(workspace)
     if truth is None:
         return None
-    labels = _look_up(workspace, run, truth, report)
-    return _store(workspace, run, SampledTruth(tuple(truth.class_names), labels))
+    return _store(workspace, run, SampledTruth(tuple(truth.class_names), _look_up(workspace, run, truth, report)))
+
+
+def look_up_truth(workspace: Workspace, run: str, masks: Path, report: Report = ignore_progress) -> SampledTruth:
+    """Returns the class of every sampled pixel of `run` by the masks of a folder; nothing is remembered or stored.
+
+    Raises PicieError as `remember_masks`.
+    """
+    truth = open_labelled_set(workspace.images_root, Path(masks))
+    return SampledTruth(tuple(truth.class_names), _look_up(workspace, run, truth, report))
 
 
 def load_truth(workspace: Workspace, run: str) -> SampledTruth | None:

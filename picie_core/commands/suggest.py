@@ -47,15 +47,19 @@ def tree(
     workspace: WorkspaceOption,
     linkage: Annotated[str, Option("how far apart two branches are", choices=("average", "ward"))] = "average",
     groups: Annotated[int | None, Option("say the clusters in that many groups instead of the suggestions")] = None,
+    looks: Annotated[int, Option("say so many steps of the order in which naming goes fastest", low=0)] = 0,
     run: RunOption = None,
     clustering: ClusteringOption = None,
 ) -> dict[str, Any]:
     """Say which clusters look alike, so that they can be named together.
 
     Advice: a group is a guess from the embeddings: look at the crops of its clusters before you name it. With many
-    clusters name --groups 20 first, then correct what is wrong in them.
+    clusters name a few large groups first, then what in them is something else: --looks 100 says in which order.
     """
+    from picie_core.attention import cluster_doubt
     from picie_core.clusters import current_clustering, load_clustering
+    from picie_core.namingorder import naming_order
+    from picie_core.sample import load_sample
     from picie_core.tree import alike_groups, groups_at, merge_tree
 
     space = Workspace.open(workspace)
@@ -65,7 +69,7 @@ def tree(
     classes_of = space.label_map.classes_of(found.key)
     shown = alike_groups(made, classes_of) if groups is None else groups_at(made, groups)
     total = max(int(found.counts.sum()), 1)
-    return {
+    result = {
         "run": run,
         "clustering": found.name,
         "groups": [
@@ -77,6 +81,11 @@ def tree(
             for group in shown
         ],
     }
+    if not looks:
+        return result
+    doubt = cluster_doubt(load_sample(space, run), found)
+    steps = [{"look": look.kind, "at": list(look.parts)} for look in naming_order(made, doubt)[:looks]]
+    return {**result, "order": steps}
 
 
 def look_next(
