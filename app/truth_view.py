@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -49,14 +50,8 @@ def draw_truth(workspace: Workspace, run: str, found: Clustering) -> None:
         alt="Share of each class of the ground truth that the names call what",
     )
     known_iou = [(name, iou) for name, iou in zip(known.class_names, figures.class_iou, strict=True) if iou is not None]
-    small(" · ".join(f"{_escaped(name)} <b>{100 * iou:.0f}</b>" for name, iou in known_iou))
+    small(" · ".join(f"{html.escape(name)} <b>{100 * iou:.0f}</b>" for name, iou in known_iou))
     st.caption("Each column is a class of the ground truth. Below: its IoU in %. Estimated from the sampled pixels.")
-
-
-def _escaped(text: str) -> str:
-    import html
-
-    return html.escape(text)
 
 
 def _draw_look_up(workspace: Workspace, run: str) -> None:

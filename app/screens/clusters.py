@@ -177,7 +177,7 @@ def draw_progress(workspace: Workspace, run: str, clustering: Clustering) -> Non
     named = workspace.label_map.classes_of(clustering.key)
     truth = truth_words(workspace, run, clustering)
     with st.container(key="named"):
-        small(f"{coverage_sentence(clustering, named)}{f' · {truth}' if truth else ''}")
+        small(f"{coverage_sentence(clustering, named)} {truth}")
 
 
 workspace = need_workspace(TITLE)
