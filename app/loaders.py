@@ -12,11 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import streamlit as st
-from PIL import Image
 
-from app.colors import class_colors, cluster_color, rgb_color
 from picie_core.errors import SettingError
-from picie_core.images import ImageRecord, read_resized
 from picie_core.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -260,78 +257,6 @@ def _points_sheet(root: str, digest: str, indices: tuple[int, ...], _source: Mos
 
     places = np.asarray(_source.sample.places[np.asarray(indices)])
     return crops_at(_source, places, _found, TILE_SIDE_PX, columns=POINTS_COLUMNS).png
-
-
-# -- masks
-
-
-def target_size(item: ImageRecord, width_px: int) -> tuple[int, int]:
-    """Returns (width, height) at which an image is shown: `width_px` wide, less for tall ones."""
-    scale = min(width_px / item.width, width_px / item.height)
-    return max(1, round(item.width * scale)), max(1, round(item.height * scale))
-
-
-def mask(workspace: Workspace, run: str, found: Clustering, item: ImageRecord, by: str, width_px: int) -> np.ndarray:
-    """Returns the labels of an image as it is shown: (height, width) cluster or class ids."""
-    version = label_version(workspace) if by == "class" else 0
-    return _mask(str(workspace.root), run, found.digest, item, by, version, width_px, workspace, found)
-
-
-@st.cache_data(max_entries=48, show_spinner=False)
-def _mask(
-    root: str,
-    run: str,
-    digest: str,
-    item: ImageRecord,
-    by: str,
-    version: int,
-    width_px: int,
-    _workspace: Workspace,
-    _found: Clustering,
-) -> np.ndarray:
-    from picie_core import masks
-
-    stored = mosaic_source_of(_workspace, run).dense
-    network = None if stored.get(item.id) is not None else embedder(root, run, run_stamp(_workspace, run))
-    cells = masks.cells_of_image(_workspace, run, item.id, stored, network)
-    width, height = target_size(item, width_px)
-    made_at = (min(height, item.height), min(width, item.width))
-    if by == "cluster":
-        labels = masks.cluster_mask(cells, _found, *made_at)
-    else:
-        labels = masks.class_mask(cells, _found, _workspace.label_map.classes_of(_found.key), *made_at)
-    rows = np.arange(height) * made_at[0] // height  # nearest: labels never mix
-    columns = np.arange(width) * made_at[1] // width
-    return labels[rows[:, None], columns]
-
-
-@st.cache_data(max_entries=24, show_spinner=False)
-def image_at(images_root: str, path: str, stamp: int, width: int, height: int) -> np.ndarray:
-    """Returns an image at the size it is shown: uint8 (height, width, 3)."""
-    read = Image.fromarray(read_resized(Path(images_root) / path, min(width, height)))
-    return np.asarray(read.resize((width, height), Image.Resampling.LANCZOS))
-
-
-def overlay_png(
-    workspace: Workspace,
-    run: str,
-    found: Clustering,
-    item: ImageRecord,
-    by: str,
-    width_px: int,
-    opacity: float,
-    hidden: frozenset[int],
-) -> bytes:
-    """Returns the image with its labels drawn over it, composed at the size it is shown, as PNG."""
-    from picie_core import masks
-
-    image = image_at(str(workspace.images_root), item.path, item.stamp, *target_size(item, width_px))
-    if opacity == 0:
-        return masks.png_bytes(image)
-    labels = mask(workspace, run, found, item, by, width_px)
-    owned = class_colors(workspace) if by == "class" else {k: cluster_color(k) for k in range(found.k)}
-    colors = {label: rgb_color(color) for label, color in owned.items()}
-    return masks.png_bytes(masks.overlay(image, labels, colors, opacity, hidden))
 
 
 @st.cache_data(max_entries=64, show_spinner=False)

@@ -8,11 +8,11 @@ import numpy as np
 import streamlit as st
 from PIL import Image, ImageDraw
 
-from app import loaders
+from app import overlays
 from app.colors import rgb_color
 from app.frame import page_path, picture, small_fit
+from app.imagestrip import show_image
 from app.naming import cluster_names, cluster_title, shown_color
-from app.state import Key
 from app.words import literal
 from picie_core.images import ImageRecord
 from picie_core.workspace import Workspace
@@ -43,7 +43,7 @@ def draw_place(workspace: Workspace, run: str, found: Clustering, cluster: int, 
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         small_fit(f"{item.width} × {item.height} px")
         if st.button("Open on the Masks screen", icon=":material/layers:", key="place_masks"):
-            st.session_state[Key.IMAGE_NUMBER] = listed.readable.index(item) + 1
+            show_image(item.id)
             st.switch_page(page_path("masks"))
 
 
@@ -53,9 +53,9 @@ def place_png(
     """Returns the image with one cluster painted and outlined and the place of a crop ringed, as PNG."""
     from picie_core import masks
 
-    width, height = loaders.target_size(item, WIDTH_PX)
-    image = loaders.image_at(str(workspace.images_root), item.path, item.stamp, width, height)
-    labels = loaders.mask(workspace, run, found, item, "cluster", WIDTH_PX)
+    width, height = overlays.target_size(item, WIDTH_PX)
+    image = overlays.image_at(str(workspace.images_root), item.path, item.stamp, width, height)
+    labels = overlays.mask(workspace, run, found, item, overlays.Look("cluster", WIDTH_PX))
     color = rgb_color(shown_color(workspace, found, cluster))
     painted = masks.overlay(image, np.where(labels == cluster, 1, 0), {1: color}, opacity, outline=True)
     return masks.png_bytes(ringed(painted, *place_on(workspace, run, item, tile, width, height)))

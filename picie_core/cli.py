@@ -16,9 +16,9 @@ from tqdm import tqdm
 
 from picie_core.datasets import DataChoice
 from picie_core.errors import PicieError, SettingError
+from picie_core.imagechoice import store_selection
 from picie_core.progress import Progress, StatusFile
 from picie_core.recipes import PAPER, RECIPES, recipe_values
-from picie_core.selection import store_selection
 from picie_core.settings import TrainSettings
 from picie_core.workspace import Workspace
 

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from picie_core.errors import PicieError
+from picie_core.imagechoice import read_selection, store_selection
 from picie_core.sample import load_sample
-from picie_core.selection import read_selection, store_selection
 from picie_core.workspace import Workspace
 
 TRAINED = [9, 25, 30, 34]
