@@ -1,7 +1,8 @@
 """Everything that is kept between two runs of the script. Keys are ids and numbers, never arrays.
 
 Large read-only things (clusterings, projections, dense cells) are shared as resources; pictures are PNG bytes.
-Keys hold `label_version` wherever names or colours are drawn, so that an edit in another tab shows here too.
+Keys hold the `digest` of the clusters, which changes with every split, and `label_version` wherever names or
+colours are drawn, so that an edit in another tab shows here too.
 """
 
 from __future__ import annotations
@@ -47,8 +48,8 @@ def current_clustering(workspace: Workspace, run: str) -> Clustering | None:
 
 def named_share(workspace: Workspace, found: Clustering) -> float:
     """Returns the share of all pixels whose cluster has a name or is ignored, 0 to 1."""
-    named = workspace.label_map.classes_of(found.key)
-    return float(found.counts[sorted(named)].sum() / max(1, found.counts.sum())) if named else 0.0
+    named = [cluster for cluster in workspace.label_map.classes_of(found.key) if cluster < found.k]
+    return float(found.counts[named].sum() / max(1, found.counts.sum())) if named else 0.0
 
 
 def usual_colors(workspace: Workspace, found: Clustering) -> str:
@@ -84,11 +85,11 @@ def _digest(workspace: Workspace, run: str) -> str:
 
 def shown_points(workspace: Workspace, run: str, placed: Projection, found: Clustering) -> np.ndarray:
     """Returns the rows of the sample that the map draws: those of the projection, and more of small clusters."""
-    return _shown_points(_digest(workspace, run), placed.name, found.key, placed, found)
+    return _shown_points(_digest(workspace, run), placed.name, found.digest, placed, found)
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
-def _shown_points(digest: str, name: str, key: str, _placed: Projection, _found: Clustering) -> np.ndarray:
+def _shown_points(sample_digest: str, name: str, digest: str, _placed: Projection, _found: Clustering) -> np.ndarray:
     from picie_core import projection
 
     return projection.shown_points(_placed.index, _found.labels, _found.k)
@@ -126,11 +127,11 @@ def _source(workspace: Workspace, run: str) -> MosaicSource:
 
 def cluster_figures(workspace: Workspace, run: str, found: Clustering) -> list[ClusterFacts]:
     """Returns the figures of every cluster, in the order of their ids."""
-    return _cluster_figures(found.key, _source(workspace, run), found)
+    return _cluster_figures(found.digest, _source(workspace, run), found)
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
-def _cluster_figures(key: str, _source: MosaicSource, _found: Clustering) -> list[ClusterFacts]:
+def _cluster_figures(digest: str, _source: MosaicSource, _found: Clustering) -> list[ClusterFacts]:
     from picie_core.mosaic import cluster_facts
 
     return cluster_facts(_source.sample, _found)
@@ -141,12 +142,12 @@ def _cluster_figures(key: str, _source: MosaicSource, _found: Clustering) -> lis
 
 def cluster_sheet(workspace: Workspace, run: str, found: Clustering, cluster: int, kind: str, color: str) -> bytes:
     """Returns the contact sheet of a cluster as PNG, the cluster outlined in `color`."""
-    return _cluster_sheet(str(workspace.root), found.key, cluster, kind, color, _source(workspace, run), found)
+    return _cluster_sheet(str(workspace.root), found.digest, cluster, kind, color, _source(workspace, run), found)
 
 
 @st.cache_data(max_entries=600, show_spinner=False)
 def _cluster_sheet(
-    root: str, key: str, cluster: int, kind: str, color: str, _source: MosaicSource, _found: Clustering
+    root: str, digest: str, cluster: int, kind: str, color: str, _source: MosaicSource, _found: Clustering
 ) -> bytes:
     from picie_core.mosaic import contact_sheet
 
@@ -170,12 +171,12 @@ def _selection_order(sample_digest: str, digest: str, _chosen: np.ndarray, _sour
 def points_sheet(workspace: Workspace, run: str, found: Clustering, shown: np.ndarray, columns: int, px: int) -> bytes:
     """Returns crops around the given pixels in their order, each with its cluster outlined, `px` wide."""
     indices = tuple(int(index) for index in shown)
-    return _points_sheet(str(workspace.root), found.key, indices, columns, px, _source(workspace, run), found)
+    return _points_sheet(str(workspace.root), found.digest, indices, columns, px, _source(workspace, run), found)
 
 
 @st.cache_data(max_entries=400, show_spinner=False)
 def _points_sheet(
-    root: str, key: str, indices: tuple[int, ...], columns: int, px: int, _source: MosaicSource, _found: Clustering
+    root: str, digest: str, indices: tuple[int, ...], columns: int, px: int, _source: MosaicSource, _found: Clustering
 ) -> bytes:
     from picie_core.mosaic import crops_at
 
@@ -195,14 +196,14 @@ def target_size(item: ImageRecord, width_px: int) -> tuple[int, int]:
 def mask(workspace: Workspace, run: str, found: Clustering, item: ImageRecord, by: str, width_px: int) -> np.ndarray:
     """Returns the labels of an image as it is shown: (height, width) cluster or class ids."""
     version = label_version(workspace) if by == "class" else 0
-    return _mask(str(workspace.root), run, found.key, item, by, version, width_px, workspace, found)
+    return _mask(str(workspace.root), run, found.digest, item, by, version, width_px, workspace, found)
 
 
 @st.cache_data(max_entries=48, show_spinner=False)
 def _mask(
     root: str,
     run: str,
-    key: str,
+    digest: str,
     item: ImageRecord,
     by: str,
     version: int,

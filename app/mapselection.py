@@ -28,7 +28,11 @@ if TYPE_CHECKING:
 CROPS, CROP_COLUMNS, CROP_PX = 20, 5, 96
 MOST_PAGES = 50
 LISTED = 12
-NAME_KEY = "map_name"
+NAME_KEY, SPLIT_KEY = "map_name", "map_split_name"
+SPLIT_HELP = (
+    "Makes what is selected a cluster of its own: each cluster that has a large part in it is split in two, what is "
+    "selected and the rest; one that is wholly inside goes over as it is. No other cluster changes."
+)
 
 
 # -- what the browser says
@@ -126,7 +130,7 @@ def draw_selection(workspace: Workspace, run: str, clustering: Clustering) -> No
         with st.container(horizontal=True, horizontal_alignment="right"):
             st.button("Clear", key="clear_selection", on_click=clear_selection)
     _mosaic(workspace, run, clustering, order, f"{Key.MAP_PAGE}_{digest}")
-    _clusters(workspace, clustering, selected, digest)
+    _clusters(workspace, run, clustering, selected, digest)
 
 
 def _mosaic(workspace: Workspace, run: str, clustering: Clustering, order: np.ndarray, key: str) -> None:
@@ -146,7 +150,7 @@ def _mosaic(workspace: Workspace, run: str, clustering: Clustering, order: np.nd
             st.pagination(pages, key=key, max_visible_pages=5)
 
 
-def _clusters(workspace: Workspace, clustering: Clustering, selected: np.ndarray, digest: str) -> None:
+def _clusters(workspace: Workspace, run: str, clustering: Clustering, selected: np.ndarray, digest: str) -> None:
     """Draws the clusters of the selection with a check box each, and what is done with those that are checked."""
     inside = clusters_inside(clustering.labels, clustering.k, selected)
     ordered = sorted(inside, key=lambda one: not one.mostly)  # stable: the most pixels first within each
@@ -159,7 +163,7 @@ def _clusters(workspace: Workspace, clustering: Clustering, selected: np.ndarray
             share = percent(sum(one.share for one in rest))
             small(f"and {count(len(rest), 'cluster')} more with {share} of the selection")
     with edits:
-        _edits(workspace, clustering, checked)
+        _edits(workspace, run, clustering, checked, selected)
 
 
 def _row(workspace: Workspace, clustering: Clustering, one: ClusterInside, names: dict[int, str], digest: str) -> bool:
@@ -170,15 +174,15 @@ def _row(workspace: Workspace, clustering: Clustering, one: ClusterInside, names
         chosen = st.checkbox(
             literal(f"{one.cluster} {name}" if name else f"cluster {one.cluster}"),
             value=one.mostly,
-            key=f"map_in_{clustering.key}_{digest}_{one.cluster}",
+            key=f"map_in_{clustering.digest}_{digest}_{one.cluster}",
             width="stretch",
         )
         small_fit(f"<b>{percent(one.inside)}</b> inside · {percent(one.share)} of selection")
     return chosen
 
 
-def _edits(workspace: Workspace, clustering: Clustering, checked: list[int]) -> None:
-    """Draws what can be done with the checked clusters."""
+def _edits(workspace: Workspace, run: str, clustering: Clustering, checked: list[int], selected: np.ndarray) -> None:
+    """Draws what can be done with the checked clusters, and with the selection itself."""
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.selectbox(
             "Name of the checked clusters",
@@ -199,6 +203,35 @@ def _edits(workspace: Workspace, clustering: Clustering, checked: list[int]) -> 
             on_click=_give,
             args=(workspace, clustering.key, checked, "ignore"),
             help="Leaves the checked clusters out of every mask",
+        )
+        _split_off(workspace, run, clustering, selected)
+
+
+def _split_off(workspace: Workspace, run: str, clustering: Clustering, selected: np.ndarray) -> None:
+    """Draws the button that makes the selected pixels a cluster of their own, with the name it gets."""
+    with st.popover("Split off…", icon=":material/call_split:", help=SPLIT_HELP), st.form("map_split", border=False):
+        st.selectbox(
+            "Name of the new cluster",
+            list(class_names(workspace).values()),
+            index=None,
+            key=SPLIT_KEY,
+            accept_new_options=True,
+            placeholder="Name…",
+        )
+        st.form_submit_button(
+            "Split off", type="primary", on_click=_do_split, args=(workspace, run, clustering, selected)
+        )
+
+
+def _do_split(workspace: Workspace, run: str, clustering: Clustering, selected: np.ndarray) -> None:
+    from picie_core.selection import split_off
+
+    with told():
+        made = split_off(workspace, run, clustering, selected, st.session_state[SPLIT_KEY] or "")
+        taken = f", {len(made.whole)} taken whole" if made.whole else ""
+        session().notice = (
+            f"{count(len(made.parts), 'cluster')} split{taken}: what is new holds {percent(made.caught)} of the "
+            f"selection. It can be undone in {count(made.edits, 'step')}."
         )
 
 

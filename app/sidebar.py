@@ -100,7 +100,7 @@ def _choose_run(workspace: Workspace) -> None:
 
 def _clusters_part(workspace: Workspace, run: str) -> None:
     clustering = current_clustering(workspace, run)
-    st.session_state[Key.K] = clustering.k if clustering else QUICK_K[1]
+    st.session_state[Key.K] = clustering.base_k if clustering else QUICK_K[1]
     st.number_input(
         "Clusters K",
         2,

@@ -9,6 +9,7 @@ from typing import Any
 
 from picie_core.errors import SettingError
 from picie_core.palette import IGNORE_COLOR, clean_color, next_color
+from picie_core.splits import Split, read_splits
 
 IGNORE_ID = 255
 """The class of what a person wants to leave out; it has no place in a list of classes."""
@@ -57,6 +58,7 @@ class MapRecord:
     colors: list[str | None]
     clusters: dict[int, str | None]
     """Cluster to class name as spelled in `names`; None for ignore."""
+    splits: list[Split]
 
     @property
     def dense(self) -> bool:
@@ -64,10 +66,11 @@ class MapRecord:
         return sorted(value for value in self.ids if value is not None) == list(range(len(self.names)))
 
 
-def read_map(record: Any, k: int) -> MapRecord:
+def read_map(record: Any, k: int, dim: int | None = None) -> MapRecord:
     """Returns the label map {"classes": [{"id", "name", "color"}], "clusters": {"0": "road"}}, checked.
 
-    Raises SettingError that names key, rule, value and remedy; `k` is the number of clusters it is meant for.
+    `k` is the number of clusters it is meant for, `dim` the width of their embeddings; "splits" may add clusters.
+    Raises SettingError that names key, rule, value and remedy.
     """
     if not isinstance(record, dict) or not isinstance(record.get("classes"), list):
         raise SettingError('label map: "classes" must be a list of {"id", "name", "color"}: see `label --export`')
@@ -91,7 +94,9 @@ def read_map(record: Any, k: int) -> MapRecord:
         colors.append(color)
     if len(names) > MAX_CLASSES:
         raise SettingError(f'label map: "classes" may hold {MAX_CLASSES} at most, got {len(names)}: merge some')
-    return MapRecord(names, ids, colors, _read_clusters(record["clusters"], names, k))
+    splits = read_splits(record.get("splits", []), k, dim)
+    clusters = _read_clusters(record["clusters"], names, splits[-1].end if splits else k)
+    return MapRecord(names, ids, colors, clusters, splits)
 
 
 def _read_class(key: str, item: dict[str, Any]) -> tuple[str, int | None, str | None]:

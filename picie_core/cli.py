@@ -122,6 +122,7 @@ def _add_plain(parser: argparse.ArgumentParser, parameter: _Parameter, option: O
             help=text,
             metavar=parameter.name.upper(),
             nargs=None if required else "?",
+            choices=option.choices,
         )
     elif kind is bool:
         parser.add_argument(option.flag or _flag(parameter.name), dest=parameter.name, action="store_true", help=text)

@@ -1,6 +1,6 @@
 """The clusterings of a workspace: made from the embedding sample at any K, stored, and applied to dense cells.
 
-Never runs the network.
+Never runs the network. A clustering is what k-means found, with the splits that a person made since.
 """
 
 from __future__ import annotations
@@ -8,7 +8,8 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,30 +18,70 @@ from picie_core.atomic import folder_atomic, write_json
 from picie_core.errors import PicieError, SettingError
 from picie_core.kmeans import check_k, spherical_kmeans
 from picie_core.sample import derived_dir, has_sample, load_sample
+from picie_core.splits import Split, cosine_scores, split_centroids, split_sample, splits_digest
 from picie_core.workspace import Workspace
 
 
 @dataclass(frozen=True)
 class Clustering:
-    """K unit centroids over the embedding sample of one run; cluster 0 is the largest."""
+    """The clusters in use over the embedding sample of one run; before splits, cluster 0 is the largest."""
 
     k: int
+    """How many there are, parts of splits included: ids are 0 to k-1."""
     seed: int
     key: str
-    """Digest of the centroids; names are stored under it, so they never land on other centroids."""
+    """Digest of the centroids without splits; names are stored under it, so they never land on other centroids."""
     centroids: np.ndarray
-    """(K, D) float32, unit norm."""
+    """(k, D) float32, unit norm; those of parts are their prototypes. Cells score by `cluster_scores`, not by these."""
     labels: np.ndarray
     """(N,) uint16, one a sampled pixel."""
     similarity: np.ndarray
     """(N,) float16 cosine to the own centroid."""
     inertia: float
-    """Mean of 1 - cosine over the sample."""
+    """Mean of 1 - cosine over the sample, without splits."""
+    splits: tuple[Split, ...] = ()
+    """In the order in which they apply."""
+    unsplit: np.ndarray | None = None
+    """(base_k, D) what k-means found, where splits replaced some of it in `centroids`."""
+
+    @property
+    def base_k(self) -> int:
+        """How many clusters were asked for."""
+        return len(self.base_centroids)
+
+    @property
+    def base_centroids(self) -> np.ndarray:
+        """(base_k, D) float32, unit norm: what k-means found."""
+        return self.centroids if self.unsplit is None else self.unsplit
+
+    @property
+    def digest(self) -> str:
+        """What everything made from these clusters depends on: the key, and another value with every split."""
+        return splits_digest(self.key, self.splits)
 
     @property
     def name(self) -> str:
-        """What the clustering is called on disk and on the command line, such as `k27-s0`."""
-        return clustering_name(self.k, self.seed)
+        """What the clustering is called on disk and on the command line, such as `k27-s0`; splits do not change it."""
+        return clustering_name(self.base_k, self.seed)
+
+    def with_splits(self, splits: Sequence[Split], embeddings: np.ndarray) -> Clustering:
+        """Returns this clustering with more splits behind its own; embeddings: (N, D) of the sample.
+
+        Raises PicieError when the splits are those of another embedder.
+        """
+        if not splits:
+            return self
+        centroids = split_centroids(self.centroids, splits)
+        labels, similarity = split_sample(embeddings, self.labels, self.similarity, splits)
+        return replace(
+            self,
+            k=len(centroids),
+            centroids=centroids,
+            labels=labels,
+            similarity=similarity,
+            splits=(*self.splits, *splits),
+            unsplit=self.base_centroids,
+        )
 
     @property
     def counts(self) -> np.ndarray:
@@ -56,7 +97,7 @@ def clustering_name(k: int, seed: int) -> str:
 def cluster_workspace(
     workspace: Workspace, run: str, k: int, seed: int = 0, iterations: int = 20, device: str = "cpu"
 ) -> Clustering:
-    """Returns the clustering of `run` at K, computed and stored unless it is there already.
+    """Returns the clustering of `run` at K with its splits, computed and stored unless it is there already.
 
     Raises SettingError when K is below 1 or above the number of sampled pixels.
     """
@@ -85,7 +126,10 @@ def cluster_workspace(
 
 
 def load_clustering(workspace: Workspace, run: str, name: str) -> Clustering:
-    """Returns a stored clustering. Raises SettingError with the stored names when there is none of that name."""
+    """Returns a stored clustering with its splits.
+
+    Raises SettingError with the stored names when there is none of that name.
+    """
     folder = _folder(workspace, run, name)
     try:
         record = json.loads((folder / "clustering.json").read_text())
@@ -93,7 +137,7 @@ def load_clustering(workspace: Workspace, run: str, name: str) -> Clustering:
     except FileNotFoundError:
         known = ", ".join(list_clusterings(workspace, run)) or "none"
         raise SettingError(f"run {run} has no clustering {name!r} (there: {known}): run `cluster --k K`") from None
-    return Clustering(
+    made = Clustering(
         k=record["k"],
         seed=record["seed"],
         key=record["key"],
@@ -102,6 +146,8 @@ def load_clustering(workspace: Workspace, run: str, name: str) -> Clustering:
         similarity=arrays[2],
         inertia=record["inertia"],
     )
+    splits = workspace.label_map.splits_of(made.key)
+    return made.with_splits(splits, load_sample(workspace, run).embeddings if splits else made.centroids)
 
 
 def list_clusterings(workspace: Workspace, run: str) -> list[str]:
@@ -113,7 +159,10 @@ def list_clusterings(workspace: Workspace, run: str) -> list[str]:
 
 
 def current_clustering(workspace: Workspace, run: str) -> Clustering:
-    """Returns the chosen clustering of `run`, else its last made one. Raises PicieError when there is none."""
+    """Returns the chosen clustering of `run` with its splits, else its last made one.
+
+    Raises PicieError when there is none.
+    """
     names = list_clusterings(workspace, run)
     chosen = workspace.label_map.get_choice("clustering")
     if chosen in names:
@@ -124,11 +173,18 @@ def current_clustering(workspace: Workspace, run: str) -> Clustering:
     return load_clustering(workspace, run, newest)
 
 
-def cell_labels(cells: np.ndarray, centroids: np.ndarray) -> np.ndarray:
-    """Returns the cluster (h, w) uint16 of each cell (h, w, D), int8 or float of any length: the best cosine."""
+def cluster_scores(cells: np.ndarray, clustering: Clustering) -> np.ndarray:
+    """Returns the score of each cell for each cluster, splits applied: (k, N) float32; cells: (N, D), any length.
+
+    The one rule of all screens, masks and figures: see `cosine_scores`.
+    """
+    return cosine_scores(cells, clustering.base_centroids, clustering.splits)
+
+
+def cell_labels(cells: np.ndarray, clustering: Clustering) -> np.ndarray:
+    """Returns the cluster (h, w) uint16 of each cell (h, w, D), int8 or float of any length: the best score."""
     height, width, dim = cells.shape
-    scores = cells.reshape(-1, dim).astype(np.float32) @ centroids.T
-    return scores.argmax(1).astype(np.uint16).reshape(height, width)
+    return cluster_scores(cells.reshape(-1, dim), clustering).argmax(0).astype(np.uint16).reshape(height, width)
 
 
 def _folder(workspace: Workspace, run: str, name: str) -> Path:

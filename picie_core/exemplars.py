@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from picie_core.clusters import cluster_scores
 from picie_core.errors import SettingError
 
 if TYPE_CHECKING:
@@ -100,10 +101,10 @@ def _scores(
     if kind == "random":
         return np.random.default_rng((seed, cluster)).random(len(members))
     if kind == "border" and clustering.k > 1:
-        cosines = np.asarray(sample.embeddings[members], dtype=np.float32) @ clustering.centroids.T  # (M, K)
-        own = cosines[:, cluster].copy()
-        cosines[:, cluster] = -np.inf
-        return cosines.max(axis=1) - own
+        scores = cluster_scores(np.asarray(sample.embeddings[members]), clustering)  # (k, M)
+        own = scores[cluster].copy()
+        scores[cluster] = -np.inf
+        return scores.max(axis=0) - own
     return clustering.similarity[members].astype(np.float32)
 
 

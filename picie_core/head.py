@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from zipfile import BadZipFile
@@ -10,6 +11,7 @@ import numpy as np
 
 from picie_core.atomic import open_atomic
 from picie_core.errors import PicieError
+from picie_core.splits import Split
 
 
 @dataclass(frozen=True)
@@ -19,25 +21,27 @@ class Head:
     weight: np.ndarray
     """(K, D) float32."""
     bias: np.ndarray
-    """(K,) float32."""
+    """(K,) float32; with splits, one for each part too."""
     class_names: tuple[str, ...] = ()
     """Names of the rows where they are classes of a ground truth; empty where they are clusters."""
+    splits: Sequence[Split] = ()
+    """Clusters that a person took apart; never of a classifier that was learnt."""
 
     @classmethod
-    def of_centroids(cls, centroids: np.ndarray) -> Head:
-        """Returns the classifier whose scores are the cosines to unit `centroids` (K, D)."""
-        return cls(centroids, np.zeros(len(centroids), np.float32))
+    def of_centroids(cls, centroids: np.ndarray, splits: Sequence[Split] = ()) -> Head:
+        """Returns the classifier whose scores are those of unit `centroids` (K, D), the cosines, with splits."""
+        return cls(centroids, np.zeros(splits[-1].end if splits else len(centroids), np.float32), splits=splits)
 
     @property
     def k(self) -> int:
         """How many labels there are."""
-        return len(self.weight)
+        return len(self.bias)
 
     def scores(self, cells: np.ndarray) -> np.ndarray:
         """Returns the scores (K, h, w) float32 of cells (h, w, D), which are brought to unit length first."""
         from picie_core.masks import class_scores
 
-        return class_scores(cells, self.weight) + self.bias[:, None, None]
+        return class_scores(cells, self.weight, splits=self.splits) + self.bias[:, None, None]
 
 
 def save_head(head: Head, path: Path) -> None:

@@ -14,26 +14,37 @@ from picie_core.classes import IGNORE_ID, IGNORE_NAME
 from picie_core.errors import PicieError
 from picie_core.palette import IGNORE_COLOR
 
-VERSION = 1
+VERSION = 2
 BUSY_S = 5.0
 """How long an edit waits for another one to end."""
 
 # Ignore is a row like the classes: so every assignment has a class, and the database itself sees to that.
-_SCHEMA = f"""
-CREATE TABLE meta (version INTEGER NOT NULL);
-CREATE TABLE classes (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, color TEXT NOT NULL UNIQUE);
-CREATE TABLE assignments (
-    clustering TEXT NOT NULL, cluster INTEGER NOT NULL,
-    class_id INTEGER NOT NULL REFERENCES classes (id) ON UPDATE CASCADE ON DELETE CASCADE,
-    PRIMARY KEY (clustering, cluster)
-);
-CREATE TABLE choices (key TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE events (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, at REAL NOT NULL, kind TEXT NOT NULL, payload TEXT NOT NULL
-);
-INSERT INTO meta VALUES ({VERSION});
-INSERT INTO classes VALUES ({IGNORE_ID}, '{IGNORE_NAME}', '{IGNORE_COLOR}');
-"""
+_SCHEMA = (
+    "CREATE TABLE meta (version INTEGER NOT NULL)",
+    "CREATE TABLE classes (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, color TEXT NOT NULL UNIQUE)",
+    """CREATE TABLE assignments (
+        clustering TEXT NOT NULL, cluster INTEGER NOT NULL,
+        class_id INTEGER NOT NULL REFERENCES classes (id) ON UPDATE CASCADE ON DELETE CASCADE,
+        PRIMARY KEY (clustering, cluster))""",
+    "CREATE TABLE choices (key TEXT PRIMARY KEY, value TEXT NOT NULL)",
+    """CREATE TABLE events (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, at REAL NOT NULL, kind TEXT NOT NULL, payload TEXT NOT NULL)""",
+    f"INSERT INTO meta VALUES ({VERSION})",
+    f"INSERT INTO classes VALUES ({IGNORE_ID}, '{IGNORE_NAME}', '{IGNORE_COLOR}')",
+)
+# What version 2 added, so that a file of version 1 can be completed. `timeline` lists the edits that can be undone,
+# or redone where `undone` is 1; `changes` has the rows of each; `clusterings` how many clusters there are unsplit.
+_SINCE_2 = (
+    """CREATE {temporary} TABLE splits (
+        clustering TEXT NOT NULL, first_new INTEGER NOT NULL, cluster INTEGER NOT NULL, parts INTEGER NOT NULL,
+        centroids BLOB NOT NULL, PRIMARY KEY (clustering, first_new))""",
+    "CREATE {temporary} TABLE clusterings (key TEXT PRIMARY KEY, base_k INTEGER NOT NULL)",
+    "CREATE {temporary} TABLE changes (event INTEGER PRIMARY KEY, rows TEXT NOT NULL)",
+    "CREATE {temporary} TABLE timeline (event INTEGER PRIMARY KEY, undone INTEGER NOT NULL)",
+    """CREATE {temporary} TABLE snapshots (
+        name TEXT PRIMARY KEY, at REAL NOT NULL, classes INTEGER NOT NULL, clusters INTEGER NOT NULL,
+        rows TEXT NOT NULL)""",
+)
 
 
 @contextmanager
@@ -48,7 +59,7 @@ def transaction(path: Path, write: bool = False) -> Iterator[sqlite3.Connection]
             _create(path)
         with closing(_connect(path)) as database:
             database.execute("BEGIN IMMEDIATE" if write else "BEGIN")
-            _check_version(path, database)
+            _bring_up(path, database, write)
             yield database
             database.execute("COMMIT")
     except sqlite3.DatabaseError as error:
@@ -57,18 +68,38 @@ def transaction(path: Path, write: bool = False) -> Iterator[sqlite3.Connection]
         raise _readable(path, error) from error
 
 
-def _check_version(path: Path, database: sqlite3.Connection) -> None:
+def _bring_up(path: Path, database: sqlite3.Connection, write: bool) -> None:
+    """Completes a file of version 1: for good when it is written, else only for the eyes of this connection.
+
+    Its classes and names stay as they are; edits made before cannot be undone. Programs that know version 1 only
+    refuse the file from then on, at their next look, so nobody edits past the history.
+    """
     row = database.execute("SELECT version FROM meta").fetchone()
     if row is None or not isinstance(row[0], int):
         raise sqlite3.DatabaseError("it has no version")
     if row[0] > VERSION:
         raise PicieError(f"{path} has version {row[0]}, this program reads up to {VERSION}: update the program")
+    if row[0] < VERSION:
+        _complete(database, "" if write else "TEMPORARY")
+    if row[0] < VERSION and write:
+        database.execute("UPDATE meta SET version = ?", (VERSION,))
+
+
+def _complete(database: sqlite3.Connection, temporary: str = "") -> None:
+    for statement in _SINCE_2:
+        database.execute(statement.format(temporary=temporary))
+
+
+def _make_tables(database: sqlite3.Connection) -> None:
+    for statement in _SCHEMA:
+        database.execute(statement)
+    _complete(database)
 
 
 def _connect(path: Path) -> sqlite3.Connection:
     if not path.exists():
         database = sqlite3.connect(":memory:", isolation_level=None)
-        database.executescript(_SCHEMA)
+        _make_tables(database)
         return database
     mode = "rw" if os.access(path.parent, os.W_OK) else "ro&immutable=1"  # WAL needs to make files beside it
     uri = f"{path.as_uri()}?mode={mode}"
@@ -92,7 +123,9 @@ def _create(path: Path) -> None:
     try:
         with closing(sqlite3.connect(temporary, isolation_level=None)) as database:
             database.execute("PRAGMA journal_mode = WAL")
-            database.executescript(f"BEGIN; {_SCHEMA} COMMIT;")
+            database.execute("BEGIN")
+            _make_tables(database)
+            database.execute("COMMIT")
         _publish(temporary, path)
     except OSError as error:
         raise disk_error(path, error) from error

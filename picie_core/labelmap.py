@@ -1,20 +1,22 @@
-"""What a person decided: the classes, which cluster is which class, and what is in use.
+"""What a person decided: the classes, which cluster is which class, what was split, and what is in use.
 
 It is in one SQLite file. Each edit is one transaction that also appends to `events`: nothing that was shown
 as done is lost, two browser tabs and a command line can edit at once, and `version()` tells each of changes.
+Every edit can be undone, by anyone, also after a restart: there is one history over all tabs and processes.
 """
 
 from __future__ import annotations
 
-import json
 import sqlite3
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from picie_core import decisions, edits, snapshots
 from picie_core.classes import (
     IGNORE_ID,
     IGNORE_NAME,
@@ -25,23 +27,14 @@ from picie_core.classes import (
     name_key,
     read_map,
 )
+from picie_core.edits import Event
 from picie_core.errors import SettingError
 from picie_core.labelfile import transaction
-from picie_core.palette import IGNORE_COLOR, clean_color, next_color
+from picie_core.palette import IGNORE_COLOR, clean_color
+from picie_core.snapshots import Snapshot
+from picie_core.splits import Split, clean_prototypes
 
-__all__ = ["IGNORE_COLOR", "IGNORE_ID", "MAX_CLASSES", "Class", "Event", "LabelMap"]
-
-MAX_CLUSTERS = 1 << 16
-
-
-@dataclass(frozen=True)
-class Event:
-    """One edit: its number, when (seconds since the epoch), what kind, and what it changed from and to."""
-
-    id: int
-    at: float
-    kind: str
-    payload: dict[str, Any]
+__all__ = ["IGNORE_COLOR", "IGNORE_ID", "MAX_CLASSES", "Class", "Event", "LabelMap", "Snapshot", "Split"]
 
 
 class LabelMap:
@@ -58,23 +51,22 @@ class LabelMap:
     def classes(self) -> list[Class]:
         """Returns the classes in the order of their ids, 0 to C-1, without ignore."""
         with transaction(self.path) as database:
-            return _classes(database)
+            return decisions.classes(database)
 
     def classes_of(self, clustering_key: str) -> dict[int, int]:
         """Returns cluster -> class id of a clustering: 255 for ignored clusters, nothing for unnamed ones."""
         with transaction(self.path) as database:
-            return _classes_of(database, clustering_key)
+            return decisions.classes_of(database, clustering_key)
+
+    def splits_of(self, clustering_key: str) -> list[Split]:
+        """Returns the splits of a clustering in the order in which they apply."""
+        with transaction(self.path) as database:
+            return decisions.splits_of(database, clustering_key)
 
     def version(self) -> int:
         """Returns a number that grows with every edit by anyone; 0 before the first."""
         with transaction(self.path) as database:
             return database.execute("SELECT ifnull(max(id), 0) FROM events").fetchone()[0]
-
-    def history(self, limit: int = 50) -> list[Event]:
-        """Returns the last `limit` edits, newest first."""
-        with transaction(self.path) as database:
-            rows = database.execute("SELECT id, at, kind, payload FROM events ORDER BY id DESC LIMIT ?", (limit,))
-            return [Event(number, at, kind, json.loads(payload)) for number, at, kind, payload in rows]
 
     def get_choice(self, key: str) -> str | None:
         """Returns what is in use under `key` (such as `run`), None where nothing was chosen."""
@@ -83,9 +75,9 @@ class LabelMap:
             return row[0] if row else None
 
     def export_map(self, clustering_key: str) -> dict[str, Any]:
-        """Returns the classes and the names of a clustering as the record that `import_map` reads."""
+        """Returns the classes, names and splits of a clustering as the record that `import_map` reads."""
         with transaction(self.path) as database:
-            return _export(database, clustering_key)
+            return decisions.exported(database, clustering_key)
 
     # -- edits
 
@@ -99,25 +91,25 @@ class LabelMap:
 
         Raises SettingError for an impossible name or cluster, or when a 255th class would be needed.
         """
-        numbers = [_cluster(cluster) for cluster in clusters]
+        numbers = [decisions.cluster_number(cluster) for cluster in clusters]
         if name is not None:
             name = IGNORE_NAME if isinstance(name, str) and name_key(name) == IGNORE_NAME else clean_name(name)
         with self._edit("name", clustering=clustering_key) as (database, payload):
-            names, old = _names(database), _classes_of(database, clustering_key)
+            names, old = decisions.names(database), decisions.classes_of(database, clustering_key)
             payload["before"] = {str(number): names[old[number]] if number in old else None for number in numbers}
             payload["name"] = name
             if name is None:
-                rows = [(clustering_key, number) for number in numbers]
-                database.executemany("DELETE FROM assignments WHERE clustering = ? AND cluster = ?", rows)
+                decisions.clear(database, clustering_key, numbers)
             else:
-                _assign(database, clustering_key, dict.fromkeys(numbers, _find_or_add(database, name)))
+                owner = decisions.find_or_add(database, name)
+                decisions.assign(database, clustering_key, dict.fromkeys(numbers, owner))
 
     def rename_class(self, class_id: int, name: str) -> None:
         """Gives class `class_id` another name. Raises SettingError when the name is impossible or taken."""
         name = clean_name(name)
         with self._edit("rename", name=name) as (database, payload):
-            before = _find(database, class_id)
-            other = _id_of(database, name)
+            before = decisions.find(database, class_id)
+            other = decisions.id_of(database, name)
             if other not in (None, before.id):
                 remedy = "choose another, or give its clusters to that class"
                 raise SettingError(f"class name {name!r} is taken by class {other}: {remedy}")
@@ -128,123 +120,134 @@ class LabelMap:
         """Gives class `class_id` another colour. Raises SettingError when it is no colour or taken."""
         color = clean_color(color)
         with self._edit("recolor", color=color) as (database, payload):
-            before = _find(database, class_id)
-            _refuse_taken_color(database, color, before.id)
-            payload |= {"id": before.id, "before": before.color}
+            before = decisions.find(database, class_id)
+            decisions.refuse_taken_color(database, color, before.id)
+            payload |= {"id": before.id, "name": before.name, "before": before.color}
             database.execute("UPDATE classes SET color = ? WHERE id = ?", (color, before.id))
 
     def delete_class(self, class_id: int) -> None:
         """Removes class `class_id`; its clusters become unnamed, and the ids above it move down by one."""
         with self._edit("delete") as (database, payload):
-            before = _find(database, class_id)
+            before = decisions.find(database, class_id)
             sql = "SELECT clustering, cluster FROM assignments WHERE class_id = ?"
             payload |= {"before": asdict(before), "clusters": database.execute(sql, (before.id,)).fetchall()}
             database.execute("DELETE FROM classes WHERE id = ?", (before.id,))
-            _rewrite(database, [(item.id, item.name, item.color) for item in _classes(database)])
+            decisions.rewrite(database, [(item.id, item.name, item.color) for item in decisions.classes(database)])
 
-    def import_map(self, clustering_key: str, record: Any, k: int) -> None:
-        """Replaces the names of a clustering of `k` clusters by those of `record`, and adds its classes.
+    def import_map(self, clustering_key: str, record: Any, k: int, dim: int | None = None) -> None:
+        """Replaces names and splits of a clustering of `k` clusters by those of `record`, and adds its classes.
 
         The ids of the record are taken over when they are 0 to C-1 and there are no other classes; else known
-        classes keep theirs and new ones follow. Raises SettingError, with nothing changed, if it is wrong.
+        classes keep theirs and new ones follow. k: clusters without splits; dim: width of the embeddings, which splits
+        have to fit. Raises SettingError, with nothing changed, if the record is wrong.
         """
-        wanted = read_map(record, k)
+        wanted = read_map(record, k, dim)
         with self._edit("import", clustering=clustering_key, record=record) as (database, payload):
-            payload["before"] = _export(database, clustering_key)
-            _rewrite(database, merge_classes(_classes(database), wanted))
-            database.execute("DELETE FROM assignments WHERE clustering = ?", (clustering_key,))
-            ids = {item.name: item.id for item in _classes(database)}
+            payload["before"] = decisions.exported(database, clustering_key)
+            decisions.rewrite(database, merge_classes(decisions.classes(database), wanted))
+            for table in ("assignments", "splits"):
+                database.execute(f"DELETE FROM {table} WHERE clustering = ?", (clustering_key,))
+            ids = {item.name: item.id for item in decisions.classes(database)}
             found = {number: IGNORE_ID if name is None else ids[name] for number, name in wanted.clusters.items()}
-            _assign(database, clustering_key, found)
+            decisions.assign(database, clustering_key, found)
+            if wanted.splits:
+                decisions.add_splits(database, clustering_key, k, wanted.splits)
+
+    def split_cluster(self, clustering_key: str, cluster: int, centroids: np.ndarray, k: int) -> list[int]:
+        """Splits a cluster into parts with prototypes (m, D), unit norm, and returns the ids of the parts.
+
+        The first part keeps the id, the others get ids from `k`, the number of clusters that the caller sees, or after
+        splits that somebody else made meanwhile; all inherit the class. Raises SettingError when the cluster is
+        not any more what the caller saw, or the prototypes are not 2 to 8 unit vectors.
+        """
+        cluster, prototypes = decisions.cluster_number(cluster), clean_prototypes(centroids)
+        with self._edit("split", clustering=clustering_key, cluster=cluster) as (database, payload):
+            base_k, split = decisions.new_split(database, clustering_key, cluster, prototypes, k)
+            decisions.add_splits(database, clustering_key, base_k, [split])
+            owner = decisions.classes_of(database, clustering_key).get(cluster)
+            if owner is not None:
+                decisions.assign(database, clustering_key, dict.fromkeys(split.parts, owner))
+            payload["parts"] = split.parts
+        return split.parts
+
+    def carry_names(self, clustering_key: str, classes: Mapping[int, int], source: str) -> int:
+        """Gives clusters without a name to the classes that they have elsewhere, in one edit; returns how many.
+
+        classes: cluster -> class id, 255 for ignore; source: where from, as a person reads it, such as `K = 27`.
+        """
+        with self._edit("carry", clustering=clustering_key, source=source) as (database, payload):
+            known, named = decisions.names(database), decisions.classes_of(database, clustering_key)
+            found = {decisions.cluster_number(k): owner for k, owner in classes.items() if k not in named}
+            for owner in set(found.values()) - known.keys():
+                decisions.find(database, owner)  # which says what is wrong with it
+            decisions.assign(database, clustering_key, found)
+            payload["classes"] = {str(cluster): known[owner] for cluster, owner in found.items()}
+        return len(found)
+
+    # -- history
+
+    def history(self, limit: int = 50) -> list[Event]:
+        """Returns the last `limit` edits, newest first."""
+        with transaction(self.path) as database:
+            return edits.last_events(database, limit)
+
+    def can_undo(self) -> Event | None:
+        """Returns the edit that `undo` would take back, None when there is none."""
+        with transaction(self.path) as database:
+            return edits.next_undo(database)
+
+    def can_redo(self) -> Event | None:
+        """Returns the edit that `redo` would make again, None when nothing was undone since the last edit."""
+        with transaction(self.path) as database:
+            return edits.next_redo(database)
+
+    def undo(self, expected: int | None = None) -> Event | None:
+        """Takes the last edit of anyone back, exactly, and returns it; None when there is none.
+
+        expected: the number of the edit that is meant. Raises SettingError when somebody edited since.
+        """
+        with transaction(self.path, write=True) as database:
+            event = edits.next_undo(database)
+            edits.refuse_other(event, expected)
+            if event is not None:
+                edits.undo_event(database, event)
+            return event
+
+    def redo(self, expected: int | None = None) -> Event | None:
+        """Makes the edit that was undone last again and returns it; None when there is none. `expected` as for undo."""
+        with transaction(self.path, write=True) as database:
+            event = edits.next_redo(database)
+            edits.refuse_other(event, expected)
+            if event is not None:
+                edits.redo_event(database, event)
+            return event
+
+    # -- snapshots
+
+    def snapshots(self) -> list[Snapshot]:
+        """Returns the snapshots, newest first."""
+        with transaction(self.path) as database:
+            return snapshots.listed(database)
+
+    def save_snapshot(self, name: str) -> None:
+        """Saves all decisions under `name`. Raises SettingError when the name is impossible or taken."""
+        with transaction(self.path, write=True) as database:
+            snapshots.save(database, name)
+
+    def restore_snapshot(self, name: str) -> None:
+        """Returns to the decisions of snapshot `name`, one edit. Raises SettingError if it is unknown."""
+        with self._edit("restore", name=name.strip()) as (database, _):
+            snapshots.restore(database, name)
+
+    def delete_snapshot(self, name: str) -> None:
+        """Deletes snapshot `name`, not what is in use. Raises SettingError if it is unknown."""
+        with transaction(self.path, write=True) as database:
+            snapshots.delete(database, name)
 
     # -- the database
 
     @contextmanager
     def _edit(self, kind: str, **payload: Any) -> Iterator[tuple[sqlite3.Connection, dict[str, Any]]]:
         """Yields the connection of one transaction and the payload of its event, which the block fills in."""
-        with transaction(self.path, write=True) as database:
+        with transaction(self.path, write=True) as database, edits.recorded(database, kind, payload):
             yield database, payload
-            text = json.dumps(payload, ensure_ascii=False)
-            database.execute("INSERT INTO events (at, kind, payload) VALUES (?, ?, ?)", (time.time(), kind, text))
-
-
-# -- inside a transaction
-
-
-def _classes(database: sqlite3.Connection) -> list[Class]:
-    rows = database.execute("SELECT id, name, color FROM classes WHERE id <> ? ORDER BY id", (IGNORE_ID,))
-    return [Class(*row) for row in rows]
-
-
-def _names(database: sqlite3.Connection) -> dict[int, str]:
-    return dict(database.execute("SELECT id, name FROM classes").fetchall())
-
-
-def _classes_of(database: sqlite3.Connection, clustering_key: str) -> dict[int, int]:
-    sql = "SELECT cluster, class_id FROM assignments WHERE clustering = ? ORDER BY cluster"
-    return dict(database.execute(sql, (clustering_key,)).fetchall())
-
-
-def _export(database: sqlite3.Connection, clustering_key: str) -> dict[str, Any]:
-    names = _names(database)
-    clusters = {str(number): names[class_id] for number, class_id in _classes_of(database, clustering_key).items()}
-    return {"classes": [asdict(item) for item in _classes(database)], "clusters": clusters}
-
-
-def _id_of(database: sqlite3.Connection, name: str) -> int | None:
-    keys = {name_key(known): class_id for class_id, known in _names(database).items()}
-    return keys.get(name_key(name))
-
-
-def _find(database: sqlite3.Connection, class_id: int) -> Class:
-    classes = _classes(database)
-    if isinstance(class_id, bool) or class_id not in range(len(classes)):
-        raise SettingError(f"no class {class_id!r}: there are {len(classes)}, numbered from 0; reload the page")
-    return classes[int(class_id)]
-
-
-def _find_or_add(database: sqlite3.Connection, name: str) -> int:
-    """Returns the id of class `name`, made with the next default colour if it is new."""
-    known = _id_of(database, name)
-    if known is not None:
-        return known
-    classes = _classes(database)
-    if len(classes) == MAX_CLASSES:
-        raise SettingError(
-            f"{name!r} would be class {MAX_CLASSES + 1}, a mask holds {MAX_CLASSES}: delete or merge some"
-        )
-    color = next_color({item.color for item in classes})
-    database.execute("INSERT INTO classes VALUES (?, ?, ?)", (len(classes), name, color))
-    return len(classes)
-
-
-def _assign(database: sqlite3.Connection, clustering_key: str, classes_of: dict[int, int]) -> None:
-    rows = [(clustering_key, number, class_id) for number, class_id in classes_of.items()]
-    database.executemany("INSERT OR REPLACE INTO assignments VALUES (?, ?, ?)", rows)
-
-
-def _cluster(number: int) -> int:
-    if isinstance(number, bool) or int(number) != number or not 0 <= number < MAX_CLUSTERS:
-        raise SettingError(f"cluster {number!r} must be a whole number from 0 to {MAX_CLUSTERS - 1}: correct it")
-    return int(number)
-
-
-def _refuse_taken_color(database: sqlite3.Connection, color: str, class_id: int | None) -> None:
-    row = database.execute("SELECT name FROM classes WHERE color = ? AND id IS NOT ?", (color, class_id)).fetchone()
-    if row:
-        raise SettingError(f"colour {color} is the one of {row[0]!r}, choose another")
-
-
-def _rewrite(database: sqlite3.Connection, rows: Sequence[tuple[int | None, str, str]]) -> None:
-    """Makes `rows` (id now or None, name, colour) classes 0 to C-1; every assignment follows its class."""
-    aside = 1000  # first out of the way, so that names, colours and ids may change places
-    for class_id, _, _ in rows:
-        if class_id is not None:
-            values = (class_id + aside, f"\0{class_id}", f"\0{class_id}", class_id)
-            database.execute("UPDATE classes SET id = ?, name = ?, color = ? WHERE id = ?", values)
-    for index, (class_id, name, color) in enumerate(rows):
-        if class_id is None:
-            database.execute("INSERT INTO classes VALUES (?, ?, ?)", (index, name, color))
-        else:
-            values = (index, name, color, class_id + aside)
-            database.execute("UPDATE classes SET id = ?, name = ?, color = ? WHERE id = ?", values)

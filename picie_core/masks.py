@@ -7,7 +7,7 @@ image has no stored cells.
 from __future__ import annotations
 
 import io
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image
 
 from picie_core.classes import IGNORE_ID
+from picie_core.splits import Split, cosine_scores
 from picie_core.upsample import label_pixels, upsample_argmax
 
 if TYPE_CHECKING:
@@ -27,17 +28,16 @@ SCORES_BYTES = 64 << 20
 """Scores of at most this many bytes are held at once, however large the picture."""
 
 
-def class_scores(cells: np.ndarray, centroids: np.ndarray, groups: np.ndarray | None = None) -> np.ndarray:
-    """Returns the cosine of each cell to the best cluster of each channel.
+def class_scores(
+    cells: np.ndarray, centroids: np.ndarray, groups: np.ndarray | None = None, splits: Sequence[Split] = ()
+) -> np.ndarray:
+    """Returns the score of each cell for the best cluster of each channel; a cluster scores its cosine.
 
-    cells: (h, w, D) float or int8, any length; centroids: (K, D) unit; groups: (K,) channel of each cluster,
-    every channel from 0 to C - 1 used, None for one channel a cluster. Returns float32 (C, h, w).
+    cells: (h, w, D) float or int8, any length; centroids: (K, D) unit, without splits; groups: (k,) channel of each
+    cluster, every channel from 0 to C - 1 used, None for one channel a cluster. Returns float32 (C, h, w).
     """
     height, width, depth = cells.shape
-    flat = cells.reshape(-1, depth).astype(np.float32)  # (N, D)
-    length = np.sqrt(np.einsum("nd,nd->n", flat, flat))
-    scores = centroids.astype(np.float32) @ flat.T  # (K, N)
-    scores /= np.maximum(length, np.finfo(np.float32).tiny)
+    scores = cosine_scores(cells.reshape(-1, depth), centroids, splits)  # (k, N)
     if groups is not None:
         order = np.argsort(groups, kind="stable")
         starts = np.searchsorted(groups[order], np.arange(groups.max() + 1))
@@ -47,8 +47,8 @@ def class_scores(cells: np.ndarray, centroids: np.ndarray, groups: np.ndarray | 
 
 def cluster_mask(cells: np.ndarray, clustering: Clustering, height: int, width: int) -> np.ndarray:
     """Returns the cluster of each pixel: (height, width), uint8 up to 255 clusters, else uint16."""
-    mask = _label_cells(cells, clustering.centroids, None, height, width)
-    return mask.astype(np.uint16) if len(clustering.centroids) > IGNORE_ID else mask
+    mask = _label_cells(cells, clustering, None, height, width)
+    return mask.astype(np.uint16) if clustering.k > IGNORE_ID else mask
 
 
 def class_mask(
@@ -59,9 +59,9 @@ def class_mask(
     classes_of: cluster -> class id; unnamed clusters are absent. A class has its best cluster's score, so
     naming two clusters alike can only move their border to third ones.
     """
-    clusters = range(len(clustering.centroids))
+    clusters = range(clustering.k)
     ids, groups = np.unique([classes_of.get(cluster, IGNORE_ID) for cluster in clusters], return_inverse=True)
-    channels = _label_cells(cells, clustering.centroids, groups, height, width)
+    channels = _label_cells(cells, clustering, groups, height, width)
     return ids.astype(np.uint8)[channels]
 
 
@@ -97,14 +97,18 @@ def load_engine(workspace: Workspace, run: str, device: str = "auto") -> FrozenE
 
 
 def _label_cells(
-    cells: np.ndarray, centroids: np.ndarray, groups: np.ndarray | None, height: int, width: int
+    cells: np.ndarray, clustering: Clustering, groups: np.ndarray | None, height: int, width: int
 ) -> np.ndarray:
     """The channel of each pixel; scores are made a few rows at a time when all would take too much memory."""
-    channels = len(centroids) if groups is None else int(groups.max()) + 1
+    channels = clustering.k if groups is None else int(groups.max()) + 1
     shape = (channels, *cells.shape[:2])
-    if len(centroids) * cells.shape[0] * cells.shape[1] * 4 <= SCORES_BYTES:
-        return upsample_argmax(class_scores(cells, centroids, groups), height, width)
-    return label_pixels(lambda first, last: class_scores(cells[first:last], centroids, groups), shape, height, width)
+
+    def scores(first: int, last: int) -> np.ndarray:
+        return class_scores(cells[first:last], clustering.base_centroids, groups, clustering.splits)
+
+    if clustering.k * cells.shape[0] * cells.shape[1] * 4 <= SCORES_BYTES:
+        return upsample_argmax(scores(0, len(cells)), height, width)
+    return label_pixels(scores, shape, height, width)
 
 
 # -- colours and pictures

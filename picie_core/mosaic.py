@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
+from picie_core.clusters import cluster_scores
 from picie_core.errors import PicieError
 from picie_core.exemplars import KINDS, ClusterFacts, cluster_facts, exemplars
 from picie_core.images import ImageCache
@@ -187,7 +188,7 @@ def _draw_tile(source: MosaicSource, place: np.ndarray, outline: _Outline | None
             cell_positions(full, count, start + (np.arange(tile_px) + 0.5) * (side / tile_px) - 0.5)
             for full, count, start in zip(image.shape[:2], cells.shape[:2], (top, left), strict=True)
         ]
-        tile = _highlight(tile, _lead_of(cells, clustering.centroids, cluster, *axes), color)
+        tile = _highlight(tile, _lead_of(cells, clustering, cluster, *axes), color)
     else:
         centre = [
             (CELL_PX * cell + CELL_CENTRE_PX + 0.5 - start) * tile_px / side
@@ -205,19 +206,18 @@ def _crop_square(row: int, col: int, height: int, width: int) -> tuple[int, int,
 
 
 def _lead_of(
-    cells: np.ndarray, centroids: np.ndarray, cluster: int, rows: np.ndarray, columns: np.ndarray
+    cells: np.ndarray, clustering: Clustering, cluster: int, rows: np.ndarray, columns: np.ndarray
 ) -> np.ndarray:
-    """By how much the cosine of a cluster exceeds that of the best other one, at positions on the grid of cells.
+    """By how much the score of a cluster exceeds that of the best other one, at positions on the grid of cells.
 
     Returns float32 (len(rows), len(columns)): positive inside the cluster.
     """
     top, left = int(rows[0]), int(columns[0])
-    window = cells[top : int(rows[-1]) + 2, left : int(columns[-1]) + 2].astype(np.float32)  # (r, c, D)
-    length = np.sqrt(np.einsum("rcd,rcd->rc", window, window))
-    cosines = (window @ centroids.T) / np.maximum(length, 1e-6)[..., None]  # (r, c, K)
-    own = cosines[..., cluster].copy()
-    cosines[..., cluster] = -2
-    lead = own - cosines.max(axis=2)
+    window = cells[top : int(rows[-1]) + 2, left : int(columns[-1]) + 2]  # (r, c, D)
+    scores = cluster_scores(window.reshape(-1, window.shape[2]), clustering)  # (k, r * c)
+    own = scores[cluster].copy()
+    scores[cluster] = -4  # below every score, of parts too
+    lead = (own - scores.max(axis=0)).reshape(window.shape[:2])
     return interpolate(interpolate(lead, rows - top, axis=0), columns - left, axis=1)
 
 
@@ -257,7 +257,7 @@ def _cluster_at(dense: DenseCells, place: np.ndarray, clustering: Clustering) ->
     """The cluster of a cell; None when the cells of its image are not stored."""
     image_id, row, col = (int(value) for value in place)
     cells = dense.get(image_id)
-    return None if cells is None else int((clustering.centroids @ cells[row, col].astype(np.float32)).argmax())
+    return None if cells is None else int(cluster_scores(cells[row, col][None], clustering).argmax())
 
 
 def _rgb(color: np.ndarray) -> Color:

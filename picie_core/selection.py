@@ -8,13 +8,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from picie_core.errors import SettingError
 from picie_core.exemplars import spread_over_images
+from picie_core.sample import load_sample
+from picie_core.splitting import split_between, split_cluster
 
 if TYPE_CHECKING:
+    from picie_core.clusters import Clustering
     from picie_core.sample import EmbeddingSample
+    from picie_core.workspace import Workspace
 
 MOSTLY = 0.5
 """A cluster lies mostly inside a selection when more than this share of its pixels does."""
+
+DOMINANT = 0.05
+"""A cluster is split for a selection when it makes up this share of it: stray pixels split nothing."""
+WHOLE = 0.9
+"""A cluster with this share of its pixels inside goes over whole."""
 
 
 @dataclass(frozen=True)
@@ -95,3 +105,54 @@ def typical_first(sample: EmbeddingSample, selected: np.ndarray) -> np.ndarray:
     rows = np.asarray(sample.embeddings[selected], dtype=np.float32)  # (M, D)
     best_first = selected[np.argsort(-(rows @ rows.mean(0)), kind="stable")]
     return best_first[spread_over_images(np.asarray(sample.places[best_first]))]
+
+
+@dataclass(frozen=True)
+class SplitOff:
+    """What became of a selection that was split off."""
+
+    clustering: Clustering
+    """As it is now."""
+    parts: list[int]
+    """The new clusters, one of each cluster that was split."""
+    whole: list[int]
+    """Clusters that lay inside and only got the name."""
+    caught: float
+    """Share of the selection that the new and the whole ones hold, 0 to 1: two prototypes part a cluster by a plane."""
+
+    @property
+    def edits(self) -> int:
+        """How many edits it took, each of which can be undone."""
+        return len(self.parts) + 1
+
+
+def split_off(workspace: Workspace, run: str, clustering: Clustering, selected: np.ndarray, name: str) -> SplitOff:
+    """Makes the selected pixels (M,) a cluster of their own with a name, and returns what became of them.
+
+    Each cluster that makes up DOMINANT of the selection is split between its selected pixels and its others, which
+    keep its id and its name; one that lies inside is taken whole. The new parts get one name. No pixel of another
+    cluster changes. Raises SettingError for an impossible name, when nothing stands out, or when what is selected
+    looks like the rest.
+    """
+    if not name.strip():
+        raise SettingError("the new cluster needs a name: type one or choose a class")
+    dominant = [one for one in clusters_inside(clustering.labels, clustering.k, selected) if one.share >= DOMINANT]
+    if not dominant:
+        share = f"{DOMINANT:.0%}"
+        raise SettingError(f"no cluster makes up {share} of the selection: draw around fewer pixels, or lower K")
+    sample, whole = load_sample(workspace, run), [one.cluster for one in dominant if one.inside >= WHOLE]
+    chosen = np.zeros(len(clustering.labels), bool)
+    chosen[selected] = True
+    between = {}
+    for one in dominant:
+        if one.cluster not in whole:
+            members = clustering.labels == one.cluster
+            rest, taken = (sample.embeddings[np.flatnonzero(members & side)] for side in (~chosen, chosen))
+            between[one.cluster] = split_between(rest, taken)
+    parts, now = [], clustering
+    for cluster, prototypes in between.items():
+        made = split_cluster(workspace, run, now, cluster, prototypes)
+        parts.append(made.parts[1])
+        now = made.clustering
+    workspace.label_map.name_clusters(clustering.key, [*parts, *whole], name)
+    return SplitOff(now, parts, whole, float(np.isin(now.labels[selected], [*parts, *whole]).mean()))

@@ -135,7 +135,9 @@ def test_exit_codes(error, code, capsys):
         ("train im --workspace w --k 1", "k=1 is too small: give at least 2"),
         ("train im --workspace w --balance 2", "balance=2.0 is too large: give at most 1"),
         ("train im --workspace w --temperature nan", "temperature=nan is too small"),
-        ("label --workspace w", "label needs one of --import FILE and --export FILE"),
+        ("label --workspace w", "label needs one of --import FILE, --export FILE and an action: name,"),
+        ("label paint --workspace w", "invalid choice: 'paint'"),
+        ("label undo --last 0 --workspace w", "last=0 is too small: give at least 1"),
     ],
 )
 def test_wrong_usage_is_2_with_a_message(line, message, say, tmp_path, monkeypatch):

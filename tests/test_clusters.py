@@ -23,6 +23,7 @@ from picie_core.kmeans import assign
 from picie_core.sample import derived_dir, has_sample, load_dense, load_sample
 from picie_core.settings import EmbedderSettings, SampleSettings
 from picie_core.workspace import Workspace
+from tests.hand_made import clustering_of
 
 
 def same(one: object, other: object) -> bool:
@@ -82,24 +83,24 @@ def test_another_sample_drops_stale_clusterings(scenes, tmp_path):
 def test_cells_in_8_bit_get_the_label_of_their_embedding(finished):
     """Labels from the stored int8 cells agree with labels from float embeddings on 99 of 100 cells."""
     run = finished.current_run()
-    centroids = load_clustering(finished, run, "k6-s0").centroids
+    made = load_clustering(finished, run, "k6-s0")
     network, size_px = load_embedder(finished.run_dir(run) / "embedder")
     engine, dense = FrozenEmbedder(network, "cpu"), load_dense(finished, run)
     agree = []
     for image in range(6):
         exact = embed_image(engine, resize_image(finished.read_image(image), size_px))
-        agree.append(cell_labels(dense.get(image), centroids) == cell_labels(exact, centroids))
+        agree.append(cell_labels(dense.get(image), made) == cell_labels(exact, made))
     assert np.mean(agree) >= 0.99
 
 
 def test_cell_labels_by_hand():
     """The best cosine wins, whatever the length of the cell."""
     cells = np.array([[[100, 1], [0, 3]], [[-5, 0], [1, 2]]], np.int8)
-    centroids = np.array([[1, 0], [0, 1], [-1, 0]], np.float32)
-    labels = cell_labels(cells, centroids)
+    made = clustering_of(np.array([[1, 0], [0, 1], [-1, 0]], np.float32))
+    labels = cell_labels(cells, made)
     assert labels.tolist() == [[0, 1], [2, 1]]
     assert labels.dtype == np.uint16
-    np.testing.assert_array_equal(cell_labels(cells * np.float32(0.01), centroids), labels)
+    np.testing.assert_array_equal(cell_labels(cells * np.float32(0.01), made), labels)
 
 
 def test_the_one_in_use(finished_copy):

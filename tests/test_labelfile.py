@@ -36,9 +36,9 @@ def names_of(label_map: LabelMap) -> dict[int, str]:
 def test_newer_version_is_refused(label_map):
     """A file of a newer program is left alone."""
     with closing(sqlite3.connect(label_map.path)) as database, database:
-        database.execute("UPDATE meta SET version = 2")
+        database.execute("UPDATE meta SET version = 3")
     for use in (label_map.classes, lambda: label_map.name_clusters(KEY, [0], "road")):
-        with pytest.raises(PicieError, match="has version 2, this program reads up to 1: update"):
+        with pytest.raises(PicieError, match="has version 3, this program reads up to 2: update"):
             use()
 
 

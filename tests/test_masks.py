@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import tracemalloc
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,19 +11,17 @@ import torch
 from PIL import Image
 
 from picie_core import masks
+from picie_core.clusters import Clustering
 from picie_core.masks import class_mask, class_scores, cluster_colors, cluster_mask, overlay, png_bytes
 from picie_core.upsample import cell_positions, interpolate, upsample_argmax
+from tests.hand_made import clustering_of, unit
 
 
-def unit(rows: np.ndarray) -> np.ndarray:
-    return (rows / np.linalg.norm(rows, axis=-1, keepdims=True)).astype(np.float32)
-
-
-def some_cells(height: int, width: int, k: int, seed: int = 0) -> tuple[np.ndarray, SimpleNamespace]:
+def some_cells(height: int, width: int, k: int, seed: int = 0) -> tuple[np.ndarray, Clustering]:
     """Cells (h, w, 8) and a clustering of k random unit centroids."""
     rng = np.random.default_rng(seed)
     cells = rng.normal(size=(height, width, 8)).astype(np.float32)
-    return cells, SimpleNamespace(centroids=unit(rng.normal(size=(k, 8))))
+    return cells, clustering_of(unit(rng.normal(size=(k, 8))))
 
 
 def test_positions_are_those_of_torch_interpolate():

@@ -31,6 +31,7 @@ from picie_core.sample import DenseCells, EmbeddingSample
 from picie_core.settings import EmbedderSettings, SampleSettings
 from picie_core.upsample import cell_positions
 from picie_core.workspace import Workspace
+from tests.hand_made import clustering_of
 
 
 def draw_scene(seed: int, width: int = 120, height: int = 90) -> np.ndarray:
@@ -200,7 +201,7 @@ def test_a_tile_shows_its_place_and_dims_the_rest(made):
     for tile in sheet.tiles:
         image = source.cache.get(tile.image_id)
         assert image.shape[0] == 96  # so a crop is the full height and tile pixels are image pixels
-        labels = cell_labels(source.dense.get(tile.image_id), clustering.centroids)
+        labels = cell_labels(source.dense.get(tile.image_id), clustering)
         left, top, right, bottom = tile.box
         crop_left = min(max(round(4 * tile.col + 1.5 - 48), 0), image.shape[1] - 96)
         crop = image[:, crop_left : crop_left + 96].astype(float)
@@ -227,10 +228,11 @@ def test_the_lead_agrees_with_the_labels_at_every_cell():
     cells = rng.integers(-127, 128, (20, 30, 8)).astype(np.int8)
     centroids = rng.normal(size=(6, 8)).astype(np.float32)
     centroids /= np.linalg.norm(centroids, axis=1, keepdims=True)
-    labels = cell_labels(cells, centroids)
+    clustering = clustering_of(centroids)
+    labels = cell_labels(cells, clustering)
     rows, columns = np.arange(4, 16), np.arange(7, 30)
     for cluster in range(6):
-        lead = _lead_of(cells, centroids, cluster, rows, columns)
+        lead = _lead_of(cells, clustering, cluster, rows, columns)
         np.testing.assert_array_equal(lead > 0, labels[4:16, 7:30] == cluster)
 
 

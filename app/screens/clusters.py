@@ -31,7 +31,7 @@ FILTERS = ("all", "not named", "named")
 
 def choose_k(clustering: Clustering) -> None:
     """Draws the ways to change K: one click on a usual number, or any number."""
-    st.session_state[Key.K_QUICK] = clustering.k if clustering.k in QUICK_K else None
+    st.session_state[Key.K_QUICK] = clustering.base_k if clustering.base_k in QUICK_K else None
     st.pills(
         "Clusters K",
         QUICK_K,
@@ -40,7 +40,7 @@ def choose_k(clustering: Clustering) -> None:
         args=(Key.K_QUICK,),
         help="How many kinds of pixels to tell apart. More clusters than classes is fine: give several the same name.",
     )
-    st.session_state[Key.K_NUMBER] = clustering.k
+    st.session_state[Key.K_NUMBER] = clustering.base_k
     st.number_input("Any K", 2, LARGEST_K, step=1, key=Key.K_NUMBER, on_change=want_k, args=(Key.K_NUMBER,), width=112)
 
 

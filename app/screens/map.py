@@ -70,7 +70,7 @@ def draw_chart(workspace: Workspace, run: str, clustering: Clustering, placed: P
     parts = [] if by == "confidence" else legend_parts(groups.of[shown], groups.order)
     state = session().map
     version = loaders.label_version(workspace) if by in ("cluster", "class") else 0
-    figure_id = "|".join(map(str, (run, placed.name, by, clustering.key, version, state.cleared)))
+    figure_id = "|".join(map(str, (run, placed.name, by, clustering.digest, version, state.cleared)))
     selected = selected_pixels(workspace, run)
     look, selected = left_look(figure_id, placed, by, parts, selected)
     bright = np.isin(shown, selected) if len(selected) else None
@@ -109,7 +109,7 @@ def hover_part(
             image, name = image_of(workspace, run, row), title_of(workspace, clustering, row)
             sheet = loaders.points_sheet(workspace, run, clustering, np.array([row]), 1, CARD_PX)
             crop = {"at": at, "picture": sheet, "name": name, "more": image.path}
-        version = f"{placed.name}-{clustering.key}-{loaders.label_version(workspace)}"
+        version = f"{placed.name}-{clustering.digest}-{loaders.label_version(workspace)}"
         said = hover_card(session().map.figure, key, version, crop)
         if said.cleared and len(selected_pixels(workspace, run)):
             clear_selection()

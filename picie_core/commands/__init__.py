@@ -8,7 +8,8 @@ from picie_core.commands.compare import compare
 from picie_core.commands.embed import embed
 from picie_core.commands.evaluate import evaluate
 from picie_core.commands.export import export
-from picie_core.commands.label import info, label
+from picie_core.commands.info import info
+from picie_core.commands.label import label
 from picie_core.commands.train import train
 
 COMMANDS: dict[str, Command] = {

@@ -22,16 +22,17 @@ def cluster(
     """Cluster the embedding sample into K clusters; ids are ordered by area, 0 is the largest.
 
     Advice: the network never runs here, so try several K. Clusters that are named by hand may outnumber the things
-    in the images: K = 60 to 100 separates more than K = number of classes. Names belong to one clustering.
+    in the images: K = 60 to 100 separates more than K = number of classes. Names belong to one clustering; one without
+    any gets those of the clustering in use before, where a class owns at least half of a cluster's pixels
+    (`label undo` takes them away again).
     """
-    from picie_core.clusters import cluster_workspace
+    from picie_core.carrying import use_k
 
     space = Workspace.open(workspace)
     run = space.pick_run(run)
     start = time.monotonic()
     gpu = device == "cuda" or (device == "auto" and _has_gpu())
-    made = cluster_workspace(space, run, k, seed, iterations, "cuda" if gpu else "cpu")
-    space.label_map.set_choice("clustering", made.name)
+    made, carried = use_k(space, run, k, seed, iterations, "cuda" if gpu else "cpu")
     counts = made.counts
     return {
         "workspace": str(space.root),
@@ -42,6 +43,7 @@ def cluster(
         "inertia": made.inertia,
         "largest_share": float(counts.max() / counts.sum()),
         "smallest_share": float(counts.min() / counts.sum()),
+        **({"names_carried": carried.names, "carried_from": carried.source} if carried else {}),
         "seconds": round(time.monotonic() - start, 3),
     }
 

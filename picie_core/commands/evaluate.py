@@ -108,7 +108,7 @@ def _labellers(space: Workspace, run: str, k: int | None, learnt: bool) -> list[
     else:
         names = [name for name in list_clusterings(space, run) if name.startswith(f"k{k}-")]
         found = [load_clustering(space, run, name) for name in names] or [cluster_workspace(space, run, k)]
-    return [_Labeller(one.name, Head.of_centroids(one.centroids), one.seed) for one in found]
+    return [_Labeller(one.name, Head.of_centroids(one.base_centroids, one.splits), one.seed) for one in found]
 
 
 def _are_classes(head: Head, truth: LabelledSet) -> bool:

@@ -1,50 +1,91 @@
-"""`label`, `info`: names in and out, and what a workspace holds."""
+"""`label`: names in and out, edits of them, and their history."""
 
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from picie_core.atomic import write_json
 from picie_core.cli import Option
+from picie_core.commands.labelhistory import history, redo, snapshot, undo
 from picie_core.commands.options import ClusteringOption, RunOption, WorkspaceOption
 from picie_core.errors import PicieError, SettingError
 from picie_core.workspace import Workspace
 
+if TYPE_CHECKING:
+    from picie_core.clusters import Clustering
+    from picie_core.labelmap import LabelMap
+
+ACTIONS = ("name", "unname", "rename", "recolor", "delete", "split", "undo", "redo", "history", "snapshot")
+
+
+@dataclass(frozen=True)
+class _Wish:
+    """What was asked for, beside the workspace."""
+
+    name: str | None
+    to: str | None
+    clusters: str | None
+    parts: int
+    seed: int
+    preview: bool
+    restore: bool
+    delete: bool
+    last: int | None
+    run: str | None
+    clustering: str | None
+
 
 def label(
     workspace: WorkspaceOption,
+    action: Annotated[str | None, Option(f"one of {', '.join(ACTIONS)}", positional=True, choices=ACTIONS)] = None,
+    name: Annotated[str | None, Option("of the class, or of the snapshot", positional=True)] = None,
     import_path: Annotated[Path | None, Option("read names from this JSON file", flag="--import")] = None,
     export_path: Annotated[Path | None, Option("write names to this JSON file", flag="--export")] = None,
+    clusters: Annotated[str | None, Option("to name, unname or split, such as 3,7,12")] = None,
+    to: Annotated[str | None, Option("new name (rename) or colour #rrggbb (recolor)")] = None,
+    parts: Annotated[int, Option("of a split", low=2)] = 2,
+    seed: Annotated[int, Option("of a split", low=0)] = 0,
+    preview: Annotated[bool, Option("only say what the split would give")] = False,
+    restore: Annotated[bool, Option("return to the snapshot")] = False,
+    delete: Annotated[bool, Option("delete the snapshot")] = False,
+    last: Annotated[int | None, Option("how many edits to list (20), to undo or to redo (1)", low=1)] = None,
     run: RunOption = None,
     clustering: ClusteringOption = None,
 ) -> dict[str, Any]:
-    """Name clusters from a file, or write the names to a file.
+    """Name clusters, from a file or one by one; split them; undo, redo; keep snapshots.
 
     The file: {"classes": [{"id": 0, "name": "road", "color": "#804080"}], "clusters": {"0": "road", "1": "ignore"}}.
-    Advice: --export first gives a file with the right shape; clusters that are left out stay unnamed.
+    Advice: --export first gives a file with the right shape; clusters that are left out stay unnamed. `label name road
+    --clusters 3,7` names two clusters, `label split --clusters 3 --parts 2` takes one apart, `label undo` takes the
+    last edit of anyone back, `label history` lists edits, `label snapshot NAME` keeps what there is, and with
+    --restore returns to it; without NAME it lists them.
     """
-    if (import_path is None) == (export_path is None):
-        raise SettingError("label needs one of --import FILE and --export FILE")
-    from picie_core.clusters import current_clustering, load_clustering
-
+    if (action is not None) + (import_path is not None) + (export_path is not None) != 1:
+        actions = ", ".join(ACTIONS)
+        raise SettingError(f"label needs one of --import FILE, --export FILE and an action: {actions}")
     space = Workspace.open(workspace)
-    run = space.pick_run(run)
-    found = load_clustering(space, run, clustering) if clustering else current_clustering(space, run)
+    wish = _Wish(name, to, clusters, parts, seed, preview, restore, delete, last, run, clustering)
+    return _files(space, import_path, export_path, wish) if action is None else _ACTIONS[action](space, wish)
+
+
+# -- files
+
+
+def _files(space: Workspace, import_path: Path | None, export_path: Path | None, wish: _Wish) -> dict[str, Any]:
+    from picie_core.clusters import load_clustering
+
+    run, found = _clustering(space, wish)
     if import_path is not None:
-        space.label_map.import_map(found.key, _read_json(import_path), found.k)
-    record = space.label_map.export_map(found.key)
+        space.label_map.import_map(found.key, _read_json(import_path), found.base_k, found.centroids.shape[1])
+        found = load_clustering(space, run, found.name)
     if export_path is not None:
-        write_json(export_path, record)
-    named = sum(int(found.counts[int(cluster)]) for cluster in record["clusters"])
-    return {
-        "run": run,
-        "clustering": found.name,
-        "classes": len(record["classes"]),
-        "named_clusters": len(record["clusters"]),
-        "named_share": named / int(found.counts.sum()),
-    }
+        write_json(export_path, space.label_map.export_map(found.key))
+    return _state(space, run, found)
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -56,26 +97,110 @@ def _read_json(path: Path) -> dict[str, Any]:
         raise PicieError(f"{path} is no JSON ({error}): see `label --help` for the shape") from error
 
 
-def info(workspace: WorkspaceOption) -> dict[str, Any]:
-    """Say what a workspace holds: images, unreadable files and why, runs, clusterings, names, sizes on disk."""
-    from picie_core.clusters import list_clusterings
+# -- edits
 
-    space = Workspace.open(workspace)
-    listed = space.image_list()
+
+def _name(space: Workspace, wish: _Wish) -> dict[str, Any]:
+    run, found = _clustering(space, wish)
+    space.label_map.name_clusters(found.key, _numbers(wish, found), _need(wish.name, "name NAME --clusters 3,7"))
+    return _state(space, run, found)
+
+
+def _unname(space: Workspace, wish: _Wish) -> dict[str, Any]:
+    run, found = _clustering(space, wish)
+    space.label_map.name_clusters(found.key, _numbers(wish, found), None)
+    return _state(space, run, found)
+
+
+def _rename(space: Workspace, wish: _Wish) -> dict[str, Any]:
+    wanted = _need(wish.to, "rename NAME --to OTHER")
+    space.label_map.rename_class(_class_id(space.label_map, wish), wanted)
+    return {"classes": [one.name for one in space.label_map.classes()]}
+
+
+def _recolor(space: Workspace, wish: _Wish) -> dict[str, Any]:
+    wanted = _need(wish.to, "recolor NAME --to '#rrggbb'")
+    space.label_map.recolor_class(_class_id(space.label_map, wish), wanted)
+    return {"colors": {one.name: one.color for one in space.label_map.classes()}}
+
+
+def _delete(space: Workspace, wish: _Wish) -> dict[str, Any]:
+    space.label_map.delete_class(_class_id(space.label_map, wish))
+    return {"classes": [one.name for one in space.label_map.classes()]}
+
+
+def _split(space: Workspace, wish: _Wish) -> dict[str, Any]:
+    from picie_core.splitting import preview_split, propose_split, split_cluster
+
+    run, found = _clustering(space, wish)
+    numbers = _numbers(wish, found)
+    if len(numbers) != 1:
+        raise SettingError(f"clusters={wish.clusters} are {len(numbers)}: split one at a time")
+    prototypes = propose_split(space, run, found, numbers[0], wish.parts, wish.seed)
+    made = (preview_split if wish.preview else split_cluster)(space, run, found, numbers[0], prototypes)
+    rows = [
+        {"cluster": part, "pixels": count, "share": count / len(found.labels)}
+        for part, count in zip(made.parts, made.counts, strict=True)
+    ]
+    return {"run": run, "clustering": found.name, "k": made.clustering.k, "split": not wish.preview, "parts": rows}
+
+
+_ACTIONS: dict[str, Callable[[Workspace, _Wish], dict[str, Any]]] = {
+    "name": _name,
+    "unname": _unname,
+    "rename": _rename,
+    "recolor": _recolor,
+    "delete": _delete,
+    "split": _split,
+    "undo": lambda space, wish: undo(space, wish.last or 1),
+    "redo": lambda space, wish: redo(space, wish.last or 1),
+    "history": lambda space, wish: history(space, wish.last or 20),
+    "snapshot": lambda space, wish: snapshot(space, wish.name, wish.restore, wish.delete),
+}
+
+
+# -- what was given
+
+
+def _clustering(space: Workspace, wish: _Wish) -> tuple[str, Clustering]:
+    from picie_core.clusters import current_clustering, load_clustering
+
+    run = space.pick_run(wish.run)
+    named = wish.clustering
+    return run, load_clustering(space, run, named) if named else current_clustering(space, run)
+
+
+def _state(space: Workspace, run: str, found: Clustering) -> dict[str, Any]:
+    named = [cluster for cluster in space.label_map.classes_of(found.key) if cluster < found.k]
     return {
-        "workspace": str(space.root),
-        "images_root": space.record["images_root"],
-        "images": len(listed.readable),
-        "unreadable": [{"file": problem.path, "reason": problem.reason} for problem in listed.problems],
-        "runs": [
-            {
-                "run": run.id,
-                "title": run.title,
-                "state": run.state,
-                "clusterings": list_clusterings(space, run.id),
-            }
-            for run in space.runs()
-        ],
-        "classes": [one.name for one in space.label_map.classes()],
-        "megabytes": {name: round(size / 1e6, 1) for name, size in space.sizes().items()},
+        "run": run,
+        "clustering": found.name,
+        "classes": len(space.label_map.classes()),
+        "named_clusters": len(named),
+        "named_share": int(found.counts[named].sum()) / int(found.counts.sum()),
     }
+
+
+def _numbers(wish: _Wish, found: Clustering) -> list[int]:
+    words = re.split(r"[,\s]+", _need(wish.clusters, "--clusters 3,7").strip())
+    wrong = [word for word in words if not (word.isdecimal() and int(word) < found.k)]
+    if wrong:
+        raise SettingError(f"clusters={wish.clusters}: {wrong[0]!r} is no cluster, ids run from 0 to {found.k - 1}")
+    return [int(word) for word in words]
+
+
+def _class_id(label_map: LabelMap, wish: _Wish) -> int:
+    from picie_core.classes import name_key
+
+    wanted = _need(wish.name, "the NAME of a class after the action")
+    classes = label_map.classes()
+    for one in classes:
+        if name_key(one.name) == name_key(wanted):
+            return one.id
+    raise SettingError(f"no class {wanted!r}: there are {', '.join(one.name for one in classes) or 'none'}")
+
+
+def _need(value: str | None, usage: str) -> str:
+    if value is None:
+        raise SettingError(f"something is missing: give {usage}")
+    return value

@@ -13,6 +13,7 @@ import numpy as np
 from picie_core.classes import IGNORE_ID, IGNORE_NAME
 from picie_core.errors import PicieError
 from picie_core.masks import class_mask, cluster_colors, cluster_mask
+from picie_core.splits import splits_record
 
 if TYPE_CHECKING:
     from picie_core.clusters import Clustering
@@ -61,6 +62,8 @@ class Legend:
 def make_legend(workspace: Workspace, clustering: Clustering, raw: bool) -> Legend:
     """Returns the legend of an export. Raises PicieError when no cluster has a name and the export is not raw."""
     label_map = workspace.label_map.export_map(clustering.key)
+    if label_map.get("splits", []) != splits_record(clustering.splits):
+        raise PicieError(f"{clustering.name} was split, or a split undone, at this moment: export again")
     ids = {item["name"]: item["id"] for item in label_map["classes"]} | {IGNORE_NAME: IGNORE_ID}
     classes_of = {int(cluster): ids[name] for cluster, name in label_map["clusters"].items()}
     if raw:
@@ -85,7 +88,9 @@ def _clusters_of(classes_of: dict[int, int], class_id: int) -> list[int]:
 
 def digest_of(workspace: Workspace, run: str, clustering: Clustering) -> str:
     """Returns a digest of weights and centroids: equal digests of equal images mean equal raw masks."""
-    digest = hashlib.sha256(clustering.centroids.tobytes())
+    digest = hashlib.sha256(clustering.base_centroids.tobytes())
+    for split in clustering.splits:
+        digest.update(f"/{split.cluster},{split.first_new},".encode() + split.centroids.tobytes())
     for path in sorted((workspace.run_dir(run) / "embedder").glob("*.safetensors")):
         digest.update(path.read_bytes())
     return digest.hexdigest()
