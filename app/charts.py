@@ -101,17 +101,17 @@ def scatter_figure(
     figure, look = go.Figure(), look or Look()
     for number, part in enumerate(parts):
         chosen = np.isin(groups, part)
-        rest = len(part) > 1
+        points = _points(xy[chosen], None if selected is None else selected[chosen])
+        if len(part) == 1:
+            name, kind = html.escape(_short(names[part[0]])), {"color": colors[part[0]]}
+        else:
+            name, kind = f"{len(part):,} others", _many_colors(groups[chosen], part, colors)
+            points["text"] = np.array([names[group] for group in groups[chosen].tolist()])
         figure.add_scattergl(
-            **_points(xy[chosen], None if selected is None else selected[chosen]),
-            name=f"{len(part):,} others" if rest else html.escape(_short(names[part[0]])),
+            **points,
+            name=name,
             meta=names[part[0]],
-            text=[names[group] for group in groups[chosen].tolist()] if rest else None,
-            marker={
-                "size": 4,
-                "color": [colors[group] for group in groups[chosen].tolist()] if rest else colors[part[0]],
-                "opacity": 0.75,
-            },
+            marker={"size": 4, "opacity": 0.75, **kind},
             visible="legendonly" if number in look.hidden else True,
         )
     figure.update_layout(showlegend=True, height=height)
@@ -145,6 +145,15 @@ def shaded_figure(
     )
     figure.update_layout(showlegend=False, height=height)
     return _laid_out(figure, look or Look())
+
+
+def _many_colors(groups: np.ndarray, part: Sequence[int], colors: Mapping[int, str]) -> dict[str, Any]:
+    """The marker of a trace of many groups: numbers and a scale with a step for each, as Plotly checks every string."""
+    ordered = np.sort(part)
+    last = len(ordered) - 1
+    scale = [[rank / last, colors[group]] for rank, group in enumerate(ordered.tolist())]
+    number = np.searchsorted(ordered, groups).astype(np.int32)
+    return {"color": number, "colorscale": scale, "cmin": 0, "cmax": last, "showscale": False}
 
 
 def _short(name: str) -> str:

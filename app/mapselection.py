@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -224,15 +225,18 @@ def _split_off(workspace: Workspace, run: str, clustering: Clustering, selected:
 
 
 def _do_split(workspace: Workspace, run: str, clustering: Clustering, selected: np.ndarray) -> None:
+    session().map.wish = partial(_split_now, workspace, run, clustering, selected, st.session_state[SPLIT_KEY] or "")
+
+
+def _split_now(workspace: Workspace, run: str, clustering: Clustering, selected: np.ndarray, name: str) -> None:
     from picie_core.selection import split_off
 
-    with told():
-        made = split_off(workspace, run, clustering, selected, st.session_state[SPLIT_KEY] or "")
-        taken = f", {len(made.whole)} taken whole" if made.whole else ""
-        session().notice = (
-            f"{count(len(made.parts), 'cluster')} split{taken}: what is new holds {percent(made.caught)} of the "
-            f"selection. It can be undone in {count(made.edits, 'step')}."
-        )
+    made = split_off(workspace, run, clustering, selected, name)
+    taken = f", {len(made.whole)} taken whole" if made.whole else ""
+    session().notice = (
+        f"{count(len(made.parts), 'cluster')} split{taken}. The new ones hold {percent(made.caught)} of the selection, "
+        f"which is {percent(made.pure)} of them. It can be undone in {count(made.edits, 'step')}."
+    )
 
 
 def _name(workspace: Workspace, clustering_key: str, clusters: list[int]) -> None:
@@ -243,6 +247,18 @@ def _name(workspace: Workspace, clustering_key: str, clusters: list[int]) -> Non
 
 
 def _give(workspace: Workspace, clustering_key: str, clusters: list[int], name: str) -> None:
-    with told():
-        workspace.label_map.name_clusters(clustering_key, clusters, name)
-        session().notice = f"{count(len(clusters), 'cluster')}: {name}"
+    session().map.wish = partial(_give_now, workspace, clustering_key, clusters, name)
+
+
+def _give_now(workspace: Workspace, clustering_key: str, clusters: list[int], name: str) -> None:
+    workspace.label_map.name_clusters(clustering_key, clusters, name)
+    session().notice = f"{count(len(clusters), 'cluster')}: {name}"
+
+
+def do_wish() -> None:
+    """Does what a click asked for. A callback of a fragment has no place to say what went wrong; here there is one."""
+    state = session().map
+    wish, state.wish = state.wish, None
+    if wish is not None:
+        with told():
+            wish()

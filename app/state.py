@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -83,6 +84,8 @@ class MapState:
     """The UMAP that was asked for; None: the last one."""
     umap_asked: UmapSettings | None = None
     """The one that was started last."""
+    wish: Callable[[], None] | None = None
+    """The edit that a click asked for, until the map is drawn the next time."""
     opened: int | None = None
     """The point that was clicked, as an id into the sample."""
 

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from picie_core.classes import IGNORE_NAME, clean_name, name_key
 from picie_core.errors import SettingError
 from picie_core.exemplars import spread_over_images
+from picie_core.kmeans import unit_rows
 from picie_core.sample import load_sample
 from picie_core.splitting import split_between, split_cluster
 
@@ -23,6 +25,7 @@ MOSTLY = 0.5
 
 DOMINANT = 0.05
 """A cluster is split for a selection when it makes up this share of it: stray pixels split nothing."""
+RIDGE = 1e-3
 WHOLE = 0.9
 """A cluster with this share of its pixels inside goes over whole."""
 
@@ -119,11 +122,36 @@ class SplitOff:
     """Clusters that lay inside and only got the name."""
     caught: float
     """Share of the selection that the new and the whole ones hold, 0 to 1: two prototypes part a cluster by a plane."""
+    pure: float
+    """Share of these clusters that was selected, 0 to 1."""
 
     @property
     def edits(self) -> int:
         """How many edits it took, each of which can be undone."""
         return len(self.parts) + 1
+
+
+def tell_apart(rest: np.ndarray, taken: np.ndarray) -> np.ndarray:
+    """Returns two unit prototypes (2, D) for cells (M, D) that were left and cells that were taken, in this order.
+
+    The plane between the two means, as `split_between` has it, takes half of the cluster where a tenth was selected.
+    So the prototypes are moved until the plane is that of the least squares, each side weighed by the root of its
+    size; how far they are apart stays. Round lassos on the UMAP of camvid, K = 60: what is new overlaps what was
+    selected by 0.45, 0.53 and 0.66 with the means, by 0.62, 0.67 and 0.75 with this (radius 0.3, 0.5 and 1).
+    Raises SettingError when one of them is empty or both look the same.
+    """
+    means = split_between(rest, taken)
+    cells = unit_rows(np.concatenate([rest, taken]).astype(np.float32))
+    side = np.repeat([-1.0, 1.0], (len(rest), len(taken)))
+    weight = np.repeat([len(rest) ** -0.5, len(taken) ** -0.5], (len(rest), len(taken)))[:, None]
+    spread = (cells * weight).T @ cells / weight.sum()  # (D, D)
+    spread += RIDGE * np.trace(spread) / len(spread) * np.eye(len(spread))
+    across = np.linalg.solve(spread, (cells * weight).T @ side)
+    across /= np.linalg.norm(across)
+    along = cells.mean(0) - (cells.mean(0) @ across) * across
+    along /= np.linalg.norm(along)
+    half = np.linalg.norm(means[1] - means[0]) / 2
+    return (np.sqrt(1 - half**2) * along + half * np.outer([-1, 1], across)).astype(np.float32)
 
 
 def split_off(workspace: Workspace, run: str, clustering: Clustering, selected: np.ndarray, name: str) -> SplitOff:
@@ -134,8 +162,8 @@ def split_off(workspace: Workspace, run: str, clustering: Clustering, selected: 
     cluster changes. Raises SettingError for an impossible name, when nothing stands out, or when what is selected
     looks like the rest.
     """
-    if not name.strip():
-        raise SettingError("the new cluster needs a name: type one or choose a class")
+    if name_key(name) != IGNORE_NAME:
+        clean_name(name)  # an impossible name is refused before anything is split
     dominant = [one for one in clusters_inside(clustering.labels, clustering.k, selected) if one.share >= DOMINANT]
     if not dominant:
         share = f"{DOMINANT:.0%}"
@@ -148,11 +176,12 @@ def split_off(workspace: Workspace, run: str, clustering: Clustering, selected: 
         if one.cluster not in whole:
             members = clustering.labels == one.cluster
             rest, taken = (sample.embeddings[np.flatnonzero(members & side)] for side in (~chosen, chosen))
-            between[one.cluster] = split_between(rest, taken)
+            between[one.cluster] = tell_apart(rest, taken)
     parts, now = [], clustering
     for cluster, prototypes in between.items():
         made = split_cluster(workspace, run, now, cluster, prototypes)
         parts.append(made.parts[1])
         now = made.clustering
     workspace.label_map.name_clusters(clustering.key, [*parts, *whole], name)
-    return SplitOff(now, parts, whole, float(np.isin(now.labels[selected], [*parts, *whole]).mean()))
+    new = np.isin(now.labels, [*parts, *whole])
+    return SplitOff(now, parts, whole, float(new[selected].mean()), float(chosen[new].mean()))

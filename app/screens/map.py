@@ -14,6 +14,7 @@ from app.hovercard import CARD_PX, heard, hover_card
 from app.mapgroups import COLORING_HELP, COLORINGS, groups_of
 from app.mapselection import (
     clear_selection,
+    do_wish,
     draw_selection,
     left_look,
     selected_pixels,
@@ -150,9 +151,15 @@ def draw_opened(workspace: Workspace, run: str, clustering: Clustering) -> None:
 
 
 @st.fragment
-def draw(workspace: Workspace, run: str, clustering: Clustering) -> None:
-    """Draws map and selection side by side; a lasso redraws only these, what it selected first."""
+def draw(workspace: Workspace, run: str, clustering: Clustering, version: int) -> None:
+    """Draws map and selection side by side; a lasso redraws only these, what it selected first.
+
+    version: of the label map that the page was drawn with; after an edit here all of the page is drawn anew.
+    """
     with told():
+        do_wish()
+        if loaders.label_version(workspace) != version:
+            st.rerun()
         with st.container(horizontal=True, vertical_alignment="bottom"):
             kind = choose_kind()
             by = choose_coloring(workspace, clustering)
@@ -190,4 +197,4 @@ headline(
     ("Look at the masks", "masks"),
     primary=False,
 )
-draw(workspace, run, clustering)
+draw(workspace, run, clustering, loaders.label_version(workspace))
