@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from app import loaders
+from app import clusterfacts
 from app.focus import looking_at, name_group
 from app.frame import small, swatch
 from app.naming import class_names, cluster_names, shown_color
@@ -43,7 +43,7 @@ def alike_groups(workspace: Workspace, run: str, found: Clustering) -> list[tupl
     """Returns the suggested groups without those that this person dismissed."""
     from picie_core.tree import alike_groups as suggested
 
-    tree = loaders.tree(workspace, run, found, "average")
+    tree = clusterfacts.tree(workspace, run, found, "average")
     groups = suggested(tree, workspace.label_map.classes_of(found.key))
     return [group for group in groups if group not in looking_at(found).dismissed]
 

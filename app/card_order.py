@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from app import loaders
+from app import clusterfacts, loaders
 from app.focus import SHOW_ALL, by_area, looking_at
 from app.naming import class_names
 from picie_core.classes import IGNORE_ID
@@ -68,9 +68,9 @@ def _ordered(workspace: Workspace, run: str, found: Clustering, order: str, name
     if order == "doubt":
         from picie_core.attention import next_clusters
 
-        first = next_clusters(found, loaders.doubt(workspace, run, found), named)
+        first = next_clusters(found, clusterfacts.doubt(workspace, run, found), named)
         return [*first, *(cluster for cluster in area if cluster not in set(first))]
     if order == "tightness":
         figures = loaders.cluster_figures(workspace, run, found)
         return sorted(area, key=lambda cluster: (found.counts[cluster] == 0, figures[cluster].tightness))
-    return loaders.tree(workspace, run, found, "average").order.tolist() if order == "tree" else area
+    return clusterfacts.tree(workspace, run, found, "average").order.tolist() if order == "tree" else area

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from app import loaders
+from app import clusterfacts, loaders
 from app.focus import go_to, looking_at, pick
 from app.frame import small, swatch
 from app.naming import class_names, cluster_names, name_field, shown_color
@@ -39,7 +39,7 @@ def draw_cards(workspace: Workspace, run: str, found: Clustering, clusters: list
     if focused in shown:
         ring = "outline: 2px solid #4d79da; outline-offset: -1px;"
         st.html(f"<style>.st-key-card_{focused} {{ {ring} }}</style>")
-    truths, names = loaders.cluster_truths(workspace, run, found), cluster_names(workspace, found)
+    truths, names = clusterfacts.cluster_truths(workspace, run, found), cluster_names(workspace, found)
     with st.grid(CARD_COLUMNS, min_column_width=280):
         places = [
             _card(workspace, run, found, cluster, color, truths[cluster] if truths else None)
@@ -127,7 +127,7 @@ def neighbor_words(workspace: Workspace, found: Clustering, cluster: int) -> str
     """Returns the clusters that look most alike, as HTML to click on."""
     owners, names = workspace.label_map.classes_of(found.key), class_names(workspace)
     links = []
-    for other in loaders.neighbors(found, NEIGHBORS)[cluster]:
+    for other in clusterfacts.neighbors(found, NEIGHBORS)[cluster]:
         named = f": {html.escape(names[owners[other]])}" if owners.get(other) in names else ""
         links.append(
             f'<a class="picie-jump-{other} picie-id" role="button" tabindex="0" title="Go to cluster {other}{named}">'

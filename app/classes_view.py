@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import streamlit as st
 
-from app import loaders
+from app import clusterfacts
 from app.frame import small, small_fit
 from app.notices import told
 from app.words import count, literal, percent
@@ -110,7 +110,7 @@ def _merge(workspace: Workspace, class_id: int, into: int) -> None:
 
 def draw_vocabulary(workspace: Workspace) -> None:
     """Draws how many names are offered while typing, and where to give a file of them."""
-    names = loaders.vocabulary(workspace)
+    names = clusterfacts.vocabulary(workspace)
     offered = f"{count(len(names), 'name')} of the vocabulary are offered while you type" if names else "No vocabulary"
     small(f"<b>{offered}</b>. A text file with one name a line; it is kept as vocabulary.txt in the workspace.")
     file = st.file_uploader("Vocabulary", type=["txt"], key="vocabulary_file", label_visibility="collapsed", width=420)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from app.charts import k_figure
+from app.cluster_charts import k_figure
 from app.frame import job_bar
 from app.jobs import Job, job_of, start, stop
 from app.notices import told

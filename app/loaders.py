@@ -13,21 +13,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import streamlit as st
 
-from picie_core.errors import SettingError
 from picie_core.workspace import Workspace
 
 if TYPE_CHECKING:
     from picie_core.clusters import Clustering
     from picie_core.embedder import FrozenEmbedder
     from picie_core.mosaic import ClusterFacts, MosaicSource
-    from picie_core.projection import Projection
+    from picie_core.projection import Projection, UmapSettings
     from picie_core.splits import Split
-    from picie_core.splitting import SplitPreview
-    from picie_core.tree import MergeTree
-    from picie_core.truth import ClusterTruth, MapTruth, SampledTruth
-
-TILE_SIDE_PX = 96
-POINTS_COLUMNS = 5
 
 
 def label_version(workspace: Workspace) -> int:
@@ -76,11 +69,47 @@ def usual_colors(workspace: Workspace, found: Clustering) -> str:
     return "class" if named_share(workspace, found) > 0.5 else "cluster"
 
 
-def projection(workspace: Workspace, run: str, kind: str, points: int) -> Projection | None:
-    """Returns the places of the sample's points on the map; None before they are computed."""
+def projection(workspace: Workspace, run: str, kind: str, settings: UmapSettings | None = None) -> Projection | None:
+    """Returns the places of the sample on the map; of UMAP the one asked for, or the last one; None without any."""
+    from picie_core.projection import stored_umaps
+
+    if kind == "umap":
+        stored = stored_umaps(workspace, run)
+        if not stored:
+            return None
+        settings = settings if settings in stored else stored[0]
+    return _projection(str(workspace.root), run, _digest(workspace, run), kind, settings if kind == "umap" else None)
+
+
+@st.cache_resource(max_entries=6, show_spinner=False)
+def _projection(root: str, run: str, digest: str, kind: str, settings: UmapSettings | None) -> Projection | None:
     from picie_core.projection import load_projection
 
-    return load_projection(workspace, run, kind, points=points)
+    return load_projection(Workspace.open(root), run, kind, settings)
+
+
+def _digest(workspace: Workspace, run: str) -> str:
+    """The name of the present sample of a run."""
+    from picie_core.sample import derived_dir
+
+    return derived_dir(workspace, run).name
+
+
+def shown_points(workspace: Workspace, run: str, placed: Projection, found: Clustering) -> np.ndarray:
+    """Returns the rows of the sample that the map draws: those of the projection, and more of small clusters."""
+    return _shown_points(_digest(workspace, run), placed.name, found.digest, placed, found)
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def _shown_points(sample_digest: str, name: str, digest: str, _placed: Projection, _found: Clustering) -> np.ndarray:
+    from picie_core import projection
+
+    return projection.shown_points(_placed.index, _found.labels, _found.k)
+
+
+def sample_places(workspace: Workspace, run: str) -> np.ndarray:
+    """Returns image id, row and column of every sampled pixel, (N, 3) int32."""
+    return mosaic_source_of(workspace, run).sample.places
 
 
 def run_stamp(workspace: Workspace, run: str) -> float:
@@ -121,142 +150,37 @@ def _cluster_figures(digest: str, _source: MosaicSource, _found: Clustering) -> 
     return cluster_facts(_source.sample, _found)
 
 
-def doubt(workspace: Workspace, run: str, found: Clustering) -> np.ndarray:
-    """Returns the share of each cluster's pixels that are nearly in another: (k,)."""
-    return _doubt(found.digest, mosaic_source_of(workspace, run), found)
-
-
-@st.cache_data(max_entries=16, show_spinner="Looking for doubtful pixels")
-def _doubt(digest: str, _source: MosaicSource, _found: Clustering) -> np.ndarray:
-    from picie_core.attention import cluster_doubt
-
-    return cluster_doubt(_source.sample, _found)
-
-
-def tree(workspace: Workspace, run: str, found: Clustering, linkage: str) -> MergeTree:
-    """Returns which clusters look alike: the merge tree of the clusters."""
-    return _tree(found.digest, linkage, found)
-
-
-@st.cache_resource(max_entries=8, show_spinner="Comparing the clusters")
-def _tree(digest: str, linkage: str, _found: Clustering) -> MergeTree:
-    from picie_core.tree import merge_tree
-
-    return merge_tree(_found.centroids, _found.counts, linkage)
-
-
-def neighbors(found: Clustering, count: int = 3) -> list[list[int]]:
-    """Returns the clusters that look most like each cluster, the nearest first."""
-    return _neighbors(found.digest, count, found)
-
-
-@st.cache_data(max_entries=16, show_spinner=False)
-def _neighbors(digest: str, count: int, _found: Clustering) -> list[list[int]]:
-    from picie_core.tree import nearest
-
-    return [[other for other, _ in nearest(_found.centroids, cluster, count)] for cluster in range(_found.k)]
-
-
-def split_preview(workspace: Workspace, run: str, found: Clustering, cluster: int, parts: int) -> SplitPreview:
-    """Returns what a split of a cluster into so many parts would make."""
-    return _split_preview(found.digest, cluster, parts, workspace, run, found)
-
-
-@st.cache_resource(max_entries=16, show_spinner="Looking for parts")
-def _split_preview(
-    digest: str, cluster: int, parts: int, _workspace: Workspace, _run: str, _found: Clustering
-) -> SplitPreview:
-    from picie_core.splitting import preview_split, propose_split
-
-    return preview_split(_workspace, _run, _found, cluster, propose_split(_workspace, _run, _found, cluster, parts))
-
-
-def vocabulary(workspace: Workspace) -> list[str]:
-    """Returns the names that the workspace offers, read again when the file changes."""
-    from picie_core.vocabulary import FILE
-
-    path = workspace.root / FILE
-    return _vocabulary(path, path.stat().st_mtime_ns) if path.exists() else []
-
-
-@st.cache_data(max_entries=4, show_spinner=False)
-def _vocabulary(path: Path, stamp: int) -> list[str]:
-    from picie_core.vocabulary import names_in
-
-    try:
-        return names_in(path.read_bytes(), str(path))
-    except SettingError:
-        return []  # the Classes view says what is wrong with it
-
-
-# -- ground truth, where there is any
-
-
-def sampled_truth(workspace: Workspace, run: str) -> SampledTruth | None:
-    """Returns the class of every sampled pixel; None without masks, or before they are looked up."""
-    from picie_core.truth import load_truth
-
-    return load_truth(workspace, run)
-
-
-def cluster_truths(workspace: Workspace, run: str, found: Clustering) -> list[ClusterTruth] | None:
-    """Returns what each cluster really is; None without ground truth."""
-    known = sampled_truth(workspace, run)
-    if known is None or len(known.labels) != len(found.labels):
-        return None
-    chosen = workspace.label_map.get_choice("masks") or ""
-    return _cluster_truths(found.digest, chosen, found, known)
-
-
-@st.cache_data(max_entries=8, show_spinner=False)
-def _cluster_truths(digest: str, masks: str, _found: Clustering, _known: SampledTruth) -> list[ClusterTruth]:
-    from picie_core.truth import cluster_truth
-
-    return cluster_truth(_found, _known)
-
-
-def map_truth(workspace: Workspace, run: str, found: Clustering) -> MapTruth | None:
-    """Returns how good the names are as they stand; None without ground truth."""
-    known = sampled_truth(workspace, run)
-    if known is None or len(known.labels) != len(found.labels):
-        return None
-    chosen = workspace.label_map.get_choice("masks") or ""
-    return _map_truth(found.digest, chosen, label_version(workspace), workspace, found, known)
-
-
-@st.cache_data(max_entries=8, show_spinner=False)
-def _map_truth(
-    digest: str, masks: str, version: int, _workspace: Workspace, _found: Clustering, _known: SampledTruth
-) -> MapTruth:
-    from picie_core.truth import map_truth
-
-    label_map = _workspace.label_map
-    return map_truth(_found, label_map.classes_of(_found.key), label_map.classes(), _known)
-
-
 # -- mosaics
 
 
-def points_sheet(workspace: Workspace, run: str, found: Clustering, chosen: np.ndarray, crops: int) -> bytes:
-    """Returns crops around at most `crops` of the chosen pixels, evenly spread, each with its cluster outlined."""
-    shown = chosen[np.linspace(0, len(chosen) - 1, min(crops, len(chosen))).round().astype(int)]
+def selection_order(workspace: Workspace, run: str, chosen: np.ndarray, digest: str) -> np.ndarray:
+    """Returns the chosen pixels as a mosaic shows them, the most typical first; digest: of the chosen ones."""
+    return _selection_order(_digest(workspace, run), digest, chosen, mosaic_source_of(workspace, run))
+
+
+@st.cache_data(max_entries=12, show_spinner=False)
+def _selection_order(sample_digest: str, digest: str, _chosen: np.ndarray, _source: MosaicSource) -> np.ndarray:
+    from picie_core.selection import typical_first
+
+    return typical_first(_source.sample, _chosen)
+
+
+def points_sheet(workspace: Workspace, run: str, found: Clustering, shown: np.ndarray, columns: int, px: int) -> bytes:
+    """Returns crops around the given pixels in their order, each with its cluster outlined, `px` wide."""
     indices = tuple(int(index) for index in shown)
-    return _points_sheet(str(workspace.root), found.digest, indices, mosaic_source_of(workspace, run), found)
+    return _points_sheet(
+        str(workspace.root), found.digest, indices, columns, px, mosaic_source_of(workspace, run), found
+    )
 
 
-def points_aspect(chosen: np.ndarray, crops: int) -> float:
-    """Returns width / height of that picture, so that its place can be reserved."""
-    shown = min(crops, len(chosen))
-    columns = min(POINTS_COLUMNS, shown)
-    return (columns * 100 - 4) / (-(-shown // columns) * 100 - 4)
-
-
-@st.cache_data(max_entries=24, show_spinner=False)
-def _points_sheet(root: str, digest: str, indices: tuple[int, ...], _source: MosaicSource, _found: Clustering) -> bytes:
+@st.cache_data(max_entries=400, show_spinner=False)
+def _points_sheet(
+    root: str, digest: str, indices: tuple[int, ...], columns: int, px: int, _source: MosaicSource, _found: Clustering
+) -> bytes:
     from picie_core.mosaic import crops_at
 
     places = np.asarray(_source.sample.places[np.asarray(indices)])
-    return crops_at(_source, places, _found, TILE_SIDE_PX, columns=POINTS_COLUMNS).png
+    return crops_at(_source, places, _found, px, columns=columns).png
 
 
 @st.cache_data(max_entries=64, show_spinner=False)

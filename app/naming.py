@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from app import loaders
+from app import clusterfacts
 from app.colors import class_colors, cluster_color
 from app.notices import told
 from app.state import session
@@ -39,7 +39,7 @@ def names_offered(workspace: Workspace) -> list[str]:
     """Returns the names to offer while typing: the classes in use, then the vocabulary, then `ignore`."""
     used = [name for name in class_names(workspace).values() if name != IGNORE]
     known = {name.casefold() for name in used}
-    return [*used, *(name for name in loaders.vocabulary(workspace) if name.casefold() not in known), IGNORE]
+    return [*used, *(name for name in clusterfacts.vocabulary(workspace) if name.casefold() not in known), IGNORE]
 
 
 def cluster_title(cluster: int, names: dict[int, str]) -> str:

@@ -131,8 +131,7 @@ def want_k(key: str) -> None:
     """Asks for the K that the widget `key` holds; it is computed before the page is drawn."""
     value = st.session_state[key]
     if value:
-        record = session()
-        record.wanted_k, record.selected = int(value), None
+        session().wanted_k = int(value)
 
 
 def signature(workspace: Workspace) -> tuple:

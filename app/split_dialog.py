@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from app import loaders
+from app import clusterfacts
 from app.colors import cluster_color
 from app.focus import looking_at
 from app.frame import small, swatch
@@ -31,7 +31,7 @@ def draw_split(workspace: Workspace, run: str, found: Clustering, cluster: int) 
         parts = st.segmented_control(
             "Parts", PARTS, default=2, required=True, key="split_parts", label_visibility="collapsed"
         )
-    preview = loaders.split_preview(workspace, run, found, cluster, parts or 2)
+    preview = clusterfacts.split_preview(workspace, run, found, cluster, parts or 2)
     _draw_parts(workspace, run, found, preview)
     small(f"The first part stays cluster {cluster}; no other cluster changes. All keep the name until you change it.")
     with st.container(horizontal=True, horizontal_alignment="right"):

@@ -8,8 +8,10 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import streamlit as st
@@ -17,6 +19,9 @@ import streamlit as st
 from app.folders import check_folder, workspace_from_name, workspace_name
 from picie_core.errors import PicieError
 from picie_core.workspace import Workspace
+
+if TYPE_CHECKING:
+    from picie_core.projection import UmapSettings
 
 RECORD = "picie"
 PARAM_WORKSPACE = "workspace"
@@ -43,6 +48,7 @@ class Key:
     MAP = "map"
     MAP_KIND = "map_kind"
     MAP_COLOR = "map_color"
+    MAP_PAGE = "map_page"
     IMAGE_NUMBER = "image_number"
     IMAGE_ORDER = "image_order"
     OPACITY = "opacity"
@@ -88,6 +94,44 @@ class Looking:
 
 
 @dataclass
+class MapState:
+    """What a tab remembers of the map beside the pixels that are selected."""
+
+    selected_of: tuple = ()
+    """The run that the ids of the selection belong to."""
+    drawn: dict = field(default_factory=dict)
+    """The boxes and lassos that the selection was read from."""
+    drawn_on: str = ""
+    """The projection on which they were drawn."""
+    seen: str = ""
+    """The same as one string: a selection that was seen before changes nothing, so that Clear holds."""
+    cleared: int = 0
+    """How often the selection was cleared: then the chart has to be drawn anew."""
+    figure: str = ""
+    """Which figure is drawn; while it stays the same, the browser keeps its zoom and its dimmed points by itself."""
+    figure_on: str = ""
+    """The projection that it shows."""
+    figure_by: str = "cluster"
+    """What its points are coloured by."""
+    parts: list = field(default_factory=list)
+    """The groups of each of its traces."""
+    baked: tuple = ()
+    """The look and the selection that it was drawn with."""
+    view: tuple = ()
+    """The projection that was zoomed into, and where: (name, four numbers)."""
+    hidden: frozenset = frozenset()
+    """Groups that were switched off in the legend, of those that the points were coloured by."""
+    umap: UmapSettings | None = None
+    """The UMAP that was asked for; None: the last one."""
+    umap_asked: UmapSettings | None = None
+    """The one that was started last."""
+    wish: Callable[[], None] | None = None
+    """The edit that a click asked for, until the map is drawn the next time."""
+    opened: int | None = None
+    """The point that was clicked, as an id into the sample."""
+
+
+@dataclass
 class Session:
     """Everything one browser tab keeps between two runs of the script."""
 
@@ -103,9 +147,8 @@ class Session:
     find_image: bool = False
     """True until the Masks screen has gone to `image_id`, wherever it stands in the order of the images."""
     selected: np.ndarray | None = None
-    """Ids into the embedding sample of the points chosen on the map, (n,) int64."""
-    seen_selection: str = ""
-    """The selection on the map that `selected` was read from."""
+    """Ids into the embedding sample of the pixels chosen on the map, (n,) int64; they outlive colours, names and K."""
+    map: MapState = field(default_factory=MapState)
     looking: Looking = field(default_factory=Looking)
     """Where the Clusters screen is."""
     last_name: str = ""

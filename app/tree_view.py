@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from app import loaders
-from app.charts import dendrogram_figure
+from app import clusterfacts
+from app.cluster_charts import dendrogram_figure
 from app.focus import go_to
 from app.naming import cluster_names, cluster_title, shown_color
 from picie_core.workspace import Workspace
@@ -31,7 +31,7 @@ def draw_tree(workspace: Workspace, run: str, found: Clustering) -> None:
         key="tree_linkage",
         help="Average: mean distance between the clusters of two branches. Ward: makes branches of even size.",
     )
-    made = loaders.tree(workspace, run, found, linkage or "average")
+    made = clusterfacts.tree(workspace, run, found, linkage or "average")
     if made.k < 2:
         st.caption("One cluster is no tree yet: choose a larger K.")
         return

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import streamlit as st
 
-from app import loaders
-from app.charts import confusion_figure
+from app import clusterfacts
+from app.cluster_charts import confusion_figure
 from app.frame import job_bar, small
 from app.jobs import job_of, start
 from app.notices import told
@@ -24,7 +24,7 @@ COMMAND = "truth"
 
 def truth_words(workspace: Workspace, run: str, found: Clustering) -> str:
     """Returns accuracy and mIoU of the names as they stand, as HTML; empty without ground truth."""
-    figures = loaders.map_truth(workspace, run, found)
+    figures = clusterfacts.map_truth(workspace, run, found)
     if figures is None or figures.accuracy is None or figures.mean_iou is None:
         return ""
     return (
@@ -34,7 +34,7 @@ def truth_words(workspace: Workspace, run: str, found: Clustering) -> str:
 
 def draw_truth(workspace: Workspace, run: str, found: Clustering) -> None:
     """Draws the confusion of the names; while the masks of this run are not looked up yet, the button that does it."""
-    figures, known = loaders.map_truth(workspace, run, found), loaders.sampled_truth(workspace, run)
+    figures, known = clusterfacts.map_truth(workspace, run, found), clusterfacts.sampled_truth(workspace, run)
     if figures is None or known is None:
         _draw_look_up(workspace, run)
         return
