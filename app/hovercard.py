@@ -14,12 +14,12 @@ import streamlit as st
 
 CARD_PX = 144
 KEY = "map_hover_card"
-HTML = '<div id="card"><img alt="" hidden><div id="name"></div><div id="more"></div></div>\n'
+NOTHING = "data:image/gif;base64,R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAOw=="
+HTML = f'<div id="card"><img alt="" src="{NOTHING}"><div id="name"></div><div id="more"></div></div>\n'
 CSS = f"""
 #card {{ position: fixed; z-index: 1000; display: none; width: {CARD_PX}px; padding: 6px; pointer-events: none;
   background: var(--st-background-color); color: var(--st-text-color); border: 1px solid var(--st-border-color);
   border-radius: 6px; box-shadow: 0 2px 10px rgba(0, 0, 0, .25); font: 12px/16px var(--st-font); }}
-#card .crop {{ width: {CARD_PX}px; height: {CARD_PX}px; border-radius: 3px; background: rgba(128, 128, 128, .2); }}
 #card img {{ display: block; width: {CARD_PX}px; height: {CARD_PX}px; border-radius: 3px; }}
 #name {{ font-weight: 600; margin-top: 4px; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }}
 #more {{ opacity: .65; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }}
@@ -37,7 +37,6 @@ export default function (component) {
   const fill = () => {
     const crop = own.crops.get(own.over)
     picture.style.visibility = crop ? "visible" : "hidden"
-    picture.hidden = false
     if (crop) picture.src = crop.picture
     find("#more").textContent = crop ? crop.more : "\\u00a0"
     if (crop?.name) find("#name").textContent = crop.name
