@@ -28,7 +28,7 @@ def truth_words(workspace: Workspace, run: str, found: Clustering) -> str:
     if figures is None or figures.accuracy is None or figures.mean_iou is None:
         return ""
     return (
-        f"against the ground truth <b>{percent(figures.accuracy)}</b> right, mIoU <b>{100 * figures.mean_iou:.1f}</b>"
+        f"Against the ground truth <b>{percent(figures.accuracy)}</b> right, mIoU <b>{100 * figures.mean_iou:.1f}</b>"
     )
 
 
