@@ -10,6 +10,7 @@ import os
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import streamlit as st
@@ -67,6 +68,8 @@ class Session:
     """The selection on the map that `selected` was read from."""
     stop_asked: dict[str, float] = field(default_factory=dict)
     """When a job was asked to stop, seconds since the epoch, by command."""
+    shown: dict[str, tuple[Any, int]] = field(default_factory=dict)
+    """What each field that follows the workspace shows, and how often that was changed elsewhere."""
     notice: str = ""
     """A short line that is shown once, after the next run of the script."""
 

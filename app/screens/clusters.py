@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from app import loaders
+from app.fields import shown_key
 from app.frame import headline, need_clustering, need_run, need_workspace, show_png, small, swatch
 from app.naming import cluster_names, name_field, shown_color
 from app.notices import told
@@ -31,17 +32,17 @@ FILTERS = ("all", "not named", "named")
 
 def choose_k(clustering: Clustering) -> None:
     """Draws the ways to change K: one click on a usual number, or any number."""
-    st.session_state[Key.K_QUICK] = clustering.base_k if clustering.base_k in QUICK_K else None
+    quick = shown_key(Key.K_QUICK, clustering.base_k if clustering.base_k in QUICK_K else None)
     st.pills(
         "Clusters K",
         QUICK_K,
-        key=Key.K_QUICK,
+        key=quick,
         on_change=want_k,
-        args=(Key.K_QUICK,),
+        args=(quick,),
         help="How many kinds of pixels to tell apart. More clusters than classes is fine: give several the same name.",
     )
-    st.session_state[Key.K_NUMBER] = clustering.base_k
-    st.number_input("Any K", 2, LARGEST_K, step=1, key=Key.K_NUMBER, on_change=want_k, args=(Key.K_NUMBER,), width=112)
+    number = shown_key(Key.K_NUMBER, clustering.base_k)
+    st.number_input("Any K", 2, LARGEST_K, step=1, key=number, on_change=want_k, args=(number,), width=112)
 
 
 def choose_view() -> tuple[str, str]:
