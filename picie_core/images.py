@@ -71,9 +71,9 @@ class ImageList:
         bad_paths = {problem.path for problem in self.problems}
         return frozenset(record.id for record in self.records if record.path in bad_paths)
 
-    @property
+    @cached_property
     def readable(self) -> list[ImageRecord]:
-        """The images to work on, in the order of their ids."""
+        """The images to work on, in the order of their ids; made once, as a page asks many times. Read-only."""
         return [record for record in self.records if record.id not in self.bad_ids]
 
     @classmethod
