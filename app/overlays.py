@@ -16,7 +16,7 @@ import streamlit as st
 from PIL import Image
 
 from app.colors import class_colors, cluster_color, rgb_color
-from app.loaders import embedder, mosaic_source, run_stamp
+from app.loaders import embedder, mosaic_source_of, run_stamp
 from picie_core.finish import Finish, FinishedMask, ignore_doubt, ignored_id, mask_and_confidence
 from picie_core.images import ImageCache, ImageRecord, read_resized
 from picie_core.workspace import Workspace
@@ -51,7 +51,7 @@ def target_size(item: ImageRecord, width_px: int) -> tuple[int, int]:
 
 def source(workspace: Workspace, run: str) -> MosaicSource:
     """Returns the sample, the stored cells and the image cache of a run, opened once."""
-    return mosaic_source(str(workspace.root), run, run_stamp(workspace, run))
+    return mosaic_source_of(workspace, run)
 
 
 def cells_of(workspace: Workspace, run: str, item: ImageRecord) -> np.ndarray:
