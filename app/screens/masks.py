@@ -175,7 +175,7 @@ def main_picture(
     )
 
 
-def draw(workspace: Workspace, run: str, clustering: Clustering) -> None:
+def draw(workspace: Workspace, run: str, clustering: Clustering, named: bool) -> None:
     """Draws controls, legend and picture; the legend is made first because its switches change the picture."""
     shown, order = choose_image(workspace, run, clustering)
     left, right = st.columns([5, 2], gap="medium")
@@ -188,11 +188,7 @@ def draw(workspace: Workspace, run: str, clustering: Clustering) -> None:
         look = replace(look, hidden=legend(mask, names, dict(colors), look))
         view = replace(view, look=look)
     with left:
-        if look.by == "class" and not workspace.label_map.classes_of(clustering.key):
-            st.caption(
-                "No cluster has a name yet, so no class can be drawn. Paint one here, or use the Clusters screen."
-            )
-        paint_row(workspace, clustering, shown.id)
+        paint_row(workspace, clustering, shown.id, unnamed=look.by == "class" and not named)
         pictures(workspace, run, clustering, shown, view)
         film_strip(workspace, order, shown)
 
@@ -211,4 +207,4 @@ if not workspace.image_list().readable:
     empty_state("None of the images can be read any more.", "See why", "images")
 else:
     with told():
-        draw(workspace, run, clustering)
+        draw(workspace, run, clustering, bool(named))
