@@ -13,7 +13,10 @@ NEEDS_CLUSTERS = ("Clusters", "Map", "Masks", "Export")
 
 
 def cluster_if_wanted(workspace: Workspace, run: str | None, screen: str) -> None:
-    """Computes the K that was asked for and puts it in use; the first K by itself on a screen that shows clusters."""
+    """Computes the K that was asked for and puts it in use; the first K by itself on a screen that shows clusters.
+
+    Names of the clustering in use before are carried over to one that has none.
+    """
     record = session()
     if run is None:
         return
@@ -22,8 +25,7 @@ def cluster_if_wanted(workspace: Workspace, run: str | None, screen: str) -> Non
             return
         record.wanted_k = FIRST_K
     k, record.wanted_k = record.wanted_k, None
-    from picie_core.clusters import cluster_workspace
+    from picie_core.carrying import use_k
 
     with st.spinner(f"Finding {k} clusters"):
-        found = cluster_workspace(workspace, run, k)
-    workspace.label_map.set_choice("clustering", found.name)
+        use_k(workspace, run, k)

@@ -44,6 +44,11 @@ body, .stApp, input, textarea { font-variant-numeric: tabular-nums; }
 .picie-facts b { color: var(--picie-text, inherit); font-weight: 600; }
 .picie-swatch { display: inline-block; width: 12px; height: 12px; border-radius: 3px; vertical-align: -1px;
   box-shadow: inset 0 0 0 1px rgba(128, 128, 128, .45); }
+.st-key-edits kbd { display: none; }
+.st-key-edits button { padding-left: 4px; padding-right: 4px; }
+.picie-edits { border-collapse: collapse; font-size: 13px; }
+.picie-edits td { padding: 1px 10px 1px 0; border: 0; line-height: 20px; vertical-align: top; }
+.picie-edits td:first-child { white-space: nowrap; color: color-mix(in srgb, currentColor 62%, transparent); }
 .picie-legend { width: 100%; border-collapse: collapse; font-size: 13px; }
 .picie-legend td { padding: 2px 6px 2px 0; border: 0; line-height: 20px; }
 .picie-legend td.number { text-align: right; padding-right: 0; white-space: nowrap; }

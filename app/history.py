@@ -109,11 +109,10 @@ def collapse_words(history: History, running: bool) -> str:
     collapsed = list(takewhile(lambda record: record.get("collapsed"), reversed(history)))
     if not collapsed:
         return ""
-    share = history[-1].get("largest_share")
-    pixels = "nearly all pixels are" if share is None else f"{100 * share:.0f} % of the pixels are"
+    reason = history[-1].get("collapse", "nearly all pixels are in one cluster")
     then = "it learns nothing any more. Stop it, and train again" if running else "it tells little apart. Train again"
     return (
-        f"**The training has collapsed** in epoch {collapsed[-1]['epoch']}: {pixels} in one cluster, so {then} "
+        f"**The training has collapsed** in epoch {collapsed[-1]['epoch']}: {reason}, so {then} "
         f"with {_remedy(history)}."
     )
 

@@ -12,10 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import streamlit as st
-from PIL import Image
 
-from app.colors import class_colors, cluster_color, rgb_color
-from picie_core.images import ImageRecord, read_resized
+from app.colors import rgb_color
 from picie_core.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -23,6 +21,7 @@ if TYPE_CHECKING:
     from picie_core.embedder import FrozenEmbedder
     from picie_core.mosaic import ClusterFacts, MosaicSource
     from picie_core.projection import Projection, UmapSettings
+    from picie_core.splits import Split
 
 SHEET_TILES, SHEET_COLUMNS, TILE_SIDE_PX = 12, 4, 96
 SHEET_ASPECT = (SHEET_COLUMNS * 100 - 4) / (SHEET_TILES // SHEET_COLUMNS * 100 - 4)
@@ -40,10 +39,28 @@ def label_version(workspace: Workspace) -> int:
 def current_clustering(workspace: Workspace, run: str) -> Clustering | None:
     """Returns the clustering in use: the chosen one if this run has it, else its last one, else None."""
     from picie_core import clusters
+    from picie_core.splits import splits_digest
 
     if not clusters.list_clusterings(workspace, run):
         return None
-    return clusters.current_clustering(workspace, run)
+    name, root = clusters.current_name(workspace, run), str(workspace.root)
+    unsplit = _unsplit(root, run, name, clusters.stamp(workspace, run, name))
+    splits = workspace.label_map.splits_of(unsplit.key)
+    return _clustering(root, run, splits_digest(unsplit.key, splits), unsplit, splits)
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _unsplit(root: str, run: str, name: str, stamp: tuple[str, int]) -> Clustering:
+    from picie_core.clusters import load_unsplit
+
+    return load_unsplit(Workspace.open(root), run, name)
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _clustering(root: str, run: str, digest: str, _unsplit: Clustering, _splits: list[Split]) -> Clustering:
+    from picie_core.sample import load_sample
+
+    return _unsplit.with_splits(_splits, load_sample(Workspace.open(root), run).embeddings)
 
 
 def named_share(workspace: Workspace, found: Clustering) -> float:
@@ -93,6 +110,21 @@ def _shown_points(sample_digest: str, name: str, digest: str, _placed: Projectio
     from picie_core import projection
 
     return projection.shown_points(_placed.index, _found.labels, _found.k)
+
+
+def point_confidence(workspace: Workspace, run: str, placed: Projection, found: Clustering) -> np.ndarray:
+    """Returns the confidence of each pixel that the map draws, 0 to 1, in their order."""
+    shown = shown_points(workspace, run, placed, found)
+    return _confidence(_digest(workspace, run), placed.name, found.digest, shown, _source(workspace, run), found)
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def _confidence(
+    sample_digest: str, name: str, digest: str, _shown: np.ndarray, _source: MosaicSource, _found: Clustering
+) -> np.ndarray:
+    from picie_core.confidence import confidence_at
+
+    return confidence_at(_source.sample, _found, _shown)
 
 
 def sample_places(workspace: Workspace, run: str) -> np.ndarray:
@@ -182,78 +214,6 @@ def _points_sheet(
 
     places = np.asarray(_source.sample.places[np.asarray(indices)])
     return crops_at(_source, places, _found, px, columns=columns).png
-
-
-# -- masks
-
-
-def target_size(item: ImageRecord, width_px: int) -> tuple[int, int]:
-    """Returns (width, height) at which an image is shown: `width_px` wide, less for tall ones."""
-    scale = min(width_px / item.width, width_px / item.height)
-    return max(1, round(item.width * scale)), max(1, round(item.height * scale))
-
-
-def mask(workspace: Workspace, run: str, found: Clustering, item: ImageRecord, by: str, width_px: int) -> np.ndarray:
-    """Returns the labels of an image as it is shown: (height, width) cluster or class ids."""
-    version = label_version(workspace) if by == "class" else 0
-    return _mask(str(workspace.root), run, found.digest, item, by, version, width_px, workspace, found)
-
-
-@st.cache_data(max_entries=48, show_spinner=False)
-def _mask(
-    root: str,
-    run: str,
-    digest: str,
-    item: ImageRecord,
-    by: str,
-    version: int,
-    width_px: int,
-    _workspace: Workspace,
-    _found: Clustering,
-) -> np.ndarray:
-    from picie_core import masks
-
-    stored = _source(_workspace, run).dense
-    network = None if stored.get(item.id) is not None else embedder(root, run, run_stamp(_workspace, run))
-    cells = masks.cells_of_image(_workspace, run, item.id, stored, network)
-    width, height = target_size(item, width_px)
-    made_at = (min(height, item.height), min(width, item.width))
-    if by == "cluster":
-        labels = masks.cluster_mask(cells, _found, *made_at)
-    else:
-        labels = masks.class_mask(cells, _found, _workspace.label_map.classes_of(_found.key), *made_at)
-    rows = np.arange(height) * made_at[0] // height  # nearest: labels never mix
-    columns = np.arange(width) * made_at[1] // width
-    return labels[rows[:, None], columns]
-
-
-@st.cache_data(max_entries=24, show_spinner=False)
-def image_at(images_root: str, path: str, stamp: int, width: int, height: int) -> np.ndarray:
-    """Returns an image at the size it is shown: uint8 (height, width, 3)."""
-    read = Image.fromarray(read_resized(Path(images_root) / path, min(width, height)))
-    return np.asarray(read.resize((width, height), Image.Resampling.LANCZOS))
-
-
-def overlay_png(
-    workspace: Workspace,
-    run: str,
-    found: Clustering,
-    item: ImageRecord,
-    by: str,
-    width_px: int,
-    opacity: float,
-    hidden: frozenset[int],
-) -> bytes:
-    """Returns the image with its labels drawn over it, composed at the size it is shown, as PNG."""
-    from picie_core import masks
-
-    image = image_at(str(workspace.images_root), item.path, item.stamp, *target_size(item, width_px))
-    if opacity == 0:
-        return masks.png_bytes(image)
-    labels = mask(workspace, run, found, item, by, width_px)
-    owned = class_colors(workspace) if by == "class" else {k: cluster_color(k) for k in range(found.k)}
-    colors = {label: rgb_color(color) for label, color in owned.items()}
-    return masks.png_bytes(masks.overlay(image, labels, colors, opacity, hidden))
 
 
 @st.cache_data(max_entries=64, show_spinner=False)

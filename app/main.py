@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app.clustering import cluster_if_wanted
+from app.clustering import NEEDS_CLUSTERS, cluster_if_wanted
+from app.edits import carried_notice
 from app.frame import LOGO, STYLE, page_icon, pages, show_notice
+from app.loaders import current_clustering
 from app.notices import told
 from app.sidebar import draw_sidebar
 from app.state import current_run, current_workspace, session, write_address
@@ -17,6 +19,7 @@ st.set_page_config(page_title="PiCIE Explorer", page_icon=page_icon(), layout="w
 page = st.navigation(pages())
 st.html(STYLE)
 st.logo(LOGO, size="large")
+workspace = run = None
 with told():
     session()
     workspace = current_workspace()
@@ -27,4 +30,7 @@ with told():
 draw_sidebar()
 with told():
     show_notice()
+    with st.container():  # always there, so that the page below keeps its place
+        if workspace is not None and run is not None and page.title in NEEDS_CLUSTERS:
+            carried_notice(workspace, current_clustering(workspace, run))
     page.run()

@@ -8,6 +8,7 @@ from typing import Any
 
 import streamlit as st
 
+from picie_core.errors import SettingError
 from picie_core.settings import EmbedderSettings, SampleSettings, TrainSettings
 
 LABELS = {
@@ -24,8 +25,11 @@ LABELS = {
     "pixels": "Sampled pixels",
     "dense_mb": "Disk for dense cells, MB",
     "pool": "Averaged over, cells",
+    "context": "Context, cells",
     "decoder": "Start of the decoder",
     "stage_norm": "Length of stages",
+    "padding": "Beyond the border",
+    "scales": "Image scales",
     "lr_decoder": "Rate of the decoder",
     "lr_backbone": "Rate of the backbone",
     "lr_head": "Rate of the classifier",
@@ -42,6 +46,7 @@ LABELS = {
     "cluster_images": "Images a clustering",
     "displacement": "Displacement, cells",
     "settle": "Stop when settled below",
+    "keep_epochs": "Keep the network every",
     "precision": "Precision",
     "processes": "Processes",
 }
@@ -86,6 +91,16 @@ def draw_settings(
                     with column:
                         values[name] = draw_field(known[name], starts[name], places[name])
     return values
+
+
+def problem_of(settings: Sequence[type], values: Mapping[str, Any]) -> str:
+    """Returns why settings with these values cannot be, in the words of the core; empty when they can."""
+    for kind in settings:
+        try:
+            kind(**{one.name: values[one.name] for one in fields(kind)})
+        except SettingError as error:
+            return str(error)
+    return ""
 
 
 def _rows(names: list[str], width: int) -> Iterator[list[str]]:

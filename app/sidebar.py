@@ -7,6 +7,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from app.edits import draw_edits
 from app.folders import check_folder, known_workspaces, workspace_name
 from app.frame import small
 from app.jobs import Job, running_jobs
@@ -18,6 +19,8 @@ from picie_core.workspace import RunInfo, Workspace
 
 QUICK_K = (12, 27, 60, 100)
 LARGEST_K = 400
+WATCH_S = 1
+"""Seconds between two looks at the workspace: what another tab edits is on the page within two."""
 JOB_TITLES = {"embed": "Embedding", "train": "Training", "project": "UMAP", "export": "Exporting", "scan": "Scanning"}
 
 
@@ -29,11 +32,11 @@ def draw_sidebar() -> None:
         if workspace is None:
             return
         run = current_run(workspace)
+        draw_edits(workspace, current_clustering(workspace, run) if run else None)
         _run_part(workspace, run)
         if run is not None:
             _clusters_part(workspace, run)
-        interval = 1 if running_jobs(workspace) else 2
-        st.fragment(run_every=interval)(_watch)(workspace, signature(workspace))
+        st.fragment(run_every=WATCH_S)(_watch)(workspace, signature(workspace))
 
 
 def _workspace_part(workspace: Workspace | None) -> None:

@@ -44,9 +44,18 @@ class Key:
     MAP_COLOR = "map_color"
     MAP_PAGE = "map_page"
     IMAGE_NUMBER = "image_number"
+    IMAGE_ORDER = "image_order"
     OPACITY = "opacity"
     MASK_KIND = "mask_kind"
     MASK_BESIDE = "mask_beside"
+    HISTORY = "history"
+    SNAPSHOT = "snapshot"
+    MASK_VIEW = "mask_view"
+    MASK_BEFORE = "mask_before"
+    MIN_CONFIDENCE = "min_confidence"
+    REFINE = "refine"
+    MIN_AREA = "min_area"
+    PAINT_NAME = "paint_name"
     EXPORT_FORMAT = "export_format"
     EXPORT_RAW = "export_raw"
     EXPORT_VAL = "export_val"
@@ -103,6 +112,8 @@ class Session:
     """True between the click on the sample and its first overlay."""
     image_id: int | None = None
     """The image on the Masks screen."""
+    find_image: bool = False
+    """True until the Masks screen has gone to `image_id`, wherever it stands in the order of the images."""
     selected: np.ndarray | None = None
     """Ids into the embedding sample of the pixels chosen on the map, (n,) int64; they outlive colours, names and K."""
     map: MapState = field(default_factory=MapState)

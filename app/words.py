@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable
+from datetime import datetime
 from pathlib import Path
 
 from picie_core.progress import Progress
@@ -35,6 +36,12 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02d} s"
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def when(at: float) -> str:
+    """Returns a moment (seconds since the epoch) as `14:05` if it was today, else as `23 Nov 14:05`."""
+    moment = datetime.fromtimestamp(at)
+    return moment.strftime("%H:%M" if moment.date() == datetime.now().date() else "%d %b %H:%M")
 
 
 def about(seconds: float) -> str:

@@ -1,6 +1,6 @@
-"""Memory of `embed`, `cluster` and `export`: peak resident MB of each command for 300 and for 3,000 images.
+"""Memory of `embed`, `cluster`, `export` and `train`: peak resident MB of each command for 300 and for 3,000 images.
 
-    python benchmarks/memory.py --images FOLDER --weights PATH [--counts 300 3000]
+    python benchmarks/memory.py --images FOLDER --weights PATH [--counts 300 3000] [--commands train]
 
 More images than the folder has are made by repeating files under new names. The commands run as a person runs them.
 """
@@ -20,7 +20,8 @@ import psutil
 
 from picie_core.images import find_images
 
-TARGET_MB = 2500
+TARGETS_MB = {"embed": 2500, "cluster": 2500, "export": 2500, "train": 3000}
+TRAINING = ["--size", "320", "--batch", "16", "--epochs", "1"]
 
 
 def repeat_images(images: Path, count: int, folder: Path) -> Path:
@@ -62,6 +63,7 @@ def main() -> None:
     parser.add_argument("--images", type=Path, required=True)
     parser.add_argument("--weights", default="none")
     parser.add_argument("--counts", type=int, nargs="+", default=[300, 3000])
+    parser.add_argument("--commands", nargs="+", choices=TARGETS_MB, default=list(TARGETS_MB))
     arguments = parser.parse_args()
     print("| command | images | peak resident, MB | target, MB | seconds |\n|---|---|---|---|---|")
     for count in arguments.counts:
@@ -72,10 +74,11 @@ def main() -> None:
                 "embed": ["embed", str(images), "--workspace", work, "--weights", arguments.weights],
                 "cluster": ["cluster", "--workspace", work, "--k", "100"],
                 "export": ["export", "--workspace", work, "--out", str(Path(folder) / "masks"), "--raw"],
+                "train": ["train", str(images), "--workspace", work, "--weights", arguments.weights, *TRAINING],
             }
-            for name, words in commands.items():
-                peak, seconds = peak_mb(*words)
-                print(f"| {name} | {count} | {peak:.0f} | {TARGET_MB} | {seconds:.0f} |", flush=True)
+            for name in arguments.commands:
+                peak, seconds = peak_mb(*commands[name])
+                print(f"| {name} | {count} | {peak:.0f} | {TARGETS_MB[name]} | {seconds:.0f} |", flush=True)
 
 
 if __name__ == "__main__":

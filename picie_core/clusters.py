@@ -130,6 +130,13 @@ def load_clustering(workspace: Workspace, run: str, name: str) -> Clustering:
 
     Raises SettingError with the stored names when there is none of that name.
     """
+    unsplit = load_unsplit(workspace, run, name)
+    splits = workspace.label_map.splits_of(unsplit.key)
+    return unsplit.with_splits(splits, load_sample(workspace, run).embeddings) if splits else unsplit
+
+
+def load_unsplit(workspace: Workspace, run: str, name: str) -> Clustering:
+    """Returns a stored clustering as k-means found it. Raises as `load_clustering`."""
     folder = _folder(workspace, run, name)
     try:
         record = json.loads((folder / "clustering.json").read_text())
@@ -137,7 +144,7 @@ def load_clustering(workspace: Workspace, run: str, name: str) -> Clustering:
     except FileNotFoundError:
         known = ", ".join(list_clusterings(workspace, run)) or "none"
         raise SettingError(f"run {run} has no clustering {name!r} (there: {known}): run `cluster --k K`") from None
-    made = Clustering(
+    return Clustering(
         k=record["k"],
         seed=record["seed"],
         key=record["key"],
@@ -146,8 +153,6 @@ def load_clustering(workspace: Workspace, run: str, name: str) -> Clustering:
         similarity=arrays[2],
         inertia=record["inertia"],
     )
-    splits = workspace.label_map.splits_of(made.key)
-    return made.with_splits(splits, load_sample(workspace, run).embeddings if splits else made.centroids)
 
 
 def list_clusterings(workspace: Workspace, run: str) -> list[str]:
@@ -159,18 +164,25 @@ def list_clusterings(workspace: Workspace, run: str) -> list[str]:
 
 
 def current_clustering(workspace: Workspace, run: str) -> Clustering:
-    """Returns the chosen clustering of `run` with its splits, else its last made one.
+    """Returns the clustering of `run` in use, with its splits. Raises PicieError when there is none."""
+    return load_clustering(workspace, run, current_name(workspace, run))
 
-    Raises PicieError when there is none.
-    """
+
+def current_name(workspace: Workspace, run: str) -> str:
+    """Returns the name of the chosen clustering of `run`, else of its last made one; PicieError when there is none."""
     names = list_clusterings(workspace, run)
     chosen = workspace.label_map.get_choice("clustering")
     if chosen in names:
-        return load_clustering(workspace, run, chosen)
+        return chosen
     if not names:
         raise PicieError(f"run {run} has no clustering yet: run `cluster --workspace {workspace.root} --k K`")
-    newest = max(names, key=lambda name: (_folder(workspace, run, name) / "clustering.json").stat().st_mtime_ns)
-    return load_clustering(workspace, run, newest)
+    return max(names, key=lambda name: (_folder(workspace, run, name) / "clustering.json").stat().st_mtime_ns)
+
+
+def stamp(workspace: Workspace, run: str, name: str) -> tuple[str, int]:
+    """Returns what changes when a clustering is made again under its name, such as from another sample."""
+    folder = _folder(workspace, run, name)
+    return folder.parent.name, (folder / "clustering.json").stat().st_mtime_ns
 
 
 def cluster_scores(cells: np.ndarray, clustering: Clustering) -> np.ndarray:

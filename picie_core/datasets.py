@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from picie_core.layout import Part, pick_listed, pick_splits, read_lines, show_l
 
 __all__ = [
     "DATASETS",
+    "DataChoice",
     "LabelledSet",
     "TrainingImages",
     "open_dataset",
@@ -41,6 +43,36 @@ class TrainingImages:
     images_root: Path
     names: list[str]
     """Posix paths relative to `images_root`, sorted."""
+
+
+@dataclass(frozen=True)
+class DataChoice:
+    """Which images of which data set to train on, as the options of `embed` and `train` name it."""
+
+    kind: str
+    root: Path
+    split: str | None = None
+    list_file: Path | None = None
+
+    def images(self) -> TrainingImages:
+        """Returns the images to train on. Raises as `open_training_images`."""
+        return open_training_images(self.kind, self.root, self.split, self.list_file)
+
+    def truth(self) -> LabelledSet:
+        """Returns their ground truth, for methods that learn from it; without a split that of the set's `train`."""
+        usual = None if self.kind == "folders" else "train"
+        return open_dataset(self.kind, self.root, self.split or usual, self.list_file)
+
+    def record(self) -> dict[str, str | None]:
+        """Returns it as a run stores it; `from_record` reads that."""
+        list_file = None if self.list_file is None else str(self.list_file.absolute())
+        return {"kind": self.kind, "root": str(self.root.absolute()), "split": self.split, "list_file": list_file}
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> DataChoice:
+        """Returns what `record` returned a record of."""
+        list_file = record["list_file"]
+        return cls(record["kind"], Path(record["root"]), record["split"], Path(list_file) if list_file else None)
 
 
 def open_dataset(kind: str, root: Path, split: str | None = None, list_file: Path | None = None) -> LabelledSet:

@@ -267,11 +267,36 @@ class FrozenEmbedder:
 
     def __call__(self, images: np.ndarray) -> Tensor:
         """Returns the embeddings (B, h, w, D), not of unit length, of uint8 (B, H, W, 3) images."""
-        return self.decode(self.stage_features(images))
+        if self.network.settings.scale_factors == (1.0,):
+            return self.decode(self.stage_features(images))
+        return self._mean_of_scales(self.to_device(images))
+
+    @torch.inference_mode()
+    def _mean_of_scales(self, images: Tensor) -> Tensor:
+        """Returns the mean (B, h, w, D) of the unit embeddings at each scale: fine grain and wide view at once.
+
+        differs from PiCIE, which embeds at one scale.
+        """
+        height, width = images.shape[2:]
+        cells = (-(-height // CELL_PX), -(-width // CELL_PX))
+        total = torch.zeros((), dtype=self.precision, device=self.device)
+        for scale in self.network.settings.scale_factors:
+            size = (max(round(height * scale), 1), max(round(width * scale), 1))
+            parts = images.split(max(int(len(images) / scale**2), 1))  # as many pixels at a time as at scale 1
+            z = torch.cat([self.network(_resized(part.to(self.precision) / 255, size)) for part in parts])
+            total = total + _resized(z.to(self.precision), cells)
+        return total.permute(0, 2, 3, 1)
 
     def set_decoder(self, embedder: Embedder) -> None:
         """Takes over the decoder of `embedder`, the rest of the network being the same."""
         self.network.decoder.load_state_dict(embedder.decoder.state_dict())
+
+
+def _resized(maps: Tensor, size: tuple[int, int]) -> Tensor:
+    """(B, C, H, W) -> (B, C, *size), bilinear, every pixel counting when it becomes smaller."""
+    if tuple(maps.shape[2:]) == size:
+        return maps
+    return F.interpolate(maps.float(), size, mode="bilinear", antialias=True).to(maps.dtype)
 
 
 def _fold_batch_norm(module: nn.Module) -> None:

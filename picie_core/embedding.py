@@ -92,6 +92,10 @@ def make_sample(
     """
     if embedder_to_fit is not None and embedder_to_fit.settings.decoder == "random":
         embedder_to_fit = None
+    if embedder_to_fit is not None and embedder_to_fit.settings.scale_factors != (1.0,):  # features of more than one
+        fit_embedder(workspace, embedder_to_fit, settings, engine.device.type, report)
+        engine.set_decoder(embedder_to_fit)
+        embedder_to_fit = None
     records = workspace.image_list().readable
     wanted = draw_places(records, settings)
     order = _image_order(wanted, settings.seed)

@@ -14,7 +14,11 @@ from picie_core.objectives.objective import ALONE, Processes, StepLoss
 from picie_core.objectives.pseudolabels import label_entropy
 
 COLLAPSED_SHARE = 0.95
-"""A training has collapsed when one label holds more than this share of the pixels."""
+"""A training has collapsed when one label holds more than this share of the pixels of a view."""
+COLLAPSED_SPREAD = 0.005
+"""It has also collapsed when its embeddings spread less: its clusters may be even then, but they part noise.
+
+Sound trainings keep 0.5 to 1, collapsed ones fall below 0.001, which is the rounding of bfloat16."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +28,7 @@ class EpochRecord:
     epoch: int
     loss: float
     label_entropy: float
-    """Of the pseudo-labels, as a share of log K; near 0 is a collapse."""
+    """Of the pseudo-labels, as a share of log K; near 0 is a collapse. Here as below: of the view that is worse off."""
     dead_clusters: int
     """Clusters that got no pixel in the whole epoch."""
     largest_share: float
@@ -35,18 +39,28 @@ class EpochRecord:
     seconds: float
     clustering_s: float
     """Of `seconds`, what the clustering at the epoch's start took."""
+    spread: float = 1.0
+    """1 less the mean cosine of any two of those cells; at 0 all embeddings are alike."""
     parts: dict[str, float] = field(default_factory=dict)
     """The terms of the loss, such as within and cross."""
 
     @property
     def collapsed(self) -> bool:
-        """Whether nearly all pixels got one label, so that the training learns nothing any more."""
-        return self.largest_share > COLLAPSED_SHARE
+        """Whether the training tells nothing apart any more."""
+        return self.collapse != ""
+
+    @property
+    def collapse(self) -> str:
+        """In what way the training has collapsed; empty while it is sound."""
+        if self.largest_share > COLLAPSED_SHARE:
+            return f"{100 * self.largest_share:.0f} % of the pixels are in one cluster"
+        return "the embeddings of all pixels are alike" if self.spread < COLLAPSED_SPREAD else ""
 
     def line(self) -> dict[str, Any]:
-        """Returns the figures as one flat record, terms of the loss included."""
+        """Returns the figures as one flat record, terms of the loss included; `collapse` only where there is one."""
         values = asdict(self)
-        return {**values.pop("parts"), **values, "collapsed": self.collapsed}
+        told = {"collapse": self.collapse} if self.collapsed else {}
+        return {**values.pop("parts"), **values, "collapsed": self.collapsed, **told}
 
 
 class EpochTotals:
@@ -64,14 +78,14 @@ class EpochTotals:
         """Adds the loss and the labels of one step, the mean and the sum of those of all processes."""
         named = {"loss": found.total, **found.parts}
         losses = torch.stack([value.detach().double() for value in named.values()]) / processes.world
-        both = processes.sum(torch.cat([losses, found.label_counts.double()]))
-        losses, counts = both[: len(named)], both[len(named) :]
+        both = processes.sum(torch.cat([losses, found.label_counts.flatten().double()]))
+        losses, counts = both[: len(named)], both[len(named) :].view_as(found.label_counts)
         self.bad_step = torch.where(~torch.isfinite(losses[0]) & (self.bad_step < 0), self.steps, self.bad_step)
         self.steps += 1
         for name, value in zip(named, losses, strict=True):
             self.losses[name] = self.losses[name] + value if name in self.losses else value
             self.seen[name] = self.seen.get(name, 0) + 1
-        self.label_counts += counts.long()
+        self.label_counts = self.label_counts + counts.long()  # (K,), or (V, K)
 
     def check_finite(self, epoch: int) -> None:
         """Raises SharedError when the loss of a step of `epoch` was not finite in any process."""
@@ -85,13 +99,13 @@ class EpochTotals:
     def record(self, **more: Any) -> EpochRecord:
         """Returns the record of the epoch; `more` is what the totals do not know."""
         parts = self.means()
-        counts = self.label_counts.cpu()
+        counts = self.label_counts.cpu().view(-1, self.label_counts.shape[-1])  # (V, K)
         return EpochRecord(
             loss=parts.pop("loss"),
             parts=parts,
-            label_entropy=label_entropy(counts),
-            dead_clusters=int((counts == 0).sum()),
-            largest_share=float(counts.max() / counts.sum().clamp_min(1)),
+            label_entropy=min(map(label_entropy, counts)),
+            dead_clusters=int((counts == 0).sum(1).max()),
+            largest_share=float((counts.amax(1) / counts.sum(1).clamp_min(1)).max()),
             **more,
         )
 

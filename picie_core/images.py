@@ -18,6 +18,7 @@ from pathlib import Path
 from picie_core.atomic import disk_error, write_text
 from picie_core.errors import PicieError
 from picie_core.imagecache import ImageCache
+from picie_core.imagechoice import read_selection
 from picie_core.imagefolder import SUFFIXES, FoundImage, Problem, find_images, walk_images
 from picie_core.picture import ImageError, probe_image, read_image, read_resized, resize_image, scaled_size
 from picie_core.progress import Meter, Report, ignore_progress
@@ -70,9 +71,9 @@ class ImageList:
         bad_paths = {problem.path for problem in self.problems}
         return frozenset(record.id for record in self.records if record.path in bad_paths)
 
-    @property
+    @cached_property
     def readable(self) -> list[ImageRecord]:
-        """The images to work on, in the order of their ids."""
+        """The images to work on, in the order of their ids; made once, as a page asks many times. Read-only."""
         return [record for record in self.records if record.id not in self.bad_ids]
 
     @classmethod
@@ -140,11 +141,16 @@ def add_problem(workspace_root: Path, path: str, reason: str) -> None:
 def scan_images(images_root: Path, workspace_root: Path, report: Report = ignore_progress) -> ImageList:
     """Returns the image list after a look at every file; stores it as images.jsonl and problems.jsonl.
 
-    New files get the next ids in the order of their paths, known paths keep theirs; only new, changed files
-    and those with a problem are opened. Raises PicieError when no image is usable (the reasons are stored).
+    A workspace of a selection looks at no other files. New files get the next ids in the order of their paths, known
+    paths keep theirs; only new, changed files and those with a problem are opened. Raises PicieError when no image is
+    usable (the reasons are stored).
     """
     known = ImageList.load(workspace_root)
     found, problems = walk_images(images_root, leave_out=workspace_root)
+    selection = read_selection(workspace_root)
+    if selection is not None:
+        found = [item for item in found if item.path in selection]
+        problems = [problem for problem in problems if problem.path in selection]
     records, file_problems = _update(known, images_root, found, report)
     result = ImageList(records, problems + file_problems)
     if result.problems != known.problems:  # first, so that a kill between the two leaves no image without its reason

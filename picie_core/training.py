@@ -11,16 +11,16 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor
-from torch.nn import functional as F
 
+from picie_core.alignedviews import AlignedViews, blank_images
 from picie_core.batches import Batch, Batches, ReadMask
 from picie_core.embedder import Embedder
 from picie_core.engine import (
@@ -32,30 +32,16 @@ from picie_core.engine import (
     set_learning_rates,
 )
 from picie_core.epoch import EpochRecord, EpochTotals, changed_share, not_finite
+from picie_core.epochcells import KeptCells, draw_cells, in_order
 from picie_core.errors import PicieError, SharedError
 from picie_core.images import ImageCache
 from picie_core.objectives import make_objective
 from picie_core.objectives.objective import Step, flatten
 from picie_core.progress import Meter, Report, ignore_progress
 from picie_core.settings import SampleSettings, TrainSettings
-from picie_core.views import apply_geometric, apply_photometric, draw_geometric, draw_photometric, uniforms
 
-CLUSTERED_CELLS = 40_000
-"""Cells of each view that an epoch's clustering sees at most."""
 PROBE_IMAGES = 8
 """Images whose labels are compared from epoch to epoch."""
-CELL_STREAM = 4
-"""The stream of random numbers that draws the cells of an image for the clustering."""
-
-
-@dataclass(frozen=True)
-class KeptCells:
-    """Cells of one batch that the next clustering will see."""
-
-    places: Tensor
-    """(N,) where the image of each cell stands in the order of all: it puts the cells of several processes in order."""
-    views: list[Tensor]
-    """(N, D) float32 of each view."""
 
 
 class Training:
@@ -213,123 +199,75 @@ class Training:
         for kept, buffer in zip(self.teacher.buffers(), self.embedder.buffers(), strict=True):
             kept.copy_(buffer)
 
-    # -- views
+    # -- views and cells
 
     def _embed_step(self, batch: Batch, done: int) -> Step:
         """Returns the maps of the objective's views; none at all of a batch in which no file could be read."""
-        ids, images = (batch.ids, batch.images) if batch.ids else ([0], self._blank())
-        prepared = self._views(ids, images)
+        blank = not batch.ids
+        ids, images = (
+            ([0], blank_images(self.sampling.size_px, self.fabric.device)) if blank else (batch.ids, batch.images)
+        )
+        views = self._views(ids)
+        prepared = views.images(images)
         with torch.set_grad_enabled(self.objective.trains_network):
-            maps = self._embed(self.network, prepared, ids)
+            maps = views.maps(self.network, prepared)
         if self.teacher is None:
             seen = [one.detach() for one in maps]
         else:
             with torch.no_grad(), self.fabric.autocast():
-                seen = self._embed(self.teacher, prepared, ids)
-        masks = None if batch.masks is None else self._masks_of_view(batch.masks, ids)
+                seen = views.maps(self.teacher, prepared)
+        masks = None if batch.masks is None else views.masks(batch.masks)
         if not batch.ids:
             maps, seen, masks = [one[:0] for one in maps], [one[:0] for one in seen], masks and masks[:0]
         return Step(maps, seen, masks, done)
 
-    def _blank(self) -> Tensor:
-        side = self.sampling.size_px
-        return torch.zeros(1, 3, side, side, dtype=torch.uint8, device=self.fabric.device)
+    def _views(self, ids: list[int]) -> AlignedViews:
+        numbers = self.objective.views if self.objective.trains_network else ()
+        return AlignedViews(numbers, self.sampling.seed, self.epoch, ids)
 
-    def _views(self, ids: list[int], images: Tensor) -> dict[int, Tensor]:
-        """Returns the image of each view, floats 0..1: 1 is recoloured and warped, 2 is recoloured [1, eq. 5 to 7]."""
-        images = images.float() / 255
-        if not self.objective.trains_network:
-            return {1: images}
-        views = {}
-        for view in self.objective.views:
-            coloured = apply_photometric(images, draw_photometric(self._uniforms(ids, view, 11)))
-            views[view] = apply_geometric(coloured, self._warp(ids), images.shape[2] // 2) if view == 1 else coloured
-        return views
-
-    def _embed(self, network: Any, views: dict[int, Tensor], ids: list[int]) -> list[Tensor]:
-        """Returns (B, D, h, w) unit embeddings of the same pixels: warp then embed, and embed then warp."""
-        maps = []
-        for view, images in views.items():
-            z = network(images)
-            if view == 2:
-                cells = -(-(images.shape[2] // 2) // 4)
-                z = F.normalize(apply_geometric(z.float(), self._warp(ids), cells), dim=1)  # unit again after the warp
-            maps.append(z)
-        return maps
-
-    def _masks_of_view(self, masks: Tensor, ids: list[int]) -> Tensor:
-        """Returns the class ids (B, S, S) that belong to the image of view 1, nearest pixel."""
-        if not self.objective.trains_network:
-            return masks.long()
-        side = masks.shape[2] // 2
-        return apply_geometric(masks[:, None].float(), self._warp(ids), side, mode="nearest")[:, 0].long()
-
-    def _warp(self, ids: list[int]) -> Any:
-        return draw_geometric(self._uniforms(ids, 0, 4))
-
-    def _uniforms(self, ids: list[int], stream: int, count: int) -> np.ndarray:
-        return uniforms(self.sampling.seed, self.epoch, ids, stream, count)
-
-    # -- clustering and labels
-
-    @torch.no_grad()
     def _cells(self, report: Report, phase: str) -> list[np.ndarray]:
         """Returns cells (N, D) of each view of some images, the same in every process."""
         kept, self.kept = self.kept, []
         if self.epoch == 0 or self.settings.clustered == "pass":
             kept = self._cells_of_a_pass(report, phase)
-        places = torch.cat([one.places for one in kept]).numpy()
-        if not len(places):
-            raise SharedError("no image could be read: see `info` for the reason of each")
-        order = np.argsort(places, kind="stable")
-        views = range(len(self.objective.views))
-        return [torch.cat([one.views[view] for one in kept]).cpu().numpy()[order] for view in views]
+        return in_order(kept)
 
+    @torch.no_grad()
     def _cells_of_a_pass(self, report: Report, phase: str) -> list[KeptCells]:
         """Returns the cells of some images, by the network as it is at the epoch's start."""
         source = (self.teacher or self.embedder).eval()
         rng = np.random.default_rng((self.sampling.seed, self.epoch, 1))
-        count = min(self.settings.cluster_images, len(self.image_ids))
-        ids = rng.choice(self.image_ids, count, replace=False).tolist()
-        meter = Meter(phase, count, report)
+        ids = rng.choice(self.image_ids, self._clustered_images, replace=False).tolist()
+        meter = Meter(phase, len(ids), report)
         kept = []
         for batch in self.batches.read(ids, self.epoch, 0, self.processes.rank, self.processes.world):
             maps: list[Tensor] = []
             if batch.ids:
+                views = self._views(batch.ids)
                 with self.fabric.autocast():
-                    maps = self._embed(source, self._views(batch.ids, batch.images), batch.ids)
-            kept.append(self._draw_cells(maps, batch, count))
-            meter.advance(min(self.sampling.batch, count - meter.done))
+                    maps = views.maps(source, views.images(batch.images))
+            kept.append(self._draw_cells(maps, batch))
+            meter.advance(min(self.sampling.batch, len(ids) - meter.done))
         return kept
 
     @torch.no_grad()
     def _keep_cells(self, batch: Batch, step: Step) -> None:
         """Keeps cells of the last images of an epoch for the next clustering: the network has just embedded them."""
-        count = min(self.settings.cluster_images, len(self.image_ids))
         first = self.step * self.sampling.batch
         wanted = self.objective.clusters and self.settings.clustered == "steps"
-        if wanted and len(self.image_ids) - first <= count + self.sampling.batch:
-            self.kept.append(self._draw_cells(list(step.seen), batch, count))
+        if wanted and len(self.image_ids) - first <= self._clustered_images + self.sampling.batch:
+            self.kept.append(self._draw_cells(step.seen, batch))
 
-    def _draw_cells(self, maps: list[Tensor], batch: Batch, images: int) -> KeptCells:
-        """Returns cells of the views of some of `images` images, drawn by (seed, epoch, image), of all processes."""
-        places = torch.zeros(0, dtype=torch.int64)
+    @property
+    def _clustered_images(self) -> int:
+        return min(self.settings.cluster_images, len(self.image_ids))
+
+    def _draw_cells(self, maps: Sequence[Tensor], batch: Batch) -> KeptCells:
         none = torch.zeros(0, self.embedder.settings.dim, device=self.fabric.device)
-        cells = [none for _ in self.objective.views]
-        if batch.ids:
-            area = maps[0].shape[2] * maps[0].shape[3]
-            each = min(max(CLUSTERED_CELLS // images, 1), area)
-            draws = [np.random.default_rng((self.sampling.seed, self.epoch, one, CELL_STREAM)) for one in batch.ids]
-            drawn = torch.from_numpy(np.stack([draw.choice(area, each, replace=False) for draw in draws]))
-            places = torch.tensor(batch.places).repeat_interleave(each)
-            cells = [self._at_places(one, drawn) for one in maps]
-        return KeptCells(self.processes.gather(places), [self.processes.gather(one) for one in cells])
+        maps = maps or [none for _ in self.objective.views]
+        return draw_cells(maps, batch, self._clustered_images, self.sampling.seed, self.epoch, none, self.processes)
 
-    def _at_places(self, maps: Tensor, drawn: Tensor) -> Tensor:
-        """(B, D, h, w) -> (B * each, D) float32: the cells of each image at its `drawn` places (B, each)."""
-        rows = maps.flatten(2).transpose(1, 2)  # (B, h * w, D)
-        index = drawn.to(rows.device)[:, :, None].expand(-1, -1, rows.shape[2])
-        return rows.gather(1, index).flatten(0, 1).float()
+    # -- the end of an epoch
 
     def _finish_epoch(self, seconds: float) -> EpochRecord:
         self.totals.check_finite(self.epoch)
@@ -337,9 +275,11 @@ class Training:
         self.batches.unreadable = self.processes.gather_tables(self.batches.unreadable)
         if self.processes.rank > 0:  # the first process has stored what it decoded
             self.batches.cache.refresh()
+        changed, spread = self._compared()
         record = self.totals.record(
             epoch=self.epoch + 1,
-            changed_labels=self._changed_labels(),
+            changed_labels=changed,
+            spread=spread,
             images_per_s=len(self.image_ids) / max(seconds, 1e-9),
             seconds=seconds,
             clustering_s=self.clustering_s,
@@ -348,29 +288,35 @@ class Training:
         self.settled = record.changed_labels < self.settings.settle
         return record
 
-    def _changed_labels(self) -> float:
-        """Returns the share of cells of the probe images whose label changed, as the first process finds it."""
-        share = self._compare_labels() if self.processes.rank == 0 else 0.0
-        return float(self.processes.broadcast(torch.tensor(share, dtype=torch.float64, device=self.fabric.device)))
+    def _compared(self) -> list[float]:
+        """Returns the share of labels that changed and the spread of the embeddings, as the first process finds it."""
+        found = self._look_at_probes() if self.processes.rank == 0 else (0.0, 0.0)
+        return self.processes.broadcast(torch.tensor(found, dtype=torch.float64, device=self.fabric.device)).tolist()
 
     @torch.no_grad()
-    def _compare_labels(self) -> float:
-        """Returns the share of cells of the probe images whose label changed; 1 after the first epoch."""
+    def _look_at_probes(self) -> tuple[float, float]:
+        """Returns, of the cells of the probe images, the share whose label changed, and the spread.
+
+        The share is 1 after the first epoch; the spread is 1 less the mean cosine of any two cells.
+        """
         self.embedder.eval()
         rng = np.random.default_rng(self.sampling.seed)
         ids = rng.choice(self.image_ids, min(PROBE_IMAGES, len(self.image_ids)), replace=False).tolist()
-        labels = []
+        labels, sums = [], []
         for batch in self.batches.read(ids, 0):
             if batch.ids:
                 with self.fabric.autocast():
-                    z = self.embedder(batch.images)
-                labels.append(self.objective.label(flatten(z)).cpu())
+                    z = flatten(self.embedder(batch.images))
+                labels.append(self.objective.label(z).cpu())
+                sums.append(z.double().sum(0).cpu())
         if not labels:
             raise SharedError("no image could be read: see `info` for the reason of each")
         before, self.probe_labels = self.probe_labels, torch.cat(labels).to(torch.int16)
+        mean = torch.stack(sums).sum(0) / len(self.probe_labels)
+        spread = max(0.0, 1 - float(mean.square().sum()))
         if before is None or before.shape != self.probe_labels.shape:
-            return 1.0
-        return changed_share(before, self.probe_labels, self.settings.k)
+            return 1.0, spread
+        return changed_share(before, self.probe_labels, self.settings.k), spread
 
     # -- state
 

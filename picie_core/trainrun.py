@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from picie_core.atomic import write_text
-from picie_core.datasets import LabelledSet
+from picie_core.datasets import DataChoice, LabelledSet, open_labelled_set
 from picie_core.errors import PicieError
 from picie_core.progress import Report
 from picie_core.settings import EmbedderSettings, SampleSettings, TrainSettings
@@ -105,10 +105,7 @@ def list_problems(space: Workspace, unreadable: dict[int, str]) -> None:
 
 def collapse_words(line: dict[str, Any]) -> str:
     """Returns what to say of an epoch, given its line of the history, in which the training collapsed."""
-    return (
-        f"epoch {line['epoch']}: the training has collapsed, {100 * line['largest_share']:.0f} % of the pixels are in "
-        f"one cluster: {COLLAPSE_REMEDY}"
-    )
+    return f"epoch {line['epoch']}: the training has collapsed, {line['collapse']}: {COLLAPSE_REMEDY}"
 
 
 def collapse_of(space: Workspace, run: str) -> dict[str, str]:
@@ -161,20 +158,22 @@ def store_head(space: Workspace, run: str, work: Training, class_names: list[str
         save_head(head, space.run_dir(run) / "head.npz")
 
 
-def masks_of(space: Workspace, masks: Path | None, method: str) -> LabelledSet | None:
-    """Returns the ground truth of the workspace's images for the methods that need it.
+def masks_of(space: Workspace, masks: Path | None, method: str, data: DataChoice | None = None) -> LabelledSet | None:
+    """Returns the ground truth of the workspace's images for the methods that need it: of `masks`, else of `data`.
 
     Raises PicieError when such a method got none, or none of the images has a mask.
     """
-    from picie_core.datasets import open_labelled_set
-
     if method not in ("supervised", "probe"):
         if masks is not None:
             raise PicieError(f"method={method} uses no masks: leave --masks out, or give --method supervised or probe")
         return None
-    if masks is None:
-        raise PicieError(f"method={method} learns from masks: give --masks DIR with the stems of the images")
-    return open_labelled_set(space.images_root, masks)
+    if masks is not None:
+        return open_labelled_set(space.images_root, masks)
+    if data is not None:
+        return data.truth()
+    raise PicieError(
+        f"method={method} learns from masks: give --masks DIR with the stems of the images, or --dataset and --root"
+    )
 
 
 def all_settings(*settings: Any) -> dict[str, Any]:

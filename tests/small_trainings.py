@@ -19,12 +19,12 @@ from picie_core.workspace import Workspace
 SAMPLING = SampleSettings(size_px=64, pixels=600, batch=2)
 STEPS = 3
 """Steps of an epoch: six scenes, two a step."""
-CLOCK = ("seconds", "images_per_s", "clustering_s")
+CLOCK = ("seconds", "images_per_s", "clustering_s", "spent_s")
 
 
 def start_training(space: Workspace, method: str, masks: ReadMask | None = None, **changes: Any) -> Training:
     """A training of the scenes from random weights; `changes` are fields of TrainSettings."""
-    network = Embedder(EmbedderSettings(weights="none", stages=1, dim=8)).eval()
+    network = Embedder(EmbedderSettings(weights="none", stages=1, dim=8, pool=5, context=0)).eval()
     settings = TrainSettings(**{"k": 3, "epochs": 2, "cluster_images": 4, "precision": "32-true", **changes})
     ids = [record.id for record in space.image_list().readable]
     return Training(network, space.image_cache(64), ids, settings, SAMPLING, "cpu", method, masks)

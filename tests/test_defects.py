@@ -76,7 +76,7 @@ def test_the_warp_of_training_flips_half_of_the_images(finished):
     work = start_training(finished, "picie")
     sides, flips = [], []
     for work.epoch in range(100):
-        draw = work._warp(work.image_ids)
+        draw = work._views(work.image_ids).warp()
         sides.append(draw.side)
         flips.append(draw.flip)
     assert within_chance(int(torch.cat(flips).sum()), 600, FLIP_P)
@@ -102,6 +102,25 @@ def test_clustering_training_and_evaluation_agree_on_every_pixel():
 
 
 # -- evaluation
+
+
+COUNTS = np.array([[50, 10, 0, 0], [0, 30, 10, 0], [5, 0, 40, 5], [0, 0, 10, 20]])
+"""(clusters, classes): cluster i is class i; classes 0 and 1 are things, 2 and 3 stuff."""
+
+
+@pytest.mark.parametrize(
+    ("only", "accuracy", "iou"),
+    [
+        ([0, 1], 80 / 95, [50 / 65, 30 / 40]),  # 10 pixels of class 1 were called 0, 5 of class 0 stuff
+        ([2, 3], 60 / 85, [40 / 65, 20 / 35]),
+    ],
+)
+def test_things_and_stuff_are_rows_of_the_ground_truth(only, accuracy, iou):
+    """A table counts the pixels that truly are things, or stuff, after a matching over all classes; others nowhere."""
+    found = score(COUNTS, match_one_to_one(COUNTS), only=only)
+    assert found.accuracy == pytest.approx(accuracy)
+    np.testing.assert_allclose(found.class_iou[only], iou)
+    assert found.mean_iou == pytest.approx(np.mean(iou))
 
 
 @pytest.mark.parametrize("k", [2, 3, 7, 40])
@@ -210,6 +229,15 @@ def test_a_collapse_is_told_everywhere(finished_copy, tiny, say, replace_loss):
     assert (line["collapsed"], line["largest_share"], line["dead_clusters"]) == (True, 1.0, 3)
     assert line["label_entropy"] == pytest.approx(0, abs=1e-9)
     assert told in json.loads((folder / "run.json").read_text())["sample"]["collapse"]
+
+
+def test_a_collapse_of_the_embeddings_is_told(finished):
+    """Rates that are far too high bring all embeddings to one point: however even its clusters, it is called so."""
+    work = start_training(finished, "picie", lr_decoder=0.3, lr_backbone=0.03, hold_shares=0.0, temperature=1.0)
+    records = list(work.epochs())
+    assert records[-1].spread < 0.005 and records[-1].collapsed
+    sound = list(start_training(finished, "picie").epochs())
+    assert sound[-1].spread > 0.1 and not sound[-1].collapsed
 
 
 def test_a_sound_training_says_nothing_of_a_collapse(finished_copy, tiny, say):

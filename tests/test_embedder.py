@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -20,7 +22,7 @@ from picie_core.embedder import (
     pick_device,
     save_embedder,
 )
-from picie_core.errors import PicieError
+from picie_core.errors import PicieError, SettingError
 from picie_core.settings import EmbedderSettings
 
 SETTINGS = EmbedderSettings(weights="none", dim=16)
@@ -139,6 +141,29 @@ def test_stages_are_averaged_over_the_same_part_of_the_image(pool, windows):
             assert one.shape == other.shape
             if mean is not None and half <= 3:
                 torch.testing.assert_close(other[:, :, 4, 3], mean)
+
+
+def test_scales_are_averaged(network):
+    """The mean of the unit embeddings at each scale, brought to the cells of scale 1; one scale is the plain pass."""
+    images = pictures(3, 40, 52)
+    twice = copy.deepcopy(network)
+    twice.settings = replace(network.settings, scales="1,2")
+    engine = FrozenEmbedder(twice, "cpu", torch.float32)
+    pixels = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
+    with torch.no_grad():
+        one = network(pixels)
+        two = network(F.interpolate(pixels, scale_factor=2, mode="bilinear", antialias=True))
+        mean = one + F.interpolate(two, one.shape[2:], mode="bilinear", antialias=True)
+    torch.testing.assert_close(engine(images).permute(0, 3, 1, 2), mean, atol=1e-4, rtol=0)
+    plain = FrozenEmbedder(network, "cpu", torch.float32)(images)
+    torch.testing.assert_close(F.normalize(plain.permute(0, 3, 1, 2), dim=1), one, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("scales", ["", "1,", "a", "0.1", "1,5", "1;2"])
+def test_impossible_scales(scales):
+    """Anything but numbers from 0.25 to 4 with commas is refused with an example."""
+    with pytest.raises(SettingError, match=r"must be numbers from 0.25 to 4 with commas, such as 1,2"):
+        EmbedderSettings(scales=scales)
 
 
 def test_context_is_the_mean_around_every_fourth_cell():

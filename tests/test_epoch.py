@@ -43,6 +43,7 @@ def test_a_record_by_hand():
     assert (record.dead_clusters, record.largest_share) == (1, 0.5)
     assert record.line() == {
         **REST,
+        "spread": 1.0,
         "loss": 2.0,
         "within": 1.0,
         "label_entropy": record.label_entropy,
@@ -50,6 +51,17 @@ def test_a_record_by_hand():
         "largest_share": 0.5,
         "collapsed": False,
     }
+
+
+def test_the_view_that_is_worse_off_speaks():
+    """Each view in one cluster of its own is a collapse, though the two together look like an even half."""
+    views = StepLoss(torch.tensor(1.0), {}, torch.tensor([[8, 0, 0], [0, 8, 0]]))
+    record = totals_of(views, views).record(**REST)
+    assert (record.label_entropy, record.dead_clusters, record.largest_share) == (0.0, 2, 1.0)
+    sound = StepLoss(torch.tensor(1.0), {}, torch.tensor([[4, 3, 1], [6, 2, 0]]))
+    record = totals_of(sound).record(**REST)
+    assert (record.dead_clusters, record.largest_share, record.collapsed) == (1, 0.75, False)
+    assert record.label_entropy == pytest.approx(-(0.75 * math.log(0.75) + 0.25 * math.log(0.25)) / math.log(3))
 
 
 def test_terms_that_come_and_go_are_means_over_their_steps():
@@ -91,6 +103,15 @@ def test_a_collapse_is_named(largest, collapsed):
     record = totals_of(step(1.0, [largest, 100 - largest, 0])).record(**REST)
     assert isinstance(record, EpochRecord)
     assert record.collapsed == record.line()["collapsed"] == collapsed
+    assert record.line().get("collapse", "") == (f"{largest} % of the pixels are in one cluster" if collapsed else "")
+
+
+@pytest.mark.parametrize(("spread", "collapsed"), [(0.0, True), (0.004, True), (0.006, False), (0.7, False)])
+def test_embeddings_that_are_all_alike_are_a_collapse(spread, collapsed):
+    """Clusters of noise may be even: that the embeddings do not spread any more is told by itself."""
+    record = totals_of(step(1.0, [4, 4, 4])).record(**REST, spread=spread)
+    assert record.collapsed == collapsed
+    assert record.collapse == ("the embeddings of all pixels are alike" if collapsed else "")
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
@@ -109,7 +130,7 @@ def test_all_processes_stop_at_a_bad_step_of_one():
     def part(processes):
         totals = EpochTotals(3, CPU)
         totals.add(step(math.nan if processes.rank else 1.0, [1, 0, 0]), processes)
-        with pytest.raises(PicieError, match="not finite at epoch 1"):
+        with pytest.raises(PicieError, match="not finite at epoch 1, step 1"):
             totals.check_finite(0)
         return True
 

@@ -16,9 +16,7 @@ from picie_core.settings import EmbedderSettings, SampleSettings, TrainSettings
 
 KINDS = (TrainSettings, EmbedderSettings, SampleSettings)
 DEFAULTS = {one.name: one.default for kind in KINDS for one in fields(kind)}
-LATER = {"stage_norm", "decoder"} - set(DEFAULTS)
-"""Settings of the network that a recipe names before the network has them."""
-KNOWN = sorted(set(PAPER) - LATER)
+NAMES = sorted(PAPER)
 
 
 def values_of(recipe: str, method: str = "picie", **changes: object) -> dict[str, object]:
@@ -26,7 +24,7 @@ def values_of(recipe: str, method: str = "picie", **changes: object) -> dict[str
     return {name: value for one in recipe_settings(recipe, method, **changes) for name, value in asdict(one).items()}
 
 
-@pytest.mark.parametrize("name", KNOWN)
+@pytest.mark.parametrize("name", NAMES)
 def test_each_difference_is_a_setting(name):
     """What the paper does otherwise has a name among the settings, a value in its range and another default."""
     kinds = [kind for kind in KINDS if name in {one.name for one in fields(kind)}]
@@ -40,11 +38,11 @@ def test_both_recipes_exist_for_every_method(method):
     """The default recipe is the defaults; the paper's differs in exactly the named settings."""
     assert values_of("default", method) == DEFAULTS
     paper = values_of("paper", method)
-    assert {name for name in DEFAULTS if paper[name] != DEFAULTS[name]} == set(KNOWN)
+    assert {name for name in DEFAULTS if paper[name] != DEFAULTS[name]} == set(NAMES)
     assert set(recipe_values("paper", method)) == set(PAPER)
 
 
-@pytest.mark.parametrize("name", KNOWN)
+@pytest.mark.parametrize("name", NAMES)
 def test_a_single_setting_makes_an_ablation(name):
     """From either recipe one setting can be taken over from the other, and nothing else moves."""
     paper, default = values_of("paper"), values_of("default")
@@ -60,6 +58,7 @@ def test_the_paper_as_facts():
     assert paper["lr_decoder"] == paper["lr_backbone"] == paper["lr_head"] == 1e-4
     assert (paper["temperature"], paper["schedule"], paper["batch_norm"]) == (1.0, "constant", "train")
     assert (paper["labels"], paper["centroids"], paper["cluster_images"]) == ("epoch", "anew", 20 * 256)
+    assert (paper["stage_norm"], paper["decoder"], paper["pool"], paper["context"]) == ("none", "random", 1, 0)
     assert paper["overcluster"] == 0
 
 
@@ -84,12 +83,12 @@ def test_help_shows_both_values(say):
     text = re.sub(r"\s+", " ", said.out)
     assert said.code == 0
     assert f"--recipe {{{','.join(RECIPES)}}}" in text
-    for name in KNOWN:
+    for name in NAMES:
         assert re.search(
             rf"--{name.removesuffix('_px').replace('_', '-')} .*?\(default: {DEFAULTS[name]}; paper: {PAPER[name]}\)",
             text,
         ), name
-    assert text.count("; paper: ") == len(KNOWN)
+    assert text.count("; paper: ") == len(NAMES)
 
 
 def called(*words: str) -> dict[str, object]:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch.nn import functional as F
 
 from picie_core.errors import PicieError
@@ -224,12 +228,35 @@ def test_masks_are_not_taken_in_silence(finished_copy, scenes, tiny, say, method
     assert re.search(f"method={method} uses no masks: leave --masks out, or give --method supervised", said.err)
 
 
-def test_a_mask_that_cannot_be_used_stops_the_training(finished):
-    """What the reader says of a mask, the file and the ids in it, reaches the person who trains."""
+def masked_copy(scenes: Path, root: Path, bad_id: int | None = None) -> Path:
+    """A folder of the masks of the scenes with the names of their classes; one mask may hold an id of no class."""
+    shutil.copytree(scenes / "masks", root / "masks")
+    (root / "masks" / "classes.txt").write_text("smooth\nstriped\nnoisy\n")
+    if bad_id is not None:
+        truth = np.array(Image.open(root / "masks" / "scene-2.png"))
+        truth[0, 0] = bad_id
+        Image.fromarray(truth).save(root / "masks" / "scene-2.png")
+    return root / "masks"
 
-    def read(image_id: int) -> np.ndarray:
-        raise PicieError(f"scene-{image_id}.png has the ids 7, known are 0 to 2, 255: mend the mask")
 
-    work = start_training(finished, "supervised", read)
-    with pytest.raises(PicieError, match=r"scene-\d.png has the ids 7, known are 0 to 2"):
-        list(work.epochs())
+def test_ids_of_no_class_stop_the_training(finished_copy, scenes, tiny, say, tmp_path):
+    """The file and the ids are named, with the ids that are known; no traceback."""
+    masks = masked_copy(scenes, tmp_path, bad_id=7)
+    options = ("--method", "supervised", "--masks", masks, "--epochs", 1, "--device", "cpu")
+    said = say("train", "--workspace", finished_copy.root, *tiny, *options)
+    assert said.code == 1 and "Traceback" not in said.err
+    assert re.search(r"scene-2.png has the ids 7, known are 0 to 2, 255: mend the mask", said.err)
+
+
+@pytest.mark.parametrize(
+    ("method", "title"), [("supervised", "Supervised, 1 epoch"), ("probe", "Linear probe, 1 epoch")]
+)
+def test_the_command_leaves_a_named_classifier(finished_copy, scenes, tiny, say, tmp_path, method, title):
+    """A run with the classes of the masks: its K is their number whatever --k says, its head knows their names."""
+    options = ("--method", method, "--masks", masked_copy(scenes, tmp_path), "--epochs", 1, "--device", "cpu", "--json")
+    said = say("train", "--workspace", finished_copy.root, *tiny, *options)
+    assert said.code == 0, said.err
+    run = json.loads(said.out)["run"]
+    assert finished_copy.run_info(run).title == title
+    head = load_head(finished_copy.run_dir(run) / "head.npz")
+    assert head.class_names == ("smooth", "striped", "noisy") and head.weight.shape == (3, 32)

@@ -16,8 +16,9 @@ from app.frame import headline, job_bar, need_workspace, small
 from app.history import History, metric_name, read_history
 from app.jobs import KILL_AFTER_S, STALE_AFTER_S, WRITERS, Job, command_line, job_of, log_tail, start, stop
 from app.notices import told
+from app.settings_form import problem_of
 from app.state import current_run, session
-from app.training_form import FROZEN, TRAINED, draw_frozen, draw_training
+from app.training_form import FROZEN, SETTINGS, TRAINED, draw_frozen, draw_training
 from app.words import about, count, device_here, duration, literal
 from picie_core.workspace import METHOD_TITLES, RunInfo, Workspace
 
@@ -31,9 +32,12 @@ def draw_form(workspace: Workspace) -> None:
         work = draw_work(workspace)
         values, arguments = draw_frozen(workspace) if work == FROZEN else draw_training(workspace)
         command = "embed" if work == FROZEN else "train"
+        problem = problem_of(SETTINGS[work], values)
+        if problem:
+            st.error(problem, icon=":material/tune:")
         with st.container(horizontal=True, vertical_alignment="center"):
             label = f"{'Embed' if work == FROZEN else 'Train'} {about(estimate(workspace, work, readable, values))}"
-            if st.button(label, type="primary", icon=":material/play_arrow:", key="start_job"):
+            if st.button(label, type="primary", icon=":material/play_arrow:", key="start_job", disabled=bool(problem)):
                 start(workspace, command, arguments)
                 st.rerun()
             st.caption(f"{count(readable, 'image')}, on {device_here()}, in the background: the tab may be closed.")

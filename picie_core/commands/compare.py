@@ -207,7 +207,8 @@ def _trained_run(space: Workspace, method: str, settings: Settings, masks: Path 
             return found.id
     resume = found.id if found else None
     training, embedder, sampling = settings
-    run = train(space.root, training, embedder, sampling, None, method, masks, None, resume, device)["run"]
+    made = train(space.root, training, embedder, sampling, method=method, masks=masks, resume=resume, device=device)
+    run = made["run"]
     _count_session(space, "train", run)
     return run
 

@@ -9,7 +9,16 @@ from dataclasses import asdict
 from typing import Any
 
 from picie_core.cli import Job, open_or_create
-from picie_core.commands.options import DeviceOption, ImagesOption, WorkspaceOption
+from picie_core.commands.options import (
+    DatasetOption,
+    DeviceOption,
+    ImagesOption,
+    ListOption,
+    RootOption,
+    SplitOption,
+    WorkspaceOption,
+    data_choice,
+)
 from picie_core.settings import TIMM_PREFIX, EmbedderSettings, SampleSettings
 from picie_core.workspace import RunInfo, Workspace
 
@@ -20,6 +29,10 @@ def embed(
     sampling: SampleSettings = SampleSettings(),
     images: ImagesOption = None,
     device: DeviceOption = "auto",
+    dataset: DatasetOption = "folders",
+    root: RootOption = None,
+    split: SplitOption = None,
+    list_file: ListOption = None,
 ) -> dict[str, Any]:
     """Make a workspace with a frozen embedder: embed every image once with a pretrained backbone.
 
@@ -27,7 +40,7 @@ def embed(
     good enough. A larger --size (640) sees smaller things and takes 4 times as long. Without internet give
     --weights PATH; --weights none works surprisingly well where textures tell things apart.
     """
-    space = open_or_create(workspace, images)
+    space = open_or_create(workspace, images, data_choice(images, dataset, root, split, list_file))
     with space.writer_lock("embed"), Job(space, "embed") as job:
         from picie_core.embedder import FrozenEmbedder, save_embedder
         from picie_core.embedding import make_sample, start_embedder

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import numpy as np
 
 from picie_core.cli import Job, MarkdownTable, Option
-from picie_core.commands.options import DeviceOption, RunOption, WorkspaceOption
-from picie_core.datasets import DATASETS, open_dataset, open_labelled_set
+from picie_core.commands.options import DatasetOption, DeviceOption, ListOption, RunOption, WorkspaceOption
+from picie_core.datasets import open_dataset, open_labelled_set
 from picie_core.errors import PicieError, SettingError
 from picie_core.workspace import Workspace
 
@@ -32,12 +32,12 @@ def evaluate(
     masks: Annotated[
         Path | None, Option("folder of masks: PNG of class ids, 255 = ignored, same relative stems")
     ] = None,
-    dataset: Annotated[str, Option("what --root holds; folders has images/ and masks/", choices=DATASETS)] = "folders",
+    dataset: DatasetOption = "folders",
     root: Annotated[Path | None, Option("folder of a data set, instead of --images and --masks")] = None,
     split: Annotated[
         str | None, Option("such as val or train+val; without it COCO-Stuff val, Cityscapes train+val, folders all")
     ] = None,
-    list_file: Annotated[Path | None, Option("curated list: only these images, one a line", flag="--list")] = None,
+    list_file: ListOption = None,
     k: Annotated[int | None, Option("evaluate every stored clustering with this K; without it the one in use")] = None,
     head: Annotated[bool, Option("evaluate the classifier that the training learnt, instead of clusterings")] = False,
     whole: Annotated[bool, Option("count whole images; without it the paper's centre square")] = False,

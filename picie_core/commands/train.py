@@ -15,7 +15,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from picie_core.cli import Job, Option, Stopped, open_or_create
 from picie_core.commands.embed import finish_run
-from picie_core.commands.options import DeviceOption, ImagesOption, WorkspaceOption
+from picie_core.commands.options import (
+    DatasetOption,
+    DeviceOption,
+    ImagesOption,
+    ListOption,
+    RootOption,
+    SplitOption,
+    WorkspaceOption,
+    data_choice,
+)
+from picie_core.datasets import DataChoice, LabelledSet
 from picie_core.errors import PicieError, SharedError
 from picie_core.objectives import METHODS
 from picie_core.processes import Lifeline, Others, Place, losses_told, place_here
@@ -48,10 +58,16 @@ def train(
     sampling: SampleSettings = SampleSettings(),
     images: ImagesOption = None,
     method: Annotated[str, Option("what the training agrees with", choices=METHODS)] = "picie",
-    masks: Annotated[Path | None, Option("folder of masks that supervised and probe learn from")] = None,
+    masks: Annotated[
+        Path | None, Option("folder of masks that supervised and probe learn from; not needed with --root")
+    ] = None,
     start: Annotated[str | None, Option("run whose embedder to start from; without it the frozen start")] = None,
     resume: Annotated[str | None, Option("go on with this stopped run; its settings are used")] = None,
     device: DeviceOption = "auto",
+    dataset: DatasetOption = "folders",
+    root: RootOption = None,
+    split: SplitOption = None,
+    list_file: ListOption = None,
 ) -> dict[str, Any]:
     """Train a pixel embedder on these images, with PiCIE or a method it is compared with (mdc, iic, supervised, probe).
 
@@ -63,8 +79,9 @@ def train(
     place = place_here(training.processes)
     if place.rank > 0:
         return _follow(place, workspace, training, resume, device)
-    space = open_or_create(workspace, images)
-    plan = _Plan(method, training, embedder, sampling, start, masks)
+    data = data_choice(images, dataset, root, split, list_file)
+    space = open_or_create(workspace, images, data)
+    plan = _Plan(method, training, embedder, sampling, start, masks, data)
     with space.writer_lock("train"), Job(space, "train") as job:
         if resume:
             info = stopped_run(space, resume)
@@ -84,6 +101,12 @@ class _Plan:
     sampling: SampleSettings
     start: str | None
     masks: Path | None
+    data: DataChoice | None
+    """The data set that was named, with its own ground truth."""
+
+    def truth(self, space: Workspace) -> LabelledSet | None:
+        """Returns the ground truth to learn from, None for methods that need none."""
+        return masks_of(space, self.masks, self.method, self.data)
 
     def run_name(self) -> str:
         """Returns a name that tells trainings apart, also two with equal settings, such as `picie-k27-1f3a`."""
@@ -92,14 +115,24 @@ class _Plan:
 
     def settings(self) -> dict[str, Any]:
         """Returns what the run stores of it."""
-        more = {"start": self.start, "masks": None if self.masks is None else str(self.masks.absolute())}
+        more = {
+            "start": self.start,
+            "masks": None if self.masks is None else str(self.masks.absolute()),
+            "data": None if self.data is None else self.data.record(),
+        }
         return {**all_settings(self.training, self.embedder, self.sampling), **more}
 
 
 def _plan_of(info: RunInfo) -> _Plan:
     """Returns the plan of a run that was started earlier, whatever this command line says."""
-    masks = info.settings.get("masks")
-    return _Plan(info.method, *stored_settings(info), info.settings.get("start"), Path(masks) if masks else None)
+    masks, data = info.settings.get("masks"), info.settings.get("data")
+    return _Plan(
+        info.method,
+        *stored_settings(info),
+        info.settings.get("start"),
+        Path(masks) if masks else None,
+        DataChoice.from_record(data) if data else None,
+    )
 
 
 @dataclass(frozen=True)
@@ -121,7 +154,7 @@ class _Told:
         from picie_core.training import Training
 
         plan = self.plan
-        truth = masks_of(space, plan.masks, plan.method)
+        truth = plan.truth(space)
         names = [record.path for record in space.image_list().records]
         settings = replace(plan.training, k=len(truth.class_names)) if truth else plan.training
         read_mask = (lambda image_id: truth.mask_of(names[image_id])) if truth else None
@@ -138,7 +171,7 @@ def _train(space: Workspace, plan: _Plan, place: Place, device: str, job: Job, i
     from picie_core.embedding import make_sample
 
     job.status.name_run(info.id)
-    masks_of(space, plan.masks, plan.method)  # what is wrong with them is told at once
+    plan.truth(space)  # what is wrong with them is told at once
     space.scan(job)
     space.write_run(info)
     with _failure_recorded(space, info.id):

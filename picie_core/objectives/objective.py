@@ -62,7 +62,7 @@ class StepLoss:
     parts: dict[str, Tensor]
     """Its terms, by name."""
     label_counts: Tensor
-    """(K,) int64 pixels that got each label."""
+    """(K,) int64 pixels that got each label; (V, K) where each of V views has clusters of its own."""
 
 
 class Objective:

@@ -57,7 +57,8 @@ class Picie(Objective):
         parts = {"within": found[0].within, "cross": found[0].cross}
         if len(found) > 1:
             parts["overcluster"] = found[1].total
-        return StepLoss(total, parts, torch.bincount(torch.cat(found[0].labels), minlength=self.k))
+        counts = torch.stack([torch.bincount(labels, minlength=self.k) for labels in found[0].labels])
+        return StepLoss(total, parts, counts)
 
     def label(self, z: Tensor) -> Tensor:
         return (z @ self.levels[0][1].centroids.T).argmax(1)

@@ -103,4 +103,4 @@ def label_entropy(counts: Tensor) -> float:
     """Returns the entropy of cluster counts (K,) as a share of log K: 1 is even, 0 is one cluster for all."""
     share = counts.double() / counts.sum().clamp_min(1)
     entropy = -(share * torch.log(share.clamp_min(1e-12))).sum()
-    return float(entropy / torch.log(torch.tensor(float(max(len(counts), 2)))))
+    return max(0.0, float(entropy / torch.log(torch.tensor(float(max(len(counts), 2))))))
