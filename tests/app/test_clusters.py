@@ -40,7 +40,7 @@ def sound(tab: AppTest) -> AppTest:
 def cards(tab: AppTest) -> list[int]:
     """The clusters whose cards are drawn, in their order."""
     fields = [str(field.key) for field in tab.selectbox if str(field.key).startswith("name_card_")]
-    return [int(key.rsplit("_", 1)[1]) for key in fields]
+    return [int(key.rsplit("_", 1)[1].split("~")[0]) for key in fields]
 
 
 def focus_of(tab: AppTest) -> int | None:
