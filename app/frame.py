@@ -44,6 +44,7 @@ body, .stApp, input, textarea { font-variant-numeric: tabular-nums; }
 .picie-facts b { color: var(--picie-text, inherit); font-weight: 600; }
 .picie-swatch { display: inline-block; width: 12px; height: 12px; border-radius: 3px; vertical-align: -1px;
   box-shadow: inset 0 0 0 1px rgba(128, 128, 128, .45); }
+[class*="st-key-one_"] > :not(:first-child) { display: none; }
 .st-key-edits kbd { display: none; }
 .st-key-edits button { padding-left: 4px; padding-right: 4px; }
 .picie-edits { border-collapse: collapse; font-size: 13px; }
