@@ -54,6 +54,7 @@ body, .stApp, input, textarea { font-variant-numeric: tabular-nums; }
 [data-testid="stLayoutWrapper"]:has(> .st-key-naming_bar) { position: sticky; top: 0; z-index: 90; padding: 6px 0; }
 [class*="st-key-card_"] { scroll-margin: 64px 0 16px; }
 [class*="st-key-tools_"] button { min-height: 26px; padding: 0 6px; }
+[class*="st-key-one_"] > :not(:first-child) { display: none; }
 .st-key-edits kbd { display: none; }
 .st-key-edits button { padding-left: 4px; padding-right: 4px; }
 .picie-edits { border-collapse: collapse; font-size: 13px; }

@@ -57,18 +57,20 @@ def shown_color(workspace: Workspace, clustering: Clustering, cluster: int) -> s
 def name_field(workspace: Workspace, clustering: Clustering, cluster: int, place: str) -> None:
     """Draws the field; typing a new name makes a class, choosing one joins it, clearing takes the name away."""
     name = cluster_names(workspace, clustering).get(cluster)
-    key = shown_key(f"name_{place}_{clustering.key}_{cluster}", name)
-    st.selectbox(
-        f"Name of cluster {cluster}",
-        list(class_names(workspace).values()),
-        index=None,
-        key=key,
-        accept_new_options=True,
-        placeholder="Name…",
-        label_visibility="collapsed",
-        on_change=_name,
-        args=(workspace, clustering.key, cluster, key),
-    )
+    base = f"name_{place}_{clustering.key}_{cluster}"
+    key = shown_key(base, name)
+    with st.container(key=f"one_{base}"):  # shows the newest field only, see frame.py
+        st.selectbox(
+            f"Name of cluster {cluster}",
+            list(class_names(workspace).values()),
+            index=None,
+            key=key,
+            accept_new_options=True,
+            placeholder="Name…",
+            label_visibility="collapsed",
+            on_change=_name,
+            args=(workspace, clustering.key, cluster, key),
+        )
 
 
 def _name(workspace: Workspace, clustering_key: str, cluster: int, key: str) -> None:

@@ -53,8 +53,9 @@ def seen(picture: Locator) -> np.ndarray:
 
 
 def name_field(page: Page, cluster: int) -> Locator:
-    """Returns the field that names a cluster on its card."""
-    return page.get_by_test_id("stMain").get_by_role("combobox", name=re.compile(rf"Name of cluster {cluster}\b"))
+    """Returns the field that names a cluster on its card; one that was replaced stays for a moment, unseen."""
+    fields = page.get_by_test_id("stMain").get_by_role("combobox", name=re.compile(rf"Name of cluster {cluster}\b"))
+    return fields.filter(visible=True)
 
 
 def give_name(page: Page, cluster: int, name: str) -> None:
