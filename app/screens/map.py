@@ -11,6 +11,7 @@ from app import loaders
 from app.charts import legend_parts, scatter_figure, shaded_figure
 from app.frame import headline, need_clustering, need_run, need_workspace, page_path, small_fit
 from app.hovercard import CARD_PX, heard, hover_card
+from app.imagestrip import show_image
 from app.mapgroups import COLORING_HELP, COLORINGS, groups_of
 from app.mapselection import (
     clear_selection,
@@ -142,11 +143,11 @@ def draw_opened(workspace: Workspace, run: str, clustering: Clustering) -> None:
     if row is None or row >= len(clustering.labels):
         return
     image = image_of(workspace, run, row)
-    readable = [record.id for record in workspace.image_list().readable]
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         small_fit(f"{title_of(workspace, clustering, row)} in {image.path}")
-        if image.id in readable and st.button("Open in Masks", key="map_open_image", icon=":material/layers:"):
-            st.session_state[Key.IMAGE_NUMBER] = readable.index(image.id) + 1
+        readable = image.id not in workspace.image_list().bad_ids
+        if readable and st.button("Open in Masks", key="map_open_image", icon=":material/layers:"):
+            show_image(image.id)
             st.switch_page(page_path("masks"))
 
 
