@@ -8,6 +8,7 @@ import streamlit as st
 
 from app import clusterfacts
 from app.colors import class_colors, cluster_color
+from app.fields import shown_key, typed
 from app.notices import told
 from app.state import session
 from picie_core.labelmap import IGNORE_ID
@@ -55,9 +56,8 @@ def shown_color(workspace: Workspace, clustering: Clustering, cluster: int) -> s
 
 def name_field(workspace: Workspace, clustering: Clustering, cluster: int, place: str) -> None:
     """Draws the field; typing a new name makes a class, choosing one joins it, clearing takes the name away."""
-    key = f"name_{place}_{clustering.key}_{cluster}"
     name = cluster_names(workspace, clustering).get(cluster)
-    st.session_state[key] = name
+    key = shown_key(f"name_{place}_{clustering.key}_{cluster}", name)
     st.selectbox(
         f"Name of cluster {cluster}",
         list(class_names(workspace).values()),
@@ -72,8 +72,10 @@ def name_field(workspace: Workspace, clustering: Clustering, cluster: int, place
 
 
 def _name(workspace: Workspace, clustering_key: str, cluster: int, key: str) -> None:
-    typed = st.session_state[key]
-    name = " ".join(typed.split()) if typed else None
+    if not typed(key):
+        return
+    text = st.session_state[key]
+    name = " ".join(text.split()) if text else None
     with told():
         workspace.label_map.name_clusters(clustering_key, [cluster], name or None)
         if name and name.casefold() != IGNORE:

@@ -27,9 +27,8 @@ def truth_words(workspace: Workspace, run: str, found: Clustering) -> str:
     figures = clusterfacts.map_truth(workspace, run, found)
     if figures is None or figures.accuracy is None or figures.mean_iou is None:
         return ""
-    return (
-        f"Against the ground truth <b>{percent(figures.accuracy)}</b> right, mIoU <b>{100 * figures.mean_iou:.1f}</b>"
-    )
+    right, iou = f"<b>{percent(figures.accuracy)}</b> right", f"mIoU <b>{100 * figures.mean_iou:.1f}</b>"
+    return f"Against the ground truth: {right}, {iou}."
 
 
 def draw_truth(workspace: Workspace, run: str, found: Clustering) -> None:

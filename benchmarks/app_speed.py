@@ -41,10 +41,10 @@ REDRAWN = """([k, before]) => {
   return main.innerText.includes(`${k} clusters`) && sheets.length === Math.min(k, 12)
     && fresh.length === sheets.length;
 }"""
-# named: the card of the cluster has the name, and the line above the cards says another share
+# named: the card of the cluster has the name (unless its page was left), and the line above says another share
 NAMED = """([cluster, name, before]) => {
   const card = document.querySelector(`.st-key-card_${cluster} input[role=combobox]`);
-  return card?.value === name && document.querySelector('.st-key-named').innerText !== before;
+  return (!card || card.value === name) && document.querySelector('.st-key-named').innerText !== before;
 }"""
 NAMES = ("road", "sky", "building", "tree", "pavement", "car", "fence", "pole")
 

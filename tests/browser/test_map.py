@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -37,13 +38,19 @@ CARD = """() => { for (const one of document.querySelectorAll("*")) {
 
 
 @pytest.fixture(scope="module")
-def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    """The sample images, embedded and clustered on the command line."""
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The sample images, embedded and clustered on the command line; tests work on copies."""
     root = str(tmp_path_factory.mktemp("map") / "work")
     images = str(REPOSITORY / "sample_data" / "images")
     assert run_command(COMMANDS, ["embed", images, "--workspace", root, *SMALL]) == 0
     assert run_command(COMMANDS, ["cluster", "--workspace", root, "--k", str(K)]) == 0
-    return Workspace.open(root)
+    return Path(root)
+
+
+@pytest.fixture
+def workspace(made_once: Path, tmp_path: Path) -> Workspace:
+    """A copy of it."""
+    return Workspace.open(shutil.copytree(made_once, tmp_path / "work"))
 
 
 @pytest.fixture
@@ -103,6 +110,7 @@ def test_lasso_to_mosaic_to_name(server: Server, workspace: Workspace, page: Pag
     page.get_by_role("radio", name="Class", exact=True).click()
     page.wait_for_function("() => document.querySelector('.js-plotly-plot')?._fullData?.length === 2")
     assert count_selected(page) == len(selected)
+    expect(chart).to_have_count(1)
     assert chart.evaluate("plot => plot.layout.selections.length") == 1
     dimmed = chart.evaluate("plot => plot._fullData.reduce((sum, trace) => sum + trace.selectedpoints.length, 0)")
     assert 0 < dimmed < 10_000
@@ -113,7 +121,10 @@ def test_lasso_to_mosaic_to_name(server: Server, workspace: Workspace, page: Pag
 
 
 def test_what_the_legend_hides_is_not_selected(server: Server, workspace: Workspace, page: Page) -> None:
-    """A double click in the legend leaves one cluster; a lasso around everything then holds only that one."""
+    """A double click in the legend leaves one cluster; a lasso around everything then holds only that one.
+
+    Not quite all of it: the few pixels beyond the outermost points that are shown lie outside of the drawing.
+    """
     chart = open_map(page, server.url)
     line = chart.locator(".legendtoggle").nth(2).bounding_box()
     assert line is not None
@@ -122,7 +133,7 @@ def test_what_the_legend_hides_is_not_selected(server: Server, workspace: Worksp
         .filter(trace => trace.visible !== "legendonly").length === 1""")
     lasso(page, chart, [(0.01, 0.01), (0.99, 0.01), (0.99, 0.99), (0.01, 0.99)])
     found = current_clustering(workspace, workspace.current_run())
-    assert count_selected(page) == found.counts[2]
+    assert 0.98 * found.counts[2] <= count_selected(page) <= found.counts[2]
     expect(page.get_by_role("checkbox", name=re.compile("2"))).to_have_count(1)
 
 
@@ -166,5 +177,6 @@ def test_other_colours_keep_the_view(server: Server, page: Page) -> None:
     zoomed = chart.evaluate("plot => [...plot._fullLayout.xaxis.range]")
     page.get_by_role("radio", name="Confidence", exact=True).click()
     page.wait_for_function("() => document.querySelector('.js-plotly-plot')?._fullData?.length === 1")
+    expect(chart).to_have_count(1)
     after = chart.evaluate("plot => [...plot._fullLayout.xaxis.range]")
     np.testing.assert_allclose(after, zoomed, rtol=0.05, atol=0.02)
