@@ -253,6 +253,16 @@ def test_the_most_doubtful_image_comes_first_and_the_image_stays(
     assert f"scene-{ranked[0]}.png" in text_of(tab) and "doubtful" in text_of(tab)
 
 
+def test_another_screen_can_ask_for_an_image(workspace: Workspace, open_screen: OpenScreen, browser: Browser) -> None:
+    """An image is found by its id in whatever order, and stepping goes on from there."""
+    tab = open_screen("masks", workspace, image_order="doubt")
+    tab.session_state["picie"].image_id, tab.session_state["picie"].find_image = 3, True
+    tab.run()
+    assert "scene-3.png" in text_of(tab) and not tab.exception
+    tab.run()
+    assert "scene-3.png" in text_of(tab)
+
+
 def test_images_without_stored_cells_are_embedded_once(
     workspace: Workspace, open_screen: OpenScreen, browser: Browser
 ) -> None:
