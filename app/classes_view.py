@@ -47,7 +47,7 @@ def share_of(found: Clustering, owners: dict[int, int], class_id: int) -> float:
 
 
 def _row(workspace: Workspace, classes: list[Class], item: Class, clusters: int, share: float) -> None:
-    color, name = f"class_color_{item.id}", f"class_name_{item.id}"
+    color, name = f"class_color_{item.id}_{item.color}", f"class_name_{item.id}_{item.name}"
     st.session_state[color], st.session_state[name] = item.color, item.name
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"class_{item.id}"):
         with st.container(width="content"):

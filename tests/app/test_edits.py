@@ -142,7 +142,7 @@ def test_cards_of_the_parts_have_fields_of_their_own(named: Workspace, open_scre
     found = current_clustering(named, run)
     split_cluster(named, run, found, 0, propose_split(named, run, found, 0, 2))
     tab = open_screen("clusters", named)
-    field = tab.selectbox(key=f"name_card_{found.key}_6")
+    field = tab.selectbox(key=f"name_card_{found.key}_6_grass")
     assert field.value == "grass"
     field.set_value("sky").run()
     assert names_of(named) == {0: "grass", 1: "grass", 2: "sky", 6: "sky"}
