@@ -99,7 +99,7 @@ def _card(
 
 def _draw_pick(found: Clustering, cluster: int) -> None:
     here = looking_at(found)
-    key = f"pick_{here.unpicked}_{cluster}"
+    key = f"pick_{found.key}_{cluster}" + (f"~{here.unpicked}" if here.unpicked else "")
     with st.container(width="content"):
         st.checkbox(
             f"Pick cluster {cluster}",

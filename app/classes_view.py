@@ -8,6 +8,7 @@ import numpy as np
 import streamlit as st
 
 from app import clusterfacts
+from app.fields import shown_key, typed
 from app.frame import small, small_fit
 from app.notices import told
 from app.words import count, literal, percent
@@ -47,8 +48,7 @@ def share_of(found: Clustering, owners: dict[int, int], class_id: int) -> float:
 
 
 def _row(workspace: Workspace, classes: list[Class], item: Class, clusters: int, share: float) -> None:
-    color, name = f"class_color_{item.id}_{item.color}", f"class_name_{item.id}_{item.name}"
-    st.session_state[color], st.session_state[name] = item.color, item.name
+    color, name = shown_key(f"class_color_{item.id}", item.color), shown_key(f"class_name_{item.id}", item.name)
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"class_{item.id}"):
         with st.container(width="content"):
             st.color_picker(
@@ -89,11 +89,15 @@ def _merge_popover(workspace: Workspace, classes: list[Class], item: Class) -> N
 
 
 def _recolor(workspace: Workspace, class_id: int, key: str) -> None:
+    if not typed(key):
+        return
     with told():
         workspace.label_map.recolor_class(class_id, st.session_state[key])
 
 
 def _rename(workspace: Workspace, class_id: int, key: str) -> None:
+    if not typed(key):
+        return
     with told():
         workspace.label_map.rename_class(class_id, st.session_state[key])
 

@@ -107,6 +107,23 @@ def _shown_points(sample_digest: str, name: str, digest: str, _placed: Projectio
     return projection.shown_points(_placed.index, _found.labels, _found.k)
 
 
+def point_confidence(workspace: Workspace, run: str, placed: Projection, found: Clustering) -> np.ndarray:
+    """Returns the confidence of each pixel that the map draws, 0 to 1, in their order."""
+    shown = shown_points(workspace, run, placed, found)
+    return _confidence(
+        _digest(workspace, run), placed.name, found.digest, shown, mosaic_source_of(workspace, run), found
+    )
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def _confidence(
+    sample_digest: str, name: str, digest: str, _shown: np.ndarray, _source: MosaicSource, _found: Clustering
+) -> np.ndarray:
+    from picie_core.confidence import confidence_at
+
+    return confidence_at(_source.sample, _found, _shown)
+
+
 def sample_places(workspace: Workspace, run: str) -> np.ndarray:
     """Returns image id, row and column of every sampled pixel, (N, 3) int32."""
     return mosaic_source_of(workspace, run).sample.places

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 COLORINGS = {"cluster": "Cluster", "class": "Class", "image": "Image", "confidence": "Confidence"}
 COLORING_HELP = (
-    "Confidence: how close a pixel is to the middle of its cluster, as a cosine. Click a name in the legend to hide "
-    "it, double-click to see only this one; what is hidden is not selected either."
+    "Confidence: how much closer a pixel is to its own cluster than to the next one. Click a name in the legend to "
+    "hide it, double-click to see only this one; what is hidden is not selected either."
 )
 UNNAMED = -1
 IMAGE_COLORS = 60

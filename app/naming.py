@@ -8,6 +8,7 @@ import streamlit as st
 
 from app import clusterfacts
 from app.colors import class_colors, cluster_color
+from app.fields import shown_key, typed
 from app.notices import told
 from app.state import session
 from picie_core.labelmap import IGNORE_ID
@@ -53,19 +54,10 @@ def shown_color(workspace: Workspace, clustering: Clustering, cluster: int) -> s
     return cluster_color(cluster) if owner is None else class_colors(workspace)[owner]
 
 
-def field_key(place: str, clustering_key: str, cluster: int, name: str | None) -> str:
-    """Returns the key of the field that shows `name`: another name is another field.
-
-    With one field for all names, what a browser still tells of the old name would be read as typed, and undo an edit.
-    """
-    return f"name_{place}_{clustering_key}_{cluster}" + (f"_{name}" if name else "")
-
-
 def name_field(workspace: Workspace, clustering: Clustering, cluster: int, place: str) -> None:
     """Draws the field; typing a new name makes a class, choosing one joins it, clearing takes the name away."""
     name = cluster_names(workspace, clustering).get(cluster)
-    key = field_key(place, clustering.key, cluster, name)
-    st.session_state[key] = name
+    key = shown_key(f"name_{place}_{clustering.key}_{cluster}", name)
     st.selectbox(
         f"Name of cluster {cluster}",
         list(class_names(workspace).values()),
@@ -75,15 +67,15 @@ def name_field(workspace: Workspace, clustering: Clustering, cluster: int, place
         placeholder="Name…",
         label_visibility="collapsed",
         on_change=_name,
-        args=(workspace, clustering.key, cluster, key, name),
+        args=(workspace, clustering.key, cluster, key),
     )
 
 
-def _name(workspace: Workspace, clustering_key: str, cluster: int, key: str, drawn: str | None) -> None:
-    typed = st.session_state[key]
-    if typed == drawn:
-        return  # nobody typed it: a browser also tells of fields that the script filled in
-    name = " ".join(typed.split()) if typed else None
+def _name(workspace: Workspace, clustering_key: str, cluster: int, key: str) -> None:
+    if not typed(key):
+        return
+    text = st.session_state[key]
+    name = " ".join(text.split()) if text else None
     with told():
         workspace.label_map.name_clusters(clustering_key, [cluster], name or None)
         if name and name.casefold() != IGNORE:

@@ -26,6 +26,7 @@ MEMORY = "paint"
 REMEMBERED = 200
 RENAME_HELP = "The whole cluster gets the new name, in every image."
 SPLIT_HELP = "What looks more like what you pointed at gets the new name; the rest of the cluster keeps the old one."
+NOTHING_NAMED = "No cluster has a name yet, so no class can be drawn: choose what to paint, then click on the picture."
 HINT = "Choose what to paint, then click or brush on the picture. Without a choice a click says what is there."
 
 
@@ -90,8 +91,11 @@ def choose_name(workspace: Workspace) -> None:
     )
 
 
-def paint_row(workspace: Workspace, clustering: Clustering, image_id: int) -> None:
-    """Draws what is painted, what the last stroke did, and the choice where it contradicted a name."""
+def paint_row(workspace: Workspace, clustering: Clustering, image_id: int, unnamed: bool) -> None:
+    """Draws what is painted, what the last stroke did, and the choice where it contradicted a name.
+
+    unnamed: classes are to be drawn and there is none yet.
+    """
     record = memory()
     if record.place != (clustering.key, image_id):
         record.offers, record.said = [], ""
@@ -100,7 +104,7 @@ def paint_row(workspace: Workspace, clustering: Clustering, image_id: int) -> No
         if record.offers:
             _draw_offer(workspace, clustering, record.offers[0])
         else:
-            st.caption(record.said or HINT)
+            st.caption(record.said or (NOTHING_NAMED if unnamed else HINT))
 
 
 def _draw_offer(workspace: Workspace, clustering: Clustering, offer: Offer) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import streamlit as st
 
 from app.edits import draw_edits
+from app.fields import shown_key, typed
 from app.folders import check_folder, known_workspaces, workspace_name
 from app.frame import small
 from app.jobs import Job, running_jobs
@@ -80,14 +81,14 @@ def _run_part(workspace: Workspace, run: str | None) -> None:
         st.selectbox("Embedder", ["none yet"], disabled=True, key="run_none")
         return
     titles = run_titles(done)
-    st.session_state[Key.RUN] = run
+    key = shown_key(Key.RUN, run)
     st.selectbox(
         "Embedder",
         list(titles),
         format_func=lambda name: titles.get(name, name),
-        key=Key.RUN,
+        key=key,
         on_change=_choose_run,
-        args=(workspace,),
+        args=(workspace, key),
         help="The network that the clusters are made from. Train makes new ones.",
     )
 
@@ -103,23 +104,25 @@ def run_titles(runs: list[RunInfo]) -> dict[str, str]:
     return {run: f"{title} · {run.rsplit('-', 1)[-1]}" if title in alike else title for run, title in plain.items()}
 
 
-def _choose_run(workspace: Workspace) -> None:
+def _choose_run(workspace: Workspace, key: str) -> None:
+    if not typed(key):
+        return
     record = session()
-    record.run, record.selected = st.session_state[Key.RUN], None
+    record.run, record.selected = st.session_state[key], None
     workspace.choose_run(record.run)
 
 
 def _clusters_part(workspace: Workspace, run: str) -> None:
     clustering = current_clustering(workspace, run)
-    st.session_state[Key.K] = clustering.base_k if clustering else QUICK_K[1]
+    key = shown_key(Key.K, clustering.base_k if clustering else QUICK_K[1])
     st.number_input(
         "Clusters K",
         2,
         LARGEST_K,
         step=1,
-        key=Key.K,
+        key=key,
         on_change=want_k,
-        args=(Key.K,),
+        args=(key,),
         help="How many kinds of pixels to tell apart. The network does not run again when it changes.",
     )
     if clustering:
@@ -129,9 +132,8 @@ def _clusters_part(workspace: Workspace, run: str) -> None:
 
 def want_k(key: str) -> None:
     """Asks for the K that the widget `key` holds; it is computed before the page is drawn."""
-    value = st.session_state[key]
-    if value:
-        session().wanted_k = int(value)
+    if typed(key) and st.session_state[key]:
+        session().wanted_k = int(st.session_state[key])
 
 
 def signature(workspace: Workspace) -> tuple:

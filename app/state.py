@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import streamlit as st
@@ -159,6 +159,8 @@ class Session:
     """How often the naming bar was used: its field knows by it that a name has arrived."""
     stop_asked: dict[str, float] = field(default_factory=dict)
     """When a job was asked to stop, seconds since the epoch, by command."""
+    shown: dict[str, tuple[Any, int]] = field(default_factory=dict)
+    """What each field that follows the workspace shows, and how often that was changed elsewhere."""
     notice: str = ""
     """A short line that is shown once, after the next run of the script."""
 

@@ -55,7 +55,8 @@ class Round:
 def state_of(label_map: LabelMap) -> str:
     """Returns a digest of everything that was decided."""
     with transaction(label_map.path) as database:
-        return hashlib.sha256(rows_to_json(read_rows(database)).encode()).hexdigest()[:16]
+        rows = {table: dict(sorted(found.items())) for table, found in read_rows(database).items()}
+    return hashlib.sha256(rows_to_json(rows).encode()).hexdigest()[:16]
 
 
 # -- the process that edits
@@ -63,7 +64,8 @@ def state_of(label_map: LabelMap) -> str:
 
 def edit_for_ever(path: Path, key: str, k: int, dim: int, seed: int) -> None:
     """Edits at random and prints each edit once it is committed: number, words, digest of the decisions."""
-    label_map, rng, version = LabelMap(path), random.Random(seed), -1
+    label_map, rng = LabelMap(path), random.Random(seed)
+    version = label_map.version()
     while True:
         try:
             edit_once(label_map, key, k, dim, rng)

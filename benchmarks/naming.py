@@ -221,8 +221,8 @@ def line(title: str, k: int, order: str, figures: dict[int, dict[str, float]], w
     return f"| {title} | {k} | {ORDERS[order]} | {way} | {' | '.join(cells)} |"
 
 
-def draw(path: Path, results: list[dict]) -> None:
-    """Draws mIoU and accuracy against actions, a line for each embedder and K."""
+def draw(path: Path, results: list[dict], aims: list[str] | None = None) -> None:
+    """Draws mIoU and accuracy against actions, a line for each embedder and K; aims: such as `60:40`, mIoU to reach."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -242,8 +242,9 @@ def draw(path: Path, results: list[dict]) -> None:
         axis.set_xlabel("actions")
         axis.set_ylabel(words)
         axis.grid(alpha=0.3)
-    axes[0].plot([60, 200], [40, 48], "k*", markersize=9, label="aim")
-    axes[0].legend(fontsize=7, loc="lower right")
+    for aim in aims or []:
+        axes[0].plot(*(float(part) for part in aim.split(":")), "k*", markersize=9)
+    axes[0].legend(fontsize=7, loc="lower right", handlelength=4)
     figure.savefig(path, dpi=150)
 
 
@@ -255,6 +256,7 @@ def main() -> None:
     parser.add_argument("--run", nargs="+", help="embedders to compare; without it the one in use")
     parser.add_argument("--ks", type=int, nargs="+", default=[60, 100, 200, 300])
     parser.add_argument("--orders", nargs="+", choices=ORDERS, default=list(ORDERS))
+    parser.add_argument("--aims", nargs="*", metavar="ACTIONS:MIOU", help="stars to draw, such as 60:40 200:48")
     parser.add_argument("--out", type=Path, help="PNG to draw; the figures go beside it as JSON lines")
     arguments = parser.parse_args()
     val = open_labelled_set(arguments.val_images, arguments.val_masks)
@@ -272,7 +274,7 @@ def main() -> None:
                     print(line(title, k, order, counter.figures, way), flush=True)
                     results.append({"title": title, "k": k, "order": order, "way": way, "figures": counter.figures})
                 if arguments.out:
-                    draw(arguments.out, results)
+                    draw(arguments.out, results, arguments.aims)
                     arguments.out.with_suffix(".jsonl").write_text("".join(json.dumps(one) + "\n" for one in results))
 
 

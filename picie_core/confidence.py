@@ -97,16 +97,25 @@ def sample_confidence(
     cell is that of its centre: pixels between cells, where clusters meet, are a little less sure.
     """
     step = max(1, -(-len(sample.embeddings) // most))
-    rows = np.asarray(sample.embeddings[::step])
     ids, groups = (None, None) if classes_of is None else class_groups(clustering.k, classes_of)
+    label, confidence = _of_rows(np.asarray(sample.embeddings[::step]), clustering, groups)
+    return (label if ids is None else ids[label]), confidence
+
+
+def confidence_at(sample: EmbeddingSample, clustering: Clustering, chosen: np.ndarray) -> np.ndarray:
+    """Returns the confidence (n,) float32 of the chosen pixels of the sample that they are of their cluster."""
+    return _of_rows(np.asarray(sample.embeddings[chosen]), clustering, None)[1]
+
+
+def _of_rows(rows: np.ndarray, clustering: Clustering, groups: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """The best channel and the confidence of rows (N, D), a block at a time."""
     labels, leads = [np.empty(0, np.intp)], [np.empty(0, np.float32)]
     for start in range(0, len(rows), ROWS):
         scores = channel_scores(rows[None, start : start + ROWS], clustering, groups)[:, 0]  # (C, N)
         labels.append(scores.argmax(0))
         two = np.partition(scores, -2, axis=0)[-2:] if len(scores) > 1 else np.array([[-np.inf], [0.0]], np.float32)
         leads.append(np.broadcast_to(two[1] - two[0], scores.shape[1:]))
-    label = np.concatenate(labels)
-    return (label if ids is None else ids[label]), confidence_of(np.concatenate(leads))
+    return np.concatenate(labels), confidence_of(np.concatenate(leads))
 
 
 def coverage(labels: np.ndarray, confidence: np.ndarray, threshold: float, ignored: int | None = IGNORE_ID) -> float:

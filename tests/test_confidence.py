@@ -8,7 +8,16 @@ import numpy as np
 import pytest
 import torch
 
-from picie_core.confidence import class_groups, confidence_of, coverage, label_and_confidence, sample_confidence
+from picie_core.clusters import current_clustering
+from picie_core.confidence import (
+    class_groups,
+    confidence_at,
+    confidence_of,
+    coverage,
+    label_and_confidence,
+    sample_confidence,
+)
+from picie_core.sample import load_sample
 from picie_core.upsample import upsample_argmax
 from tests.hand_made import clustering_of
 
@@ -86,3 +95,12 @@ def test_coverage_by_hand():
     assert coverage(labels, confidence, 0.6) == 0.25
     assert coverage(labels, confidence, 0.5, ignored=None) == 0.75
     assert coverage(labels[:0], confidence[:0], 0) == 0
+
+
+def test_the_confidence_of_chosen_pixels_is_that_of_the_whole_sample(finished):
+    """Asked for some rows only, each pixel is as sure as among all of them."""
+    run = finished.current_run()
+    sample, clustering = load_sample(finished, run), current_clustering(finished, run)
+    _, everywhere = sample_confidence(sample, clustering, most=len(sample.embeddings))
+    chosen = np.array([5, 77, 300])
+    np.testing.assert_allclose(confidence_at(sample, clustering, chosen), everywhere[chosen], atol=1e-6)

@@ -12,7 +12,10 @@ export default function ({ data, parentElement, setTriggerValue }) {
     image.src = `data:image/webp;base64,${data.webp}`
     ink.setAttribute("points", "")
   }
-  if (own.image !== data.image) own.cursor = null
+  if (own.image !== data.image) {
+    own.cursor = null
+    cross.hidden = true
+  }
   Object.assign(own, { stamp: data.stamp, image: data.image })
   image.alt = data.alt
   stage.style.aspectRatio = `${data.width} / ${data.height}`
@@ -35,11 +38,13 @@ export default function ({ data, parentElement, setTriggerValue }) {
     element.style.top = `${(100 * y) / data.height}%`
   }
   const say = (at) => {
+    own.at = at
     tip.textContent = title(at)
     tip.hidden = !tip.textContent
     tip.classList.toggle("left", at[0] > 0.7 * data.width)
     point_at(tip, at)
   }
+  if (!tip.hidden && own.at) say(own.at) // its name may be another one now
   const draw = () => ink.setAttribute("points", own.stroke.map(([x, y]) => `${(1000 * x) / data.width},${(1000 * y) / data.height}`).join(" "))
   const report = (points) =>
     setTriggerValue("stroke", { image: data.image, points: points.map((at) => at.map(Math.floor)) })

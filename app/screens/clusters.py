@@ -13,6 +13,7 @@ from app.cards import draw_cards
 from app.classes_view import draw_classes
 from app.dialogs import draw_dialog
 from app.edits import split_notice
+from app.fields import shown_key
 from app.frame import headline, need_clustering, need_run, need_workspace, small, small_fit
 from app.k_curve import draw_k_curve
 from app.naming_bar import draw_naming_bar
@@ -42,24 +43,24 @@ KIND_HELP = (
 
 def choose_k(clustering: Clustering) -> None:
     """Draws the ways to change K: one click on a usual number, or any number."""
-    st.session_state[Key.K_QUICK] = clustering.base_k if clustering.base_k in QUICK_K else None
+    quick = shown_key(Key.K_QUICK, clustering.base_k if clustering.base_k in QUICK_K else None)
     st.pills(
         "Clusters K",
         QUICK_K,
-        key=Key.K_QUICK,
+        key=quick,
         on_change=want_k,
-        args=(Key.K_QUICK,),
+        args=(quick,),
         label_visibility="collapsed",
     )
-    st.session_state[Key.K_NUMBER] = clustering.base_k
+    number = shown_key(Key.K_NUMBER, clustering.base_k)
     st.number_input(
         "Any K",
         2,
         LARGEST_K,
         step=1,
-        key=Key.K_NUMBER,
+        key=number,
         on_change=want_k,
-        args=(Key.K_NUMBER,),
+        args=(number,),
         width=104,
         label_visibility="collapsed",
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,12 +10,13 @@ import streamlit as st
 
 from app import loaders
 from app.charts import legend_parts, scatter_figure, shaded_figure
+from app.components.hovercard import CARD_PX, heard, hover_card
 from app.frame import headline, need_clustering, need_run, need_workspace, page_path, small_fit
-from app.hovercard import CARD_PX, heard, hover_card
+from app.imagestrip import show_image
+from app.mapedits import do_wish
 from app.mapgroups import COLORING_HELP, COLORINGS, groups_of
 from app.mapselection import (
     clear_selection,
-    do_wish,
     draw_selection,
     left_look,
     selected_pixels,
@@ -76,8 +78,8 @@ def draw_chart(workspace: Workspace, run: str, clustering: Clustering, placed: P
     look, selected = left_look(figure_id, placed, by, parts, selected)
     bright = np.isin(shown, selected) if len(selected) else None
     if by == "confidence":
-        values = clustering.similarity[shown].astype(np.float32)
-        figure = shaded_figure(placed.xy[shown], values, "cosine", bright, look)
+        values = loaders.point_confidence(workspace, run, placed, clustering)
+        figure = shaded_figure(placed.xy[shown], values, "confidence", bright, look)
     else:
         figure = scatter_figure(placed.xy[shown], groups.of[shown], parts, groups.names, groups.colors, bright, look)
     st.plotly_chart(
@@ -142,11 +144,10 @@ def draw_opened(workspace: Workspace, run: str, clustering: Clustering) -> None:
     if row is None or row >= len(clustering.labels):
         return
     image = image_of(workspace, run, row)
-    readable = [record.id for record in workspace.image_list().readable]
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        small_fit(f"{title_of(workspace, clustering, row)} in {image.path}")
-        if image.id in readable and st.button("Open in Masks", key="map_open_image", icon=":material/layers:"):
-            st.session_state[Key.IMAGE_NUMBER] = readable.index(image.id) + 1
+        small_fit(html.escape(f"{title_of(workspace, clustering, row)} in {image.path}"))
+        if st.button("Open in Masks", key="map_open_image", icon=":material/layers:"):
+            show_image(image.id)
             st.switch_page(page_path("masks"))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -44,8 +44,21 @@ VIEWS = {"overlay": "Overlay", "confidence": "Confidence"}
 VIEW_HELP = "Confidence: white is sure, black is a tie between the two best, orange is below the threshold."
 
 
-def choose_look(workspace: Workspace, clustering: Clustering) -> tuple[Look, str, bool]:
-    """Draws how the image is shown; returns the look without hidden labels, the view, and the original beside it."""
+@dataclass(frozen=True)
+class View:
+    """What is drawn: the look, and what it is of."""
+
+    look: Look
+    confidence: bool
+    """The confidence instead of the labels."""
+    beside: bool
+    """The untouched image as well."""
+    before: bool
+    """The mask before borders and specks were tidied as well."""
+
+
+def choose_view(workspace: Workspace, clustering: Clustering) -> View:
+    """Draws how the image is shown; no label is hidden yet."""
     by = st.segmented_control(
         "Colour by",
         ["cluster", "class"],
@@ -70,7 +83,12 @@ def choose_look(workspace: Workspace, clustering: Clustering) -> tuple[Look, str
     beside = st.toggle("Show the original beside it", key=Key.MASK_BESIDE, persist_state="session")
     with st.expander("Borders and specks"):
         finish = Finish(least, *draw_tidying())
-    return Look(by or "cluster", PICTURE_PX, opacity / 100, frozenset(), finish), view or "overlay", beside
+        look = Look(by or "cluster", PICTURE_PX, opacity / 100, frozenset(), finish)
+        tidied = overlays.before(look) != look
+        before = st.toggle(
+            "Show the mask before beside it", key=Key.MASK_BEFORE, persist_state="session", disabled=not tidied
+        )
+    return View(look, view == "confidence", beside, before and tidied)
 
 
 def labels_shown(workspace: Workspace, clustering: Clustering, look: Look) -> dict[int, str]:
@@ -113,34 +131,31 @@ def facts(workspace: Workspace, run: str, clustering: Clustering, mask: np.ndarr
         here = float((mask != IGNORE_ID).mean())
         everywhere = overlays.set_coverage(workspace, run, clustering, look)
         said.append(f"covers <b>{percent(here)}</b> of it, about <b>{percent(everywhere)}</b> of all")
-    small(" · ".join(said))
+    done = f"<br>The export does the same: {finish_words(look.finish)}" if look.finish.changes else ""
+    small(" · ".join(said) + done)
 
 
-def pictures(
-    workspace: Workspace, run: str, clustering: Clustering, shown: ImageRecord, look: Look, view: str, beside: bool
-) -> None:
+def pictures(workspace: Workspace, run: str, clustering: Clustering, shown: ImageRecord, view: View) -> None:
     """Draws the picture to point at, and beside it the untouched image or the mask before it was tidied."""
     aspect = shown.width / shown.height
-    tidied = overlays.before(look) != look
-    second = st.toggle("Before, beside it", key=Key.MASK_BEFORE, persist_state="session") if tidied else False
-    places = st.columns(1 + beside + second, gap="xsmall")
-    if beside:
+    places = st.columns(1 + view.beside + view.before, gap="xsmall")
+    if view.beside:
         with places[0]:
             original = overlays.image_png(workspace, shown, PICTURE_PX)
             picture("picture_original", original, f"{shown.path}, untouched", aspect)
-    if second:
+    if view.before:
         with places[-2]:
-            plain = overlays.overlay_png(workspace, run, clustering, shown, overlays.before(look))
+            plain = overlays.overlay_png(workspace, run, clustering, shown, overlays.before(view.look))
             picture("picture_before", plain, f"{shown.path}, its mask before borders and specks were tidied", aspect)
     with places[-1]:
-        main_picture(workspace, run, clustering, shown, look, view)
+        main_picture(workspace, run, clustering, shown, view.look, view.confidence)
 
 
 def main_picture(
-    workspace: Workspace, run: str, clustering: Clustering, shown: ImageRecord, look: Look, view: str
+    workspace: Workspace, run: str, clustering: Clustering, shown: ImageRecord, look: Look, sure: bool
 ) -> None:
     """Draws the overlay or the confidence; a click on it asks or names."""
-    if view == "confidence":
+    if sure:
         painted = overlays.confidence_webp(workspace, run, clustering, shown, look)
         alt = f"{shown.path} with the confidence of its {look.by} mask drawn over it"
     else:
@@ -160,25 +175,21 @@ def main_picture(
     )
 
 
-def draw(workspace: Workspace, run: str, clustering: Clustering) -> None:
+def draw(workspace: Workspace, run: str, clustering: Clustering, named: bool) -> None:
     """Draws controls, legend and picture; the legend is made first because its switches change the picture."""
     shown, order = choose_image(workspace, run, clustering)
     left, right = st.columns([5, 2], gap="medium")
     with right:
-        look, view, beside = choose_look(workspace, clustering)
+        view = choose_view(workspace, clustering)
+        look = view.look
         mask = overlays.mask(workspace, run, clustering, shown, look)
         facts(workspace, run, clustering, mask, look)
         names, colors = labels_shown(workspace, clustering, look), overlays.label_colors(workspace, clustering, look.by)
         look = replace(look, hidden=legend(mask, names, dict(colors), look))
+        view = replace(view, look=look)
     with left:
-        if look.by == "class" and not workspace.label_map.classes_of(clustering.key):
-            st.caption(
-                "No cluster has a name yet, so no class can be drawn. Paint one here, or use the Clusters screen."
-            )
-        paint_row(workspace, clustering, shown.id)
-        pictures(workspace, run, clustering, shown, look, view, beside)
-        if finish_words(look.finish):
-            st.caption(f"The export writes masks like this one: {finish_words(look.finish)}.")
+        paint_row(workspace, clustering, shown.id, unnamed=look.by == "class" and not named)
+        pictures(workspace, run, clustering, shown, view)
         film_strip(workspace, order, shown)
 
 
@@ -196,4 +207,4 @@ if not workspace.image_list().readable:
     empty_state("None of the images can be read any more.", "See why", "images")
 else:
     with told():
-        draw(workspace, run, clustering)
+        draw(workspace, run, clustering, bool(named))

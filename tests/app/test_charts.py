@@ -67,7 +67,7 @@ def test_a_name_is_never_read_as_markup_and_fits_the_legend() -> None:
 
 def test_confidence_is_one_shaded_trace() -> None:
     """Numbers in the order of the points, with a scale beside them, and no legend to isolate with."""
-    figure = shaded_figure(np.zeros((3, 2)), np.array([0.1, 0.5, 0.9], np.float32), "cosine")
+    figure = shaded_figure(np.zeros((3, 2)), np.array([0.1, 0.5, 0.9], np.float32), "confidence")
     assert len(figure.data) == 1 and not figure.layout.showlegend
     np.testing.assert_allclose(figure.data[0].marker.color, [0.1, 0.5, 0.9], atol=1e-3)
 

@@ -142,7 +142,25 @@ def test_cards_of_the_parts_have_fields_of_their_own(named: Workspace, open_scre
     found = current_clustering(named, run)
     split_cluster(named, run, found, 0, propose_split(named, run, found, 0, 2))
     tab = open_screen("clusters", named)
-    field = tab.selectbox(key=f"name_card_{found.key}_6_grass")
+    field = tab.selectbox(key=f"name_card_{found.key}_6")
     assert field.value == "grass"
     field.set_value("sky").run()
     assert names_of(named) == {0: "grass", 1: "grass", 2: "sky", 6: "sky"}
+
+
+def test_what_an_open_page_still_shows_undoes_nothing(named: Workspace, open_screen: OpenScreen) -> None:
+    """A page that has not heard of an edit yet sends its old contents along: that is nobody's wish."""
+    tab = open_screen("clusters", named)
+    key = f"name_card_{current_clustering(named, named.current_run()).key}_2"
+    stale = tab._tree.get_widget_states()
+    assert tab.selectbox(key=key).value == "sky"
+    named.label_map.undo()
+    tab.run()
+    assert tab.selectbox(key=f"{key}~1").value is None
+    tab._run(stale)
+    tab._run(stale)
+    assert not tab.exception and names_of(named) == {0: "grass", 1: "grass"}
+    named.label_map.redo()
+    tab._run(stale)
+    tab._run(stale)
+    assert names_of(named) == {0: "grass", 1: "grass", 2: "sky"} and len(named.label_map.history()) == 4

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,14 +25,21 @@ WIDTH, HEIGHT = 320, 240
 IMAGES = range(0, 48, 8)
 
 
-@pytest.fixture
-def space(tmp_path: Path) -> Workspace:
-    """The sample, embedded with random weights, in eight clusters without names."""
-    work = str(tmp_path / "work")
+@pytest.fixture(scope="module")
+def embedded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The sample, embedded with random weights, in eight clusters without names; nobody writes there."""
+    work = str(tmp_path_factory.mktemp("embedded") / "work")
     embed = ["embed", str(REPOSITORY / "sample_data" / "images"), "--workspace", work, "--weights", "none"]
     assert run_command(COMMANDS, [*embed, "--size", "120", "--pixels", "20000", "--dim", "32"]) == 0
     assert run_command(COMMANDS, ["cluster", "--workspace", work, "--k", "8"]) == 0
-    return Workspace.open(work)
+    return Path(work)
+
+
+@pytest.fixture
+def space(embedded: Path, tmp_path: Path) -> Workspace:
+    """A copy to write in."""
+    shutil.copytree(embedded, tmp_path / "work")
+    return Workspace.open(tmp_path / "work")
 
 
 @pytest.fixture
