@@ -98,11 +98,12 @@ def _card(
 
 
 def _draw_pick(found: Clustering, cluster: int) -> None:
-    key = f"pick_{found.key}_{cluster}"
-    st.session_state[key] = cluster in looking_at(found).picked
+    here = looking_at(found)
+    key = f"pick_{found.key}_{cluster}" + (f"~{here.unpicked}" if here.unpicked else "")
     with st.container(width="content"):
         st.checkbox(
             f"Pick cluster {cluster}",
+            value=cluster in here.picked,
             key=key,
             label_visibility="collapsed",
             on_change=pick,

@@ -86,6 +86,12 @@ def pick(found: Clustering, cluster: int, key: str) -> None:
         picked.discard(cluster)
 
 
+def pick_none(found: Clustering) -> None:
+    """Lets all picked clusters go."""
+    here = looking_at(found)
+    here.picked, here.unpicked = set(), here.unpicked + 1
+
+
 def meant(found: Clustering) -> list[int]:
     """Returns the clusters that a name is for: the picked ones, else the one in focus."""
     here = looking_at(found)
@@ -101,7 +107,7 @@ def name(workspace: Workspace, found: Clustering, typed: str) -> None:
             workspace.label_map.name_clusters(found.key, clusters, words)
             if words.casefold() != IGNORE_NAME:
                 record.last_name = words
-            record.looking.picked = set()
+            pick_none(found)
         go_next(workspace, found)
 
 

@@ -73,7 +73,7 @@ def _draw_buttons(workspace: Workspace, found: Clustering, here: Looking) -> Non
     _button("l", as_last, partial(focus.name_as_last, workspace, found), not last or nothing, "Name as the last one")
     _button("i", "Ignore", partial(focus.ignore, workspace, found), nothing, "Leave these pixels out of the masks")
     if here.picked:
-        st.button("Clear", key="clear_picked", on_click=here.picked.clear, help="Pick none")
+        st.button("Clear", key="clear_picked", on_click=focus.pick_none, args=(found,), help="Pick none")
     _button("p", "Back", partial(focus.go_back, found), here.focus is None, "To the cluster before")
     _button("n", "Next", partial(focus.go_next, workspace, found), False, "To the next cluster without a name")
 

@@ -79,6 +79,8 @@ class Looking:
     """The clusters that were in focus before, the last one at the end."""
     picked: set[int] = field(default_factory=set)
     """The clusters that are named together."""
+    unpicked: int = 0
+    """How often they were all let go: then the boxes on the cards are new ones."""
     listed: list[int] = field(default_factory=list)
     """The cards in their order; kept while clusters are named, so that no card moves away under the hand."""
     listed_for: tuple = ()
