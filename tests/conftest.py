@@ -52,6 +52,11 @@ def draw_scene(seed: int, height: int = 64, width: int = 96) -> tuple[np.ndarray
     return image.clip(0, 255).astype(np.uint8), truth
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--film docs/loop.webp` stores the pictures of the whole way as one animated picture."""
+    parser.addoption("--film", default=None, help="animated picture of the browser's whole way to write")
+
+
 @pytest.fixture(scope="session")
 def tiny() -> tuple[str, ...]:
     """Options that make `embed` and `train` take a second on the scenes."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
+from tests.browser.film import Film
 from tests.browser.stage import Server, Watch
 
 pytestmark = pytest.mark.browser
@@ -169,13 +171,31 @@ def check_masks(folder: Path) -> None:
     assert values == {0, 1, 255}
 
 
-def test_whole_way(server: Server, page: Page, context: BrowserContext, watch: Watch) -> None:
+@pytest.fixture
+def film(request: pytest.FixtureRequest) -> Iterator[Film]:
+    """Pictures of the way, stored where `--film` says."""
+    path = request.config.getoption("--film")
+    made = Film(Path(path) if path else None)
+    yield made
+    made.save()
+
+
+def test_whole_way(server: Server, page: Page, context: BrowserContext, watch: Watch, film: Film) -> None:
     """A new user gets from the sample to named masks without an error, and nothing leaves the machine."""
+    page.goto(server.url)
+    expect(page.get_by_role("button", name="Try the sample")).to_be_visible()
+    film.shot(page)
     try_the_sample(page, server.url)
+    film.shot(page)
     change_k(page)
+    film.shot(page)
     name_two_clusters(page, context)
+    film.shot(page)
     look_at_masks(page)
+    film.shot(page)
     look_at_the_map(page)
+    film.shot(page)
     check_masks(write_masks(page, server.home))
+    film.shot(page, 2.5)
     assert not watch.complaints, "\n".join(watch.complaints)
     assert "Traceback" not in server.log.read_text()
