@@ -24,7 +24,7 @@ def rgb_color(color: str) -> tuple[int, int, int]:
 
 def cluster_color(cluster: int) -> str:
     """Returns the colour of a cluster before it has a name; it does not depend on K."""
-    return hex_color(cluster_colors(max(64, cluster + 1))[cluster])
+    return hex_color(cluster_colors(max(64, 1 << cluster.bit_length()))[cluster])  # few sizes: each is made once
 
 
 def class_colors(workspace: Workspace) -> dict[int, str]:

@@ -147,3 +147,18 @@ def carried_notice(workspace: Workspace, clustering: Clustering | None) -> None:
             "of which one class owns at least half."
         )
         st.button("Undo", key="undo_carried", icon=":material/undo:", on_click=undo, args=(workspace, event))
+
+
+def split_notice(workspace: Workspace, clustering: Clustering | None) -> None:
+    """Says which cluster on the page was just split, with the button that undoes it; it stands until the next edit."""
+    event = workspace.label_map.can_undo()
+    if event is None or clustering is None or event.kind != "split":
+        return
+    if event.payload["clustering"] == clustering.key:
+        *parts, last = map(str, event.payload["parts"])
+        with st.container(border=True, horizontal=True, vertical_alignment="center", key="was_split"):
+            st.markdown(
+                f":material/call_split: **Cluster {event.payload['cluster']} is split into {', '.join(parts)} and "
+                f"{last}.** Its parts keep its name until you change it."
+            )
+            st.button("Undo", key="undo_split", icon=":material/undo:", on_click=undo, args=(workspace, event))

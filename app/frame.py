@@ -45,6 +45,16 @@ body, .stApp, input, textarea { font-variant-numeric: tabular-nums; }
 .picie-swatch { display: inline-block; width: 12px; height: 12px; border-radius: 3px; vertical-align: -1px;
   box-shadow: inset 0 0 0 1px rgba(128, 128, 128, .45); }
 [class*="st-key-one_"] > :not(:first-child) { display: none; }
+.picie-id { cursor: pointer; white-space: nowrap; color: inherit; text-decoration: none; border-radius: 3px; }
+.picie-id:hover b, a.picie-id:hover { text-decoration: underline; }
+.picie-keys { font-size: 13px; border-collapse: collapse; margin: 2px 0 10px; }
+.picie-keys td { padding: 3px 10px 3px 0; border: 0; vertical-align: top; line-height: 18px; }
+.picie-keys td:first-child { white-space: nowrap; }
+.picie-keys kbd { font: inherit; font-size: 12px; padding: 1px 5px; border-radius: 3px;
+  border: 1px solid color-mix(in srgb, currentColor 30%, transparent); }
+[data-testid="stLayoutWrapper"]:has(> .st-key-naming_bar) { position: sticky; top: 0; z-index: 90; padding: 6px 0; }
+[class*="st-key-card_"] { scroll-margin: 64px 0 16px; }
+[class*="st-key-tools_"] button { min-height: 26px; padding: 0 6px; }
 .st-key-edits kbd { display: none; }
 .st-key-edits button { padding-left: 4px; padding-right: 4px; }
 .picie-edits { border-collapse: collapse; font-size: 13px; }
@@ -179,6 +189,11 @@ def picture(key: str, data: bytes, alt: str, aspect: float) -> None:
 def show_png(data: bytes, alt: str) -> None:
     """Draws a PNG as wide as its place, byte for byte: as a JPEG, which is the default, colours bleed."""
     st.image(data, width="stretch", output_format="PNG", alt=alt)
+
+
+def show_jpeg(data: bytes, alt: str) -> None:
+    """Draws a JPEG as wide as its place, byte for byte."""
+    st.image(data, width="stretch", output_format="JPEG", alt=alt)
 
 
 def show_notice() -> None:

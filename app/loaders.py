@@ -12,23 +12,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import streamlit as st
-from PIL import Image
 
-from app.colors import class_colors, cluster_color, rgb_color
-from picie_core.images import ImageRecord, read_resized
 from picie_core.workspace import Workspace
 
 if TYPE_CHECKING:
     from picie_core.clusters import Clustering
     from picie_core.embedder import FrozenEmbedder
     from picie_core.mosaic import ClusterFacts, MosaicSource
-    from picie_core.projection import Projection
+    from picie_core.projection import Projection, UmapSettings
     from picie_core.splits import Split
-
-SHEET_TILES, SHEET_COLUMNS, TILE_SIDE_PX = 12, 4, 96
-SHEET_ASPECT = (SHEET_COLUMNS * 100 - 4) / (SHEET_TILES // SHEET_COLUMNS * 100 - 4)
-"""Width / height of a contact sheet of 96 px tiles with gaps of 4 px."""
-POINTS_COLUMNS = 5
 
 
 def label_version(workspace: Workspace) -> int:
@@ -77,11 +69,64 @@ def usual_colors(workspace: Workspace, found: Clustering) -> str:
     return "class" if named_share(workspace, found) > 0.5 else "cluster"
 
 
-def projection(workspace: Workspace, run: str, kind: str, points: int) -> Projection | None:
-    """Returns the places of the sample's points on the map; None before they are computed."""
+def projection(workspace: Workspace, run: str, kind: str, settings: UmapSettings | None = None) -> Projection | None:
+    """Returns the places of the sample on the map; of UMAP the one asked for, or the last one; None without any."""
+    from picie_core.projection import stored_umaps
+
+    if kind == "umap":
+        stored = stored_umaps(workspace, run)
+        if not stored:
+            return None
+        settings = settings if settings in stored else stored[0]
+    return _projection(str(workspace.root), run, _digest(workspace, run), kind, settings if kind == "umap" else None)
+
+
+@st.cache_resource(max_entries=6, show_spinner=False)
+def _projection(root: str, run: str, digest: str, kind: str, settings: UmapSettings | None) -> Projection | None:
     from picie_core.projection import load_projection
 
-    return load_projection(workspace, run, kind, points=points)
+    return load_projection(Workspace.open(root), run, kind, settings)
+
+
+def _digest(workspace: Workspace, run: str) -> str:
+    """The name of the present sample of a run."""
+    from picie_core.sample import derived_dir
+
+    return derived_dir(workspace, run).name
+
+
+def shown_points(workspace: Workspace, run: str, placed: Projection, found: Clustering) -> np.ndarray:
+    """Returns the rows of the sample that the map draws: those of the projection, and more of small clusters."""
+    return _shown_points(_digest(workspace, run), placed.name, found.digest, placed, found)
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def _shown_points(sample_digest: str, name: str, digest: str, _placed: Projection, _found: Clustering) -> np.ndarray:
+    from picie_core import projection
+
+    return projection.shown_points(_placed.index, _found.labels, _found.k)
+
+
+def point_confidence(workspace: Workspace, run: str, placed: Projection, found: Clustering) -> np.ndarray:
+    """Returns the confidence of each pixel that the map draws, 0 to 1, in their order."""
+    shown = shown_points(workspace, run, placed, found)
+    return _confidence(
+        _digest(workspace, run), placed.name, found.digest, shown, mosaic_source_of(workspace, run), found
+    )
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def _confidence(
+    sample_digest: str, name: str, digest: str, _shown: np.ndarray, _source: MosaicSource, _found: Clustering
+) -> np.ndarray:
+    from picie_core.confidence import confidence_at
+
+    return confidence_at(_source.sample, _found, _shown)
+
+
+def sample_places(workspace: Workspace, run: str) -> np.ndarray:
+    """Returns image id, row and column of every sampled pixel, (N, 3) int32."""
+    return mosaic_source_of(workspace, run).sample.places
 
 
 def run_stamp(workspace: Workspace, run: str) -> float:
@@ -105,13 +150,14 @@ def embedder(root: str, run: str, stamp: float) -> FrozenEmbedder:
     return load_engine(Workspace.open(root), run)
 
 
-def _source(workspace: Workspace, run: str) -> MosaicSource:
+def mosaic_source_of(workspace: Workspace, run: str) -> MosaicSource:
+    """Returns what contact sheets of a run are cut from, opened once."""
     return mosaic_source(str(workspace.root), run, run_stamp(workspace, run))
 
 
 def cluster_figures(workspace: Workspace, run: str, found: Clustering) -> list[ClusterFacts]:
     """Returns the figures of every cluster, in the order of their ids."""
-    return _cluster_figures(found.digest, _source(workspace, run), found)
+    return _cluster_figures(found.digest, mosaic_source_of(workspace, run), found)
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
@@ -124,114 +170,34 @@ def _cluster_figures(digest: str, _source: MosaicSource, _found: Clustering) -> 
 # -- mosaics
 
 
-def cluster_sheet(workspace: Workspace, run: str, found: Clustering, cluster: int, kind: str, color: str) -> bytes:
-    """Returns the contact sheet of a cluster as PNG, the cluster outlined in `color`."""
-    return _cluster_sheet(str(workspace.root), found.digest, cluster, kind, color, _source(workspace, run), found)
+def selection_order(workspace: Workspace, run: str, chosen: np.ndarray, digest: str) -> np.ndarray:
+    """Returns the chosen pixels as a mosaic shows them, the most typical first; digest: of the chosen ones."""
+    return _selection_order(_digest(workspace, run), digest, chosen, mosaic_source_of(workspace, run))
 
 
-@st.cache_data(max_entries=600, show_spinner=False)
-def _cluster_sheet(
-    root: str, digest: str, cluster: int, kind: str, color: str, _source: MosaicSource, _found: Clustering
-) -> bytes:
-    from picie_core.mosaic import contact_sheet
+@st.cache_data(max_entries=12, show_spinner=False)
+def _selection_order(sample_digest: str, digest: str, _chosen: np.ndarray, _source: MosaicSource) -> np.ndarray:
+    from picie_core.selection import typical_first
 
-    rgb = rgb_color(color)
-    sheet = contact_sheet(_source, _found, cluster, kind, SHEET_TILES, TILE_SIDE_PX, columns=SHEET_COLUMNS, color=rgb)
-    return sheet.png
+    return typical_first(_source.sample, _chosen)
 
 
-def points_sheet(workspace: Workspace, run: str, found: Clustering, chosen: np.ndarray, crops: int) -> bytes:
-    """Returns crops around at most `crops` of the chosen pixels, evenly spread, each with its cluster outlined."""
-    shown = chosen[np.linspace(0, len(chosen) - 1, min(crops, len(chosen))).round().astype(int)]
+def points_sheet(workspace: Workspace, run: str, found: Clustering, shown: np.ndarray, columns: int, px: int) -> bytes:
+    """Returns crops around the given pixels in their order, each with its cluster outlined, `px` wide."""
     indices = tuple(int(index) for index in shown)
-    return _points_sheet(str(workspace.root), found.digest, indices, _source(workspace, run), found)
+    return _points_sheet(
+        str(workspace.root), found.digest, indices, columns, px, mosaic_source_of(workspace, run), found
+    )
 
 
-def points_aspect(chosen: np.ndarray, crops: int) -> float:
-    """Returns width / height of that picture, so that its place can be reserved."""
-    shown = min(crops, len(chosen))
-    columns = min(POINTS_COLUMNS, shown)
-    return (columns * 100 - 4) / (-(-shown // columns) * 100 - 4)
-
-
-@st.cache_data(max_entries=24, show_spinner=False)
-def _points_sheet(root: str, digest: str, indices: tuple[int, ...], _source: MosaicSource, _found: Clustering) -> bytes:
+@st.cache_data(max_entries=400, show_spinner=False)
+def _points_sheet(
+    root: str, digest: str, indices: tuple[int, ...], columns: int, px: int, _source: MosaicSource, _found: Clustering
+) -> bytes:
     from picie_core.mosaic import crops_at
 
     places = np.asarray(_source.sample.places[np.asarray(indices)])
-    return crops_at(_source, places, _found, TILE_SIDE_PX, columns=POINTS_COLUMNS).png
-
-
-# -- masks
-
-
-def target_size(item: ImageRecord, width_px: int) -> tuple[int, int]:
-    """Returns (width, height) at which an image is shown: `width_px` wide, less for tall ones."""
-    scale = min(width_px / item.width, width_px / item.height)
-    return max(1, round(item.width * scale)), max(1, round(item.height * scale))
-
-
-def mask(workspace: Workspace, run: str, found: Clustering, item: ImageRecord, by: str, width_px: int) -> np.ndarray:
-    """Returns the labels of an image as it is shown: (height, width) cluster or class ids."""
-    version = label_version(workspace) if by == "class" else 0
-    return _mask(str(workspace.root), run, found.digest, item, by, version, width_px, workspace, found)
-
-
-@st.cache_data(max_entries=48, show_spinner=False)
-def _mask(
-    root: str,
-    run: str,
-    digest: str,
-    item: ImageRecord,
-    by: str,
-    version: int,
-    width_px: int,
-    _workspace: Workspace,
-    _found: Clustering,
-) -> np.ndarray:
-    from picie_core import masks
-
-    stored = _source(_workspace, run).dense
-    network = None if stored.get(item.id) is not None else embedder(root, run, run_stamp(_workspace, run))
-    cells = masks.cells_of_image(_workspace, run, item.id, stored, network)
-    width, height = target_size(item, width_px)
-    made_at = (min(height, item.height), min(width, item.width))
-    if by == "cluster":
-        labels = masks.cluster_mask(cells, _found, *made_at)
-    else:
-        labels = masks.class_mask(cells, _found, _workspace.label_map.classes_of(_found.key), *made_at)
-    rows = np.arange(height) * made_at[0] // height  # nearest: labels never mix
-    columns = np.arange(width) * made_at[1] // width
-    return labels[rows[:, None], columns]
-
-
-@st.cache_data(max_entries=24, show_spinner=False)
-def image_at(images_root: str, path: str, stamp: int, width: int, height: int) -> np.ndarray:
-    """Returns an image at the size it is shown: uint8 (height, width, 3)."""
-    read = Image.fromarray(read_resized(Path(images_root) / path, min(width, height)))
-    return np.asarray(read.resize((width, height), Image.Resampling.LANCZOS))
-
-
-def overlay_png(
-    workspace: Workspace,
-    run: str,
-    found: Clustering,
-    item: ImageRecord,
-    by: str,
-    width_px: int,
-    opacity: float,
-    hidden: frozenset[int],
-) -> bytes:
-    """Returns the image with its labels drawn over it, composed at the size it is shown, as PNG."""
-    from picie_core import masks
-
-    image = image_at(str(workspace.images_root), item.path, item.stamp, *target_size(item, width_px))
-    if opacity == 0:
-        return masks.png_bytes(image)
-    labels = mask(workspace, run, found, item, by, width_px)
-    owned = class_colors(workspace) if by == "class" else {k: cluster_color(k) for k in range(found.k)}
-    colors = {label: rgb_color(color) for label, color in owned.items()}
-    return masks.png_bytes(masks.overlay(image, labels, colors, opacity, hidden))
+    return crops_at(_source, places, _found, px, columns=columns).png
 
 
 @st.cache_data(max_entries=64, show_spinner=False)

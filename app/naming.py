@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from app import clusterfacts
 from app.colors import class_colors, cluster_color
 from app.fields import shown_key, typed
 from app.notices import told
+from app.state import session
 from picie_core.labelmap import IGNORE_ID
 from picie_core.workspace import Workspace
 
@@ -32,6 +34,13 @@ def cluster_names(workspace: Workspace, clustering: Clustering) -> dict[int, str
         for cluster, owner in workspace.label_map.classes_of(clustering.key).items()
         if owner in names
     }
+
+
+def names_offered(workspace: Workspace) -> list[str]:
+    """Returns the names to offer while typing: the classes in use, then the vocabulary, then `ignore`."""
+    used = [name for name in class_names(workspace).values() if name != IGNORE]
+    known = {name.casefold() for name in used}
+    return [*used, *(name for name in clusterfacts.vocabulary(workspace) if name.casefold() not in known), IGNORE]
 
 
 def cluster_title(cluster: int, names: dict[int, str]) -> str:
@@ -71,3 +80,5 @@ def _name(workspace: Workspace, clustering_key: str, cluster: int, key: str) -> 
     name = " ".join(text.split()) if text else None
     with told():
         workspace.label_map.name_clusters(clustering_key, [cluster], name or None)
+        if name and name.casefold() != IGNORE:
+            session().last_name = name

@@ -19,10 +19,18 @@ from app.words import duration, literal, percent, place, progress_line
 from picie_core.workspace import RunInfo, Workspace
 
 QUICK_K = (12, 27, 60, 100)
-LARGEST_K = 400
+LARGEST_K = 500
 WATCH_S = 1
 """Seconds between two looks at the workspace: what another tab edits is on the page within two."""
-JOB_TITLES = {"embed": "Embedding", "train": "Training", "project": "UMAP", "export": "Exporting", "scan": "Scanning"}
+JOB_TITLES = {
+    "embed": "Embedding",
+    "train": "Training",
+    "project": "UMAP",
+    "scores": "Trying K",
+    "truth": "Ground truth",
+    "export": "Exporting",
+    "scan": "Scanning",
+}
 
 
 def draw_sidebar() -> None:
@@ -125,8 +133,7 @@ def _clusters_part(workspace: Workspace, run: str) -> None:
 def want_k(key: str) -> None:
     """Asks for the K that the widget `key` holds; it is computed before the page is drawn."""
     if typed(key) and st.session_state[key]:
-        record = session()
-        record.wanted_k, record.selected = int(st.session_state[key]), None
+        session().wanted_k = int(st.session_state[key])
 
 
 def signature(workspace: Workspace) -> tuple:
@@ -149,7 +156,7 @@ def _watch(workspace: Workspace, drawn: tuple) -> None:
 def draw_job(job: Job) -> None:
     """Draws one running job in the sidebar: what, how far, how long still."""
     title = JOB_TITLES.get(job.status.command, job.status.command)
-    progress, unit = job.status.progress, "" if job.status.command == "project" else "images"
+    progress, unit = job.status.progress, "" if job.status.command in ("project", "scores") else "images"
     share = progress.done / progress.total if progress and progress.total else 0.0
     with st.container(border=True, gap="xsmall", key=f"job_{job.status.command}"):
         st.progress(min(1.0, share), text=f"{title} · {duration(job.seconds)}")

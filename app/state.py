@@ -8,9 +8,10 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import streamlit as st
@@ -18,6 +19,9 @@ import streamlit as st
 from app.folders import check_folder, workspace_from_name, workspace_name
 from picie_core.errors import PicieError
 from picie_core.workspace import Workspace
+
+if TYPE_CHECKING:
+    from picie_core.projection import UmapSettings
 
 RECORD = "picie"
 PARAM_WORKSPACE = "workspace"
@@ -34,19 +38,97 @@ class Key:
     FOLDER = "folder"
     CLUSTER_PAGE = "cluster_page"
     SHEET_KIND = "sheet_kind"
+    SHEET_SIZE = "sheet_size"
+    SHEET_OUTLINE = "sheet_outline"
+    SHEET_CONTEXT = "sheet_context"
     CLUSTER_FILTER = "cluster_filter"
+    CLUSTER_ORDER = "cluster_order"
+    CLUSTER_VIEW = "cluster_view"
+    NAMING_BAR = "naming_bar_field"
     MAP = "map"
     MAP_KIND = "map_kind"
     MAP_COLOR = "map_color"
+    MAP_PAGE = "map_page"
     IMAGE_NUMBER = "image_number"
+    IMAGE_ORDER = "image_order"
     OPACITY = "opacity"
     MASK_KIND = "mask_kind"
     MASK_BESIDE = "mask_beside"
     HISTORY = "history"
     SNAPSHOT = "snapshot"
+    MASK_VIEW = "mask_view"
+    MASK_BEFORE = "mask_before"
+    MIN_CONFIDENCE = "min_confidence"
+    REFINE = "refine"
+    MIN_AREA = "min_area"
+    PAINT_NAME = "paint_name"
     EXPORT_FORMAT = "export_format"
     EXPORT_RAW = "export_raw"
     EXPORT_VAL = "export_val"
+
+
+@dataclass
+class Looking:
+    """Where a tab is among the clusters of one clustering; ids of clusters, so it is forgotten with them."""
+
+    clustering: str = ""
+    """Key of the clustering that the ids below belong to."""
+    focus: int | None = None
+    """The cluster that the naming bar names."""
+    visited: list[int] = field(default_factory=list)
+    """The clusters that were in focus before, the last one at the end."""
+    picked: set[int] = field(default_factory=set)
+    """The clusters that are named together."""
+    listed: list[int] = field(default_factory=list)
+    """The cards in their order; kept while clusters are named, so that no card moves away under the hand."""
+    listed_for: tuple = ()
+    """What the order was made for: digest of the clusters, order and filter."""
+    dialog: tuple = ()
+    """The open dialog and what it shows, such as ("split", 12); empty when none is."""
+    turned_to: int | None = None
+    """The cluster in focus that the page of cards was turned to."""
+    turns: int = 0
+    """How often the page was turned by the focus."""
+    dismissed: set[tuple[int, ...]] = field(default_factory=set)
+    """Groups that are not alike, as this person says."""
+
+
+@dataclass
+class MapState:
+    """What a tab remembers of the map beside the pixels that are selected."""
+
+    selected_of: tuple = ()
+    """The run that the ids of the selection belong to."""
+    drawn: dict = field(default_factory=dict)
+    """The boxes and lassos that the selection was read from."""
+    drawn_on: str = ""
+    """The projection on which they were drawn."""
+    seen: str = ""
+    """The same as one string: a selection that was seen before changes nothing, so that Clear holds."""
+    cleared: int = 0
+    """How often the selection was cleared: then the chart has to be drawn anew."""
+    figure: str = ""
+    """Which figure is drawn; while it stays the same, the browser keeps its zoom and its dimmed points by itself."""
+    figure_on: str = ""
+    """The projection that it shows."""
+    figure_by: str = "cluster"
+    """What its points are coloured by."""
+    parts: list = field(default_factory=list)
+    """The groups of each of its traces."""
+    baked: tuple = ()
+    """The look and the selection that it was drawn with."""
+    view: tuple = ()
+    """The projection that was zoomed into, and where: (name, four numbers)."""
+    hidden: frozenset = frozenset()
+    """Groups that were switched off in the legend, of those that the points were coloured by."""
+    umap: UmapSettings | None = None
+    """The UMAP that was asked for; None: the last one."""
+    umap_asked: UmapSettings | None = None
+    """The one that was started last."""
+    wish: Callable[[], None] | None = None
+    """The edit that a click asked for, until the map is drawn the next time."""
+    opened: int | None = None
+    """The point that was clicked, as an id into the sample."""
 
 
 @dataclass
@@ -62,10 +144,17 @@ class Session:
     """True between the click on the sample and its first overlay."""
     image_id: int | None = None
     """The image on the Masks screen."""
+    find_image: bool = False
+    """True until the Masks screen has gone to `image_id`, wherever it stands in the order of the images."""
     selected: np.ndarray | None = None
-    """Ids into the embedding sample of the points chosen on the map, (n,) int64."""
-    seen_selection: str = ""
-    """The selection on the map that `selected` was read from."""
+    """Ids into the embedding sample of the pixels chosen on the map, (n,) int64; they outlive colours, names and K."""
+    map: MapState = field(default_factory=MapState)
+    looking: Looking = field(default_factory=Looking)
+    """Where the Clusters screen is."""
+    last_name: str = ""
+    """The name that was given last, on any screen."""
+    names_given: int = 0
+    """How often the naming bar was used: its field knows by it that a name has arrived."""
     stop_asked: dict[str, float] = field(default_factory=dict)
     """When a job was asked to stop, seconds since the epoch, by command."""
     shown: dict[str, tuple[Any, int]] = field(default_factory=dict)

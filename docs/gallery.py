@@ -29,12 +29,14 @@ SCREENS = ("Images", "Train", "Clusters", "Map", "Masks", "Export")
 THEMES = ("light", "dark")
 VIEW = {"width": 1400, "height": 900}
 QUALITY = 80
+IMAGE = "231"
+"""The image on the Masks screen, by its number."""
 
 
 def settled(page: Page) -> None:
     """Waits until the app has drawn all that it is going to draw by itself."""
     expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning", timeout=120_000)
-    expect(page.get_by_test_id("stSkeleton")).to_have_count(0)
+    expect(page.get_by_test_id("stSkeleton")).to_have_count(0, timeout=120_000)
     page.wait_for_load_state("networkidle")
 
 
@@ -49,7 +51,6 @@ def take(page: Page, path: Path) -> None:
 def visit(page: Page, screen: str) -> None:
     """Opens a screen by its link."""
     page.get_by_role("link", name=screen, exact=True).click()
-    expect(page.get_by_role("heading", name=screen, exact=True)).to_be_visible(timeout=60_000)
     settled(page)
 
 
@@ -66,6 +67,10 @@ def full(page: Page, save: Callable[[str], None]) -> None:
         visit(page, screen)
         if screen == "Map":
             lasso(page)
+        if screen == "Masks":
+            page.get_by_role("spinbutton").last.fill(IMAGE)
+            page.keyboard.press("Enter")
+            settled(page)
         save(screen.lower())
 
 

@@ -16,9 +16,9 @@ from tqdm import tqdm
 
 from picie_core.datasets import DataChoice
 from picie_core.errors import PicieError, SettingError
+from picie_core.imagechoice import store_selection
 from picie_core.progress import Progress, StatusFile
 from picie_core.recipes import PAPER, RECIPES, recipe_values
-from picie_core.selection import store_selection
 from picie_core.settings import TrainSettings
 from picie_core.workspace import Workspace
 
@@ -130,10 +130,12 @@ def _add_plain(parser: argparse.ArgumentParser, parameter: _Parameter, option: O
         parser.add_argument(option.flag or _flag(parameter.name), dest=parameter.name, action="store_true", help=text)
     else:
         flag = option.flag or _flag(parameter.name)
+        several = get_origin(kind) is list
         parser.add_argument(
             flag,
             dest=parameter.name,
-            type=kind,
+            type=get_args(kind)[0] if several else kind,
+            nargs="+" if several else None,
             default=default,
             required=required,
             help=text,
@@ -195,8 +197,9 @@ def call_arguments(function: Command, arguments: argparse.Namespace) -> dict[str
 def _in_range(parameter: _Parameter, value: Any) -> Any:
     """Returns `value`. Raises SettingError when it is below the least that the parameter makes sense with."""
     low = parameter.option.low if parameter.option else None
-    if low is not None and value is not None and not value >= low:
-        raise SettingError(f"{parameter.name.replace('_', '-')}={value} is too small: give at least {low:g}")
+    for one in value if isinstance(value, list) else [value]:
+        if low is not None and one is not None and not one >= low:
+            raise SettingError(f"{parameter.name.replace('_', '-')}={one} is too small: give at least {low:g}")
     return value
 
 
@@ -242,7 +245,7 @@ class Job:
             self.bar = tqdm(
                 total=progress.total,
                 desc=progress.phase,
-                unit="step" if self.status.status.command == "project" else "image",
+                unit="step" if self.status.status.command in ("project", "scores") else "image",
                 file=sys.stderr,
                 mininterval=_refresh_s(),
             )

@@ -42,6 +42,7 @@ _WORDS: dict[str, Callable[[Payload], str]] = {
     "rename": lambda payload: f"renamed {payload['before']} to {payload['name']}",
     "recolor": lambda payload: f"recoloured {payload.get('name', 'a class')}",
     "delete": lambda payload: f"deleted class {payload['before']['name']}",
+    "merge": lambda payload: f"merged {payload['before']['name']} into {payload['into']}",
     "import": _imported,
     "split": lambda payload: f"split cluster {payload['cluster']} into {len(payload['parts'])}",
     "carry": _carried,

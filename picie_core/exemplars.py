@@ -83,6 +83,17 @@ def exemplars(
     return members[firsts][np.lexsort((-share, unstored[firsts]))]
 
 
+def spread_over_images(places: np.ndarray) -> np.ndarray:
+    """Returns which of the places to show, in order: every image once before any comes twice, near ones once.
+
+    places: (M, 3) image id, row and column, the best first. Returns (m,) int64 indices into them.
+    """
+    if not len(places):
+        return np.zeros(0, np.int64)
+    apart = _first_of_each(_block_keys(places))
+    return apart[np.argsort(_occurrence(places[apart, 0]), kind="stable")]
+
+
 def _scores(
     sample: EmbeddingSample, clustering: Clustering, members: np.ndarray, cluster: int, kind: str, seed: int
 ) -> np.ndarray:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 TOKEN_BYTES = 16
 RESERVE_BYTES = 256 << 20
-"""The cache leaves this much of the disk free for results."""
+"""Caches leave this much of the disk free for results."""
 _FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 

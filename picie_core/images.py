@@ -18,10 +18,10 @@ from pathlib import Path
 from picie_core.atomic import disk_error, write_text
 from picie_core.errors import PicieError
 from picie_core.imagecache import ImageCache
+from picie_core.imagechoice import read_selection
 from picie_core.imagefolder import SUFFIXES, FoundImage, Problem, find_images, walk_images
 from picie_core.picture import ImageError, probe_image, read_image, read_resized, resize_image, scaled_size
 from picie_core.progress import Meter, Report, ignore_progress
-from picie_core.selection import read_selection
 
 __all__ = [
     "SUFFIXES",
@@ -71,9 +71,9 @@ class ImageList:
         bad_paths = {problem.path for problem in self.problems}
         return frozenset(record.id for record in self.records if record.path in bad_paths)
 
-    @property
+    @cached_property
     def readable(self) -> list[ImageRecord]:
-        """The images to work on, in the order of their ids."""
+        """The images to work on, in the order of their ids; made once, as a page asks many times. Read-only."""
         return [record for record in self.records if record.id not in self.bad_ids]
 
     @classmethod

@@ -134,6 +134,22 @@ class LabelMap:
             database.execute("DELETE FROM classes WHERE id = ?", (before.id,))
             decisions.rewrite(database, [(item.id, item.name, item.color) for item in decisions.classes(database)])
 
+    def merge_class(self, class_id: int, into: int) -> None:
+        """Gives all clusters of class `class_id` to class `into` and removes it; ids above it move down by one.
+
+        Raises SettingError for a class that is not there, or for one and the same.
+        """
+        with self._edit("merge") as (database, payload):
+            before, other = decisions.find(database, class_id), decisions.find(database, into)
+            if before.id == other.id:
+                raise SettingError(f"class {before.name!r} cannot be merged into itself: choose another one")
+            sql = "SELECT clustering, cluster FROM assignments WHERE class_id = ?"
+            clusters = database.execute(sql, (before.id,)).fetchall()
+            payload |= {"before": asdict(before), "into": other.name, "clusters": clusters}
+            database.execute("UPDATE assignments SET class_id = ? WHERE class_id = ?", (other.id, before.id))
+            database.execute("DELETE FROM classes WHERE id = ?", (before.id,))
+            decisions.rewrite(database, [(item.id, item.name, item.color) for item in decisions.classes(database)])
+
     def import_map(self, clustering_key: str, record: Any, k: int, dim: int | None = None) -> None:
         """Replaces names and splits of a clustering of `k` clusters by those of `record`, and adds its classes.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import IO, TYPE_CHECKING
 import numpy as np
 
 from picie_core.atomic import folder_atomic
+from picie_core.imagecache import RESERVE_BYTES
 from picie_core.images import ImageRecord, scaled_size
 from picie_core.settings import SampleSettings
 
@@ -55,10 +57,15 @@ def cell_shape(record: ImageRecord, size_px: int) -> tuple[int, int]:
 
 
 class SampleWriter:
-    """Gathers sampled rows and writes quantised cells, batch by batch."""
+    """Gathers sampled rows and writes quantised cells, batch by batch.
+
+    dense_budget: bytes that the cells may take. They are those of the first images, up to the first one that does not
+    fit, or that would leave less of the disk free than results need.
+    """
 
     def __init__(self, wanted: dict[int, np.ndarray], dense_budget: int, file: IO[bytes]):
         self.wanted, self.dense_budget, self.file = wanted, dense_budget, file
+        self.full = False
         self.rows: list[np.ndarray] = []
         self.places: list[np.ndarray] = []
         self.ids: list[int] = []
@@ -67,7 +74,7 @@ class SampleWriter:
         self.dim, self.end = 0, 0
 
     def add(self, ids: list[int], cells: Tensor) -> None:
-        """Takes the sampled rows of a batch of cells (B, h, w, D); stores all as int8 while the budget lasts."""
+        """Takes the sampled rows of a batch of cells (B, h, w, D); stores the cells as int8 while the budget lasts."""
         batch, height, width, self.dim = cells.shape
         for image_id, image_cells in zip(ids, cells.reshape(batch, -1, self.dim), strict=True):
             places = self.wanted[image_id]
@@ -76,12 +83,20 @@ class SampleWriter:
             self.places.append(
                 np.stack([np.full(len(places), image_id), *np.divmod(places, width)], 1).astype(np.int32)
             )
-        if self.end + cells.numel() <= self.dense_budget:
-            self.file.write(_quantise(cells).numpy().data)
-            self.ids += ids
-            self.shapes += [(height, width)] * batch
-            self.offsets += [self.end + i * height * width * self.dim for i in range(batch)]
-            self.end += cells.numel()
+        bytes_each = height * width * self.dim
+        stored = 0 if self.full else max(0, min(batch, self._room() // bytes_each))
+        self.full = stored < batch
+        if stored:
+            self.file.write(_quantise(cells[:stored]).numpy().data)
+            self.ids += ids[:stored]
+            self.shapes += [(height, width)] * stored
+            self.offsets += [self.end + i * bytes_each for i in range(stored)]
+            self.end += stored * bytes_each
+
+    def _room(self) -> int:
+        """Bytes that cells may still take, of the budget and of the disk."""
+        disk = os.fstatvfs(self.file.fileno())
+        return min(self.dense_budget - self.end, disk.f_bavail * disk.f_frsize - RESERVE_BYTES)
 
     def write_index(self, folder: Path) -> None:
         """Writes which image lies where in cells.i8."""

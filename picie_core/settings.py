@@ -139,7 +139,11 @@ class SampleSettings:
     )
     pixels: int = setting(200_000, "pixels in the embedding sample", low=100, high=10_000_000)
     batch: int = setting(16, "images a step; halve it when memory is short", low=1, high=1024)
-    dense_mb: int = setting(2048, "disk for the dense cells, MB; other images are embedded again when looked at", low=0)
+    dense_mb: int = setting(
+        10_240,
+        "disk for the dense cells of a run, MB; the images beyond it are embedded again when they are looked at",
+        low=0,
+    )
     seed: int = setting(0, "seed of every random draw", low=0)
 
     def __post_init__(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,6 +56,22 @@ def split_between(embeddings_a: np.ndarray, embeddings_b: np.ndarray) -> np.ndar
     if means[0] @ means[1] > 1 - 1e-6:
         raise SettingError("both places look the same to this embedder, so nothing lies between: point elsewhere")
     return means
+
+
+def split_among(sets: Sequence[np.ndarray]) -> np.ndarray:
+    """Returns a prototype for each of 2 to 8 sets of cells (M, D), their unit means: crops that a person sorted.
+
+    The first set stays what the cluster is, the others come off it. Raises SettingError for an empty set, another
+    number of sets, or two that mean the same.
+    """
+    if not 2 <= len(sets) <= MAX_PARTS:
+        raise SettingError(f"crops were sorted into {len(sets)} sets, a split takes 2 to {MAX_PARTS}: sort again")
+    if not all(len(one) for one in sets):
+        raise SettingError("one of the sets has no crops: give each of them some, or leave it out")
+    means = unit_rows(np.stack([unit_rows(np.asarray(one, np.float32)).mean(axis=0) for one in sets]))
+    if (means @ means.T)[np.triu_indices(len(means), 1)].max() > 1 - 1e-6:
+        raise SettingError("two of the sets look the same to this embedder, so nothing lies between: sort again")
+    return means.astype(np.float32)
 
 
 def preview_split(

@@ -13,6 +13,7 @@ import pytest
 from picie_core.cli import Stopped, build_parser, call_arguments, readable, run_command
 from picie_core.commands import COMMANDS
 from picie_core.errors import PicieError, SettingError, WorkspaceBusy
+from picie_core.finish import Finish
 from picie_core.recipes import recipe_settings
 from picie_core.settings import EmbedderSettings, SampleSettings, TrainSettings
 
@@ -49,7 +50,7 @@ def test_help_lists_the_commands(say):
 
 def test_every_setting_says_what_it_is():
     """Each field of the settings has a default of its type and a meaning; the default is in its range."""
-    for kind in (EmbedderSettings, SampleSettings, TrainSettings):
+    for kind in (EmbedderSettings, SampleSettings, TrainSettings, Finish):
         kind()
         hints = get_type_hints(kind)
         for one in fields(kind):

@@ -26,7 +26,8 @@ HEAVY = (
 )
 SCREEN = ("streamlit", "plotly", "pandas")
 NETWORK = ("torch", "torchvision", "faiss", "sklearn", "umap", "lightning_fabric")
-LIGHT = ("workspace", "images", "labelmap", "progress", "mosaic", "masks", "clusters", "sample", "settings", "commands")
+LIGHT = ("workspace", "images", "labelmap", "progress", "mosaic", "masks", "clusters", "sample", "settings", "commands",
+         "attention", "confidence", "namingorder", "scores", "tree", "truth")  # fmt: skip
 PARTS = ("picture", "imagecache", "imagefolder", "views", "backbones", "embedder", "weights", "kmeans", "evaluate",
          "settings", "objectives/picie")  # fmt: skip
 DATA = ("labelledset", "layout", "datasets", "cocostuff", "cityscapes", "upsample", "head", "confusionpicture")

@@ -18,8 +18,6 @@ from picie_core.mosaic import (
     KINDS,
     MISSING,
     MosaicSource,
-    _highlight,
-    _lead_of,
     cluster_facts,
     contact_sheet,
     contact_sheets,
@@ -29,6 +27,7 @@ from picie_core.mosaic import (
 )
 from picie_core.sample import DenseCells, EmbeddingSample
 from picie_core.settings import EmbedderSettings, SampleSettings
+from picie_core.tiles import crop_square, highlight, lead_of
 from picie_core.upsample import cell_positions
 from picie_core.workspace import Workspace
 from tests.hand_made import clustering_of
@@ -52,7 +51,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, str, Clus
         target.parent.mkdir(exist_ok=True)
         Image.fromarray(draw_scene(i)).save(target)
     settings = EmbedderSettings(weights="none", dim=16)
-    embed(folder / "w", settings, SampleSettings(size_px=96, pixels=4000, batch=4), folder / "images", "cpu")
+    embed(folder / "w", settings, SampleSettings(size_px=96, pixels=4000, batch=4), folder / "images", device="cpu")
     workspace = Workspace.open(folder / "w")
     run = workspace.current_run()
     return workspace, run, cluster_workspace(workspace, run, 4), open_mosaic(workspace, run)
@@ -232,17 +231,64 @@ def test_the_lead_agrees_with_the_labels_at_every_cell():
     labels = cell_labels(cells, clustering)
     rows, columns = np.arange(4, 16), np.arange(7, 30)
     for cluster in range(6):
-        lead = _lead_of(cells, clustering, cluster, rows, columns)
+        lead = lead_of(cells, clustering, cluster, rows, columns)
         np.testing.assert_array_equal(lead > 0, labels[4:16, 7:30] == cluster)
 
 
 def test_the_outline_is_in_the_color_on_the_border():
     """A straight border gets a line of the colour inside, a dark hairline outside, and nothing far away."""
     lead = np.repeat(np.linspace(-1, 1, 40, dtype=np.float32)[None], 40, axis=0)
-    row = _highlight(np.full((40, 40, 3), 200, np.float32), lead, (255, 0, 0))[20]
+    row = highlight(np.full((1, 40, 40, 3), 200, np.float32), lead[None], np.array([(255, 0, 0)]))[0, 20]
     assert np.allclose(row[-1], 200) and np.allclose(row[0], 150)
     assert row[20].tolist() == pytest.approx([255, 0, 0], abs=30)
     assert row[19].max() < 60
+
+
+def test_a_plain_sheet_is_the_image_itself(made):
+    """Without outline nothing is drawn: a crop of the full height is the image, pixel by pixel."""
+    _, _, clustering, source = made
+    sheet = contact_sheet(source, clustering, 1, tiles=4, tile_px=96, outline=False)
+    for tile in sheet.tiles:
+        image = source.cache.get(tile.image_id)
+        left, top, right, bottom = tile.box
+        start = min(max(round(4 * tile.col + 1.5 - 48), 0), image.shape[1] - 96)
+        np.testing.assert_array_equal(sheet.sheet[top:bottom, left:right, :3], image[:, start : start + 96])
+
+
+def test_context_shows_more_of_the_image(made):
+    """A wide crop holds the narrow one: of images of 96 px a crop of 48 is the middle of one of 96."""
+    _, _, clustering, source = made
+    near, wide = (
+        contact_sheet(source, clustering, 0, tiles=1, tile_px=side, outline=False, crop_px=side) for side in (48, 96)
+    )
+    (tile,) = near.tiles
+    image = source.cache.get(tile.image_id)
+    boxes = [crop_square(tile.row, tile.col, *image.shape[:2], side) for side in (48, 96)]
+    (left, top, _), (wide_left, wide_top, _) = boxes
+    inner = wide.sheet[top - wide_top : top - wide_top + 48, left - wide_left : left - wide_left + 48]
+    np.testing.assert_array_equal(inner, near.sheet)
+
+
+def test_a_jpeg_is_the_sheet_on_its_ground(made):
+    """Nearly the pixels of the PNG, the ground where that is transparent, and a fraction of its size."""
+    _, _, clustering, source = made
+    sheet = contact_sheet(source, clustering, 0, tiles=8, tile_px=96, columns=4, page=0)
+    with Image.open(io.BytesIO(sheet.jpeg((30, 30, 30)))) as opened:
+        drawn = np.asarray(opened).astype(int)
+    shown = sheet.sheet[..., 3] > 0
+    assert np.abs(drawn[shown] - sheet.sheet[shown][:, :3]).mean() < 6
+    assert abs(drawn[~shown].mean() - 30) < 12 and len(sheet.jpeg((30, 30, 30))) < len(sheet.png)
+
+
+def test_a_point_of_the_sheet_is_its_tile(made):
+    """The middle of each tile finds it again, from shares of the size; gaps are nobody's."""
+    _, _, clustering, source = made
+    sheet = contact_sheet(source, clustering, 0, tiles=6, tile_px=40, columns=3)
+    height, width = sheet.sheet.shape[:2]
+    for tile in sheet.tiles:
+        left, top, right, bottom = tile.box
+        assert sheet.tile_at((left + right) / 2 / width, (top + bottom) / 2 / height) == tile
+    assert sheet.tile_at(42 / width, 20 / height) is None
 
 
 def test_lasso_crops_keep_their_order(made):

@@ -10,10 +10,12 @@ import pytest
 from PIL import Image
 
 from picie_core import embedding
+from picie_core.clusters import cell_labels, cluster_workspace
 from picie_core.commands.embed import embed
 from picie_core.embedder import FrozenEmbedder, embed_image, load_embedder
 from picie_core.errors import PicieError
 from picie_core.images import ImageRecord, resize_image
+from picie_core.masks import cells_of_image
 from picie_core.sample import load_dense, load_sample
 from picie_core.samplewriter import cell_shape, draw_places, two_widest_axes
 from picie_core.settings import EmbedderSettings, SampleSettings
@@ -140,16 +142,45 @@ def test_dense_cells_are_the_embeddings_in_8_bit(finished):
 
 
 def test_small_disk_budget_leaves_images_out_but_the_sample_whole(finished, tmp_path, monkeypatch):
-    """Dense cells stop at the budget, here four images; the sample still holds every image, a missing one is None."""
+    """Dense cells stop at the budget, here five images; the sample still holds every image, a missing one is None."""
     bytes_each = 16 * 24 * 32
     writer = embedding.SampleWriter
-    monkeypatch.setattr(embedding, "SampleWriter", lambda wanted, _, file: writer(wanted, 5 * bytes_each, file))
+    monkeypatch.setattr(embedding, "SampleWriter", lambda wanted, _, file: writer(wanted, 6 * bytes_each - 1, file))
     space, run, result = embedded(finished.images_root, tmp_path / "w")
-    assert (result["dense_images"], result["pixels"]) == (4, 600)
+    assert (result["dense_images"], result["pixels"]) == (5, 600)
     dense = load_dense(space, run)
-    assert (space.run_dir(run) / "dense" / "cells.i8").stat().st_size == 4 * bytes_each
+    assert (space.run_dir(run) / "dense" / "cells.i8").stat().st_size == 5 * bytes_each
     assert [dense.get(i) is None for i in range(6)] == [i not in dense.ids for i in range(6)]
     assert len(np.unique(load_sample(space, run).places[:, 0])) == 6
+
+
+def test_the_first_images_are_stored_and_the_others_embedded_again(finished, tmp_path, monkeypatch):
+    """Beyond the budget the network gives what would have been stored: the same clusters, up to 8 bits."""
+    writer = embedding.SampleWriter
+    monkeypatch.setattr(embedding, "SampleWriter", lambda wanted, _, file: writer(wanted, 2 * 16 * 24 * 32, file))
+    space, run, _ = embedded(finished.images_root, tmp_path / "w")
+    partly, whole = load_dense(space, run), load_dense(finished, finished.current_run())
+    order = embedding._image_order(dict.fromkeys(range(6)), 0)
+    assert sorted(partly.index) == sorted(order[:2])
+    clusters = cluster_workspace(space, run, 6)
+    for image in range(6):
+        again = cells_of_image(space, run, image, partly)
+        assert again.dtype == (np.int8 if image in partly.index else np.float32)
+        assert (cell_labels(again, clusters) == cell_labels(whole.get(image), clusters)).mean() > 0.97
+
+
+def test_a_nearly_full_disk_keeps_room_for_results(scenes, tmp_path, monkeypatch):
+    """However large the budget is, cells never take the last of the disk; embedding goes on without them."""
+    monkeypatch.setattr("picie_core.samplewriter.RESERVE_BYTES", 1 << 62)
+    _, _, result = embedded(scenes / "images", tmp_path / "w")
+    assert (result["dense_images"], result["pixels"]) == (0, 600)
+
+
+def test_ten_gigabytes_are_the_default_budget():
+    """Cells of about 7,000 images of 1920 x 1080 at 320 px, at the usual width, fit."""
+    assert SampleSettings().dense_mb << 20 == 10 * 1024**3
+    bytes_each = int(np.prod(cell_shape(records((1920, 1080))[0], 320))) * 128
+    assert 6500 < (SampleSettings().dense_mb << 20) // bytes_each < 8000
 
 
 def test_no_disk_budget_stores_no_dense_cells(scenes, tmp_path):

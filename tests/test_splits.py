@@ -10,6 +10,7 @@ from picie_core.errors import PicieError, SettingError
 from picie_core.head import Head
 from picie_core.masks import class_mask, cluster_mask
 from picie_core.splits import Split, clean_prototypes, cosine_scores, read_splits, splits_record
+from picie_core.splitting import split_among, split_between
 from tests.hand_made import clustering_of, unit
 
 BASE = np.array([[1, 0, 0], [0, 1, 0]], np.float32)
@@ -144,3 +145,28 @@ def test_splits_of_another_embedder_say_what_to_do():
     """Prototypes of another width never reach a matrix product."""
     with pytest.raises(PicieError, match="2 numbers a prototype, the embeddings have 3: undo the import"):
         clustering_of(BASE, [Split(0, 2, np.eye(2, dtype=np.float32))])
+
+
+def test_sorted_crops_give_their_unit_means():
+    """A prototype a set, the mean direction whatever the lengths; each set is on its own side."""
+    rng = np.random.default_rng(0)
+    sets = [unit(np.eye(5)[i] + 0.2 * rng.normal(size=(7, 5))) for i in range(3)]
+    found = split_among([sets[0] * 3, sets[1].astype(np.float16), sets[2]])
+    np.testing.assert_allclose(found, unit(np.stack([one.mean(0) for one in sets])), atol=1e-3)
+    assert [(one @ found.T).argmax(1).tolist() for one in sets] == [[0] * 7, [1] * 7, [2] * 7]
+    np.testing.assert_allclose(split_among(sets[:2]), split_between(*sets[:2]), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("sets", "message"),
+    [
+        ([np.eye(3)], "sorted into 1 sets, a split takes 2 to 8"),
+        ([np.eye(9)[i : i + 1] for i in range(9)], "sorted into 9 sets"),
+        ([np.eye(3), np.zeros((0, 3))], "one of the sets has no crops"),
+        ([np.eye(3), np.eye(3)], "two of the sets look the same to this embedder"),
+    ],
+)
+def test_crops_that_cannot_be_told_apart_are_refused(sets, message):
+    """Too few, too many, empty or equal sets say what to do."""
+    with pytest.raises(SettingError, match=message):
+        split_among(sets)

@@ -1,4 +1,4 @@
-"""Clusters: pick K, look at crops of each cluster, largest first, and name it on its card."""
+"""Clusters: pick K, look at crops of each cluster, and name them, by keys or on their cards."""
 
 from __future__ import annotations
 
@@ -7,27 +7,38 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from app import loaders
+from app.alike_view import draw_alike
+from app.card_order import ALL, ORDER_HELP, ORDERS, cards_listed, filter_names, list_anew, moved_since
+from app.cards import draw_cards
+from app.classes_view import draw_classes
+from app.dialogs import draw_dialog
+from app.edits import split_notice
 from app.fields import shown_key
-from app.frame import headline, need_clustering, need_run, need_workspace, show_png, small, swatch
-from app.naming import cluster_names, name_field, shown_color
+from app.frame import headline, need_clustering, need_run, need_workspace, small, small_fit
+from app.k_curve import draw_k_curve
+from app.naming_bar import draw_naming_bar
 from app.notices import told
+from app.sheets import ROOMS, Look
 from app.sidebar import LARGEST_K, QUICK_K, want_k
-from app.state import Key
-from app.words import count, percent
+from app.state import Key, session
+from app.tree_view import draw_tree
+from app.truth_view import draw_truth, truth_words
+from app.words import count
 from picie_core.workspace import Workspace
 
 if TYPE_CHECKING:
+    from streamlit.delta_generator import DeltaGenerator
+
     from picie_core.clusters import Clustering
 
 TITLE = "Clusters"
-CARDS = 12
-CARD_COLUMNS = 3
+TRUTH = "truth"
+VIEWS = {"cards": "Cards", "alike": "Look alike", "tree": "Tree", "classes": "Classes", "k": "Choosing K"}
 KINDS = {"typical": "Typical", "border": "Border", "random": "Random", "one per image": "One per image"}
 KIND_HELP = (
     "Typical: closest to the middle of the cluster. Border: almost in another cluster. Random: drawn evenly. "
     "One per image: the most typical of each image."
 )
-FILTERS = ("all", "not named", "named")
 
 
 def choose_k(clustering: Clustering) -> None:
@@ -39,99 +50,148 @@ def choose_k(clustering: Clustering) -> None:
         key=quick,
         on_change=want_k,
         args=(quick,),
-        help="How many kinds of pixels to tell apart. More clusters than classes is fine: give several the same name.",
+        label_visibility="collapsed",
     )
     number = shown_key(Key.K_NUMBER, clustering.base_k)
-    st.number_input("Any K", 2, LARGEST_K, step=1, key=number, on_change=want_k, args=(number,), width=112)
+    st.number_input(
+        "Any K",
+        2,
+        LARGEST_K,
+        step=1,
+        key=number,
+        on_change=want_k,
+        args=(number,),
+        width=104,
+        label_visibility="collapsed",
+    )
 
 
-def choose_view() -> tuple[str, str]:
-    """Draws what the cards show; returns the kind of crops and the filter."""
+def choose_look() -> Look:
+    """Draws what the crops of the cards show, and returns it."""
     kind = st.segmented_control(
         "Crops",
         list(KINDS),
         default="typical",
         required=True,
-        format_func=lambda kind: KINDS[kind],
+        format_func=KINDS.__getitem__,
         key=Key.SHEET_KIND,
         help=KIND_HELP,
         bind="query-params",
     )
-    shown = st.segmented_control(
-        "Show",
-        FILTERS,
-        format_func=str.capitalize,
-        default="all",
+    room = st.segmented_control(
+        "Tiles", list(ROOMS), default="M", required=True, key=Key.SHEET_SIZE, bind="query-params"
+    )
+    with st.container(width="content", gap="xsmall"):
+        outline = st.checkbox("Outline", value=True, key=Key.SHEET_OUTLINE, persist_state="session")
+        context = st.checkbox(
+            "Context", key=Key.SHEET_CONTEXT, persist_state="session", help="Shows more of the image around each place."
+        )
+    return Look(kind or "typical", ROOMS[room or "M"], outline, context)
+
+
+def choose_cards(workspace: Workspace, run: str, clustering: Clustering) -> list[int]:
+    """Draws order and filter of the cards, and returns the clusters to draw."""
+    order = st.selectbox(
+        "Order", list(ORDERS), format_func=ORDERS.__getitem__, key=Key.CLUSTER_ORDER, help=ORDER_HELP, width=190
+    )
+    names = filter_names(workspace)
+    if st.session_state.get(Key.CLUSTER_FILTER) not in names:
+        st.session_state[Key.CLUSTER_FILTER] = ALL
+    shown = st.selectbox("Show", list(names), format_func=names.__getitem__, key=Key.CLUSTER_FILTER, width=160)
+    clusters = cards_listed(workspace, run, clustering, order, shown)
+    moved = moved_since(workspace, clustering, shown)
+    if moved:
+        st.button(f"Put {moved} away", key="list_anew", on_click=list_anew, args=(clustering,), help="Lists anew.")
+    return clusters
+
+
+def draw_card_view(workspace: Workspace, run: str, clustering: Clustering) -> None:
+    """Draws the naming bar, the controls of the cards and one page of them."""
+    draw_naming_bar(workspace, clustering)
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+        look = choose_look()
+        clusters = choose_cards(workspace, run, clustering)
+    if clusters:
+        draw_cards(workspace, run, clustering, clusters, look)
+    else:
+        st.caption("No cluster is shown by this filter.")
+    draw_dialog(workspace, run, clustering, look)
+
+
+def choose_view(workspace: Workspace) -> str:
+    """Draws what can be looked at, and returns what is; ground truth only where there is some."""
+    from picie_core.truth import has_truth
+
+    views = VIEWS | ({TRUTH: "Ground truth"} if has_truth(workspace) else {})
+    if st.session_state.get(Key.CLUSTER_VIEW, "cards") not in views:
+        st.session_state[Key.CLUSTER_VIEW] = "cards"
+    view = st.segmented_control(
+        "View",
+        list(views),
+        format_func=views.__getitem__,
+        default="cards",
         required=True,
-        key=Key.CLUSTER_FILTER,
+        key=Key.CLUSTER_VIEW,
+        label_visibility="collapsed",
         bind="query-params",
     )
-    return kind or "typical", shown or "all"
+    return view or "cards"
 
 
-def clusters_shown(workspace: Workspace, clustering: Clustering, shown: str) -> list[int]:
-    """Returns the clusters to draw, the largest first; a card does not vanish while its name is being typed."""
+@st.fragment
+def draw_work(workspace: Workspace, run: str, clustering: Clustering) -> None:
+    """Draws what naming changes, and nothing else: so a name is on its card at once."""
+    if session().wanted_k is not None:
+        st.rerun()  # all screens speak of the same clusters, so the whole page is drawn for another K
+    with told():
+        draw_progress(workspace, run, clustering)
+        with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+            with st.container(horizontal=True, vertical_alignment="center", gap="small", width="content"):
+                small_fit("<b>K</b>")
+                choose_k(clustering)
+            view = choose_view(workspace)
+        with view_places()[view]:
+            if view == "cards":
+                draw_card_view(workspace, run, clustering)
+            elif view == "alike":
+                draw_alike(workspace, run, clustering)
+            elif view == "tree":
+                draw_tree(workspace, run, clustering)
+            elif view == "classes":
+                draw_classes(workspace, clustering)
+            elif view == "k":
+                draw_k_curve(workspace, run, clustering)
+            else:
+                draw_truth(workspace, run, clustering)
+
+
+def view_places() -> dict[str, DeltaGenerator]:
+    """Returns a place for each view: in one and the same place, pieces of the view before would stay."""
+    with st.container(gap=None):
+        return {view: st.container(key=f"view_{view}") for view in (*VIEWS, TRUTH)}
+
+
+def draw_progress(workspace: Workspace, run: str, clustering: Clustering) -> None:
+    """Draws how much is named, what the next names would cover and, with ground truth, how good they are."""
+    from picie_core.attention import coverage_sentence
+
     named = workspace.label_map.classes_of(clustering.key)
-    keep = {"all": lambda k: True, "named": named.__contains__, "not named": lambda k: k not in named}[shown]
-    return [cluster for cluster in range(clustering.k) if keep(cluster)]
-
-
-def card(workspace: Workspace, run: str, clustering: Clustering, cluster: int, kind: str) -> None:
-    """Draws one cluster: swatch and number, name, one contact sheet, figures."""
-    figures = loaders.cluster_figures(workspace, run, clustering)[cluster]
-    color = shown_color(workspace, clustering, cluster)
-    with st.container(border=True, gap="xsmall", key=f"card_{cluster}"):
-        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            st.html(f"{swatch(color)} <b>{cluster}</b>", width="content")
-            name_field(workspace, clustering, cluster, place="card")
-        with st.container(key=f"sheet_{cluster}"):
-            name = cluster_names(workspace, clustering).get(cluster)
-            called = f"cluster {cluster}, {name}" if name else f"cluster {cluster}"
-            show_png(
-                loaders.cluster_sheet(workspace, run, clustering, cluster, kind, color),
-                alt=f"{KINDS[kind]} crops of {called}, the cluster outlined",
-            )
-        area = f"<b>{percent(figures.share)}</b> of all pixels"
-        small(f"{area} · {count(figures.images, 'image')} · tightness {figures.tightness:.2f}")
-
-
-def draw(workspace: Workspace, run: str, clustering: Clustering) -> None:
-    """Draws the controls and one page of cards."""
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
-        choose_k(clustering)
-        kind, shown = choose_view()
-    clusters = clusters_shown(workspace, clustering, shown)
-    st.html(f"<style>[class*='st-key-sheet_'] img {{ aspect-ratio: {loaders.SHEET_ASPECT:.5f}; width: 100%; }}</style>")
-    if not clusters:
-        empty = "Every cluster has a name." if shown == "not named" else "No cluster has a name yet: type one."
-        st.caption(empty)
-    cards = st.container()
-    page = choose_page(max(1, -(-len(clusters) // CARDS)))
-    with cards, st.grid(CARD_COLUMNS, min_column_width=260):
-        for cluster in clusters[(page - 1) * CARDS : page * CARDS]:
-            card(workspace, run, clustering, cluster, kind)
-
-
-def choose_page(pages: int) -> int:
-    """Draws the pages below the cards, if there is more than one; returns the chosen one, from 1."""
-    if pages == 1:
-        return 1
-    if st.session_state.get(Key.CLUSTER_PAGE, 1) > pages:
-        st.session_state[Key.CLUSTER_PAGE] = pages
-    with st.container(horizontal=True, horizontal_alignment="center"):
-        return st.pagination(pages, key=Key.CLUSTER_PAGE, bind="query-params")
+    truth = truth_words(workspace, run, clustering)
+    with st.container(key="named"):
+        small(f"{coverage_sentence(clustering, named)} {truth}")
 
 
 workspace = need_workspace(TITLE)
 run = need_run(workspace, TITLE)
 clustering = need_clustering(workspace, run, TITLE)
-share = loaders.named_share(workspace, clustering)
+parts = clustering.k - clustering.base_k
 headline(
     TITLE,
-    f"<b>{clustering.k} clusters</b> of {count(len(clustering.labels), 'sampled pixel')}, the largest first · "
-    f"<b>{percent(share)}</b> of all pixels named",
+    f"<b>{clustering.k} clusters</b> of {count(len(clustering.labels), 'sampled pixel')}"
+    + (f", {parts} of them by splits" if parts else ""),
     ("Look at the masks", "masks"),
-    primary=share > 0.5,
+    primary=loaders.named_share(workspace, clustering) > 0.5,
 )
 with told():
-    draw(workspace, run, clustering)
+    split_notice(workspace, clustering)
+    draw_work(workspace, run, clustering)

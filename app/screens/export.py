@@ -13,14 +13,17 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from app import loaders
+from app import loaders, overlays
 from app.archive import open_zip
+from app.finishing import draw_threshold, draw_tidying, finish_words
 from app.frame import empty_state, headline, job_bar, need_clustering, need_run, need_workspace, picture, small
 from app.jobs import Job, command_line, job_of, log_tail, start, stop
 from app.notices import told
+from app.overlays import Look
 from app.state import Key
 from app.thumbnails import spread
 from app.words import count, duration, literal, percent, place, size
+from picie_core.finish import Finish
 from picie_core.labelmap import IGNORE_ID
 from picie_core.workspace import Workspace
 
@@ -80,8 +83,18 @@ def _choose(key: str) -> None:
     st.session_state[Key.EXPORT_FORMAT] = key
 
 
-def choose_options(form: str) -> tuple[bool, float]:
-    """Draws the options; returns raw and the share of the images that go to val."""
+@dataclass(frozen=True)
+class Choice:
+    """What is chosen on the page."""
+
+    form: str
+    raw: bool
+    val_share: float
+    finish: Finish
+
+
+def choose_options(form: str, clusters: int) -> Choice:
+    """Draws the options; doubt, borders and specks are those of the Masks screen."""
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         raw = st.toggle(
             "Cluster ids instead of classes",
@@ -102,33 +115,42 @@ def choose_options(form: str) -> tuple[bool, float]:
                 width=260,
                 persist_state="session",
             )
-    return raw, share / 100
+    with st.expander("Doubt, borders and specks"):
+        first, second = st.columns(2, gap="medium")
+        with first:
+            least = draw_threshold(not raw or clusters <= IGNORE_ID)
+        with second:
+            finish = Finish(least, *draw_tidying())
+    if finish.changes:
+        st.caption(f"Masks are not written as they are: {finish_words(finish)}, as on the Masks screen.")
+    return Choice(form, raw, share / 100, finish)
 
 
-def previews(workspace: Workspace, run: str, clustering: Clustering, raw: bool) -> None:
+def previews(workspace: Workspace, run: str, clustering: Clustering, choice: Choice) -> None:
     """Draws a few masks as they will be written, in their colours; what stays a photograph becomes 255."""
     items = spread(workspace.image_list().readable, PREVIEWS)
-    by, hidden = ("cluster", frozenset()) if raw else ("class", frozenset({IGNORE_ID}))
+    left_out = frozenset({IGNORE_ID}) if not choice.raw or choice.finish.min_confidence else frozenset()
+    look = Look("cluster" if choice.raw else "class", PREVIEW_PX, 1.0, left_out, choice.finish)
     for column, item in zip(st.columns(PREVIEWS, gap="xsmall"), items, strict=False):
         with column:
-            data = loaders.overlay_png(workspace, run, clustering, item, by, PREVIEW_PX, 1.0, hidden)
+            data = overlays.overlay_png(workspace, run, clustering, item, look)
             picture(f"picture_preview_{item.id}", data, f"Mask of {item.path}", item.width / item.height)
-    ids = f"cluster ids, 0 to {clustering.k - 1}" if raw else "class ids, and 255 where the photograph shows"
+    ids = f"cluster ids, 0 to {clustering.k - 1}" if choice.raw else "class ids, and 255 where the photograph shows"
     st.caption(f"{count(len(items), 'mask')} as they will be written. Their pixels hold {ids}.")
 
 
-def arguments(
-    workspace: Workspace, run: str, clustering: Clustering, form: str, raw: bool, share: float, out: Path
-) -> list[str]:
+def arguments(workspace: Workspace, run: str, clustering: Clustering, choice: Choice, out: Path) -> list[str]:
     """Returns the options of `export` for what is chosen on the page."""
-    words = ["--format", form, "--out", str(out), "--run", run, "--clustering", clustering.name]
-    words += ["--raw"] * raw
-    return words + (["--val-share", f"{share:g}"] if form == "voc" else [])
+    words = ["--format", choice.form, "--out", str(out), "--run", run, "--clustering", clustering.name]
+    words += ["--raw"] * choice.raw + choice.finish.options()
+    return words + (["--val-share", f"{choice.val_share:g}"] if choice.form == "voc" else [])
 
 
-def write_part(workspace: Workspace, run: str, clustering: Clustering, form: str, raw: bool, share: float) -> None:
+def write_part(workspace: Workspace, run: str, clustering: Clustering, choice: Choice) -> None:
     """Draws the button that writes, or the progress of the writing, and the command that does the same."""
-    folder = workspace.root / "exports" / f"{form}{'-raw' if raw else ''}-{time.strftime('%Y%m%d-%H%M%S')}"
+    folder = (
+        workspace.root / "exports" / f"{choice.form}{'-raw' if choice.raw else ''}-{time.strftime('%Y%m%d-%H%M%S')}"
+    )
     job = job_of(workspace, "export")
     if job is not None and job.is_running:
         st.fragment(run_every=1)(_running)(workspace)
@@ -136,14 +158,14 @@ def write_part(workspace: Workspace, run: str, clustering: Clustering, form: str
     with st.container(horizontal=True, vertical_alignment="center"):
         label = f"Write {count(len(workspace.image_list().readable), 'mask')}"
         if st.button(label, type="primary", icon=":material/save:", key="write_export"):
-            start(workspace, "export", arguments(workspace, run, clustering, form, raw, share, folder))
+            start(workspace, "export", arguments(workspace, run, clustering, choice, folder))
             st.rerun()
         unnamed = 1 - loaders.named_share(workspace, clustering)
-        if not raw and unnamed > 0:
+        if not choice.raw and unnamed > 0:
             st.caption(f"About {percent(unnamed)} of the pixels have no name and become 255.")
     _ending(job)
     with st.expander("The command that does the same"):
-        words = command_line(workspace, "export", arguments(workspace, run, clustering, form, raw, share, Path("OUT")))
+        words = command_line(workspace, "export", arguments(workspace, run, clustering, choice, Path("OUT")))
         st.code(shlex.join(words), language="bash", wrap_lines=True)
 
 
@@ -221,11 +243,11 @@ headline(
 )
 with told():
     chosen_format = choose_format()
-    raw, share = choose_options(chosen_format)
-    if classes or raw:
+    choice = choose_options(chosen_format, clustering.k)
+    if classes or choice.raw:
         with told():
-            previews(workspace, run, clustering, raw)
-        write_part(workspace, run, clustering, chosen_format, raw, share)
+            previews(workspace, run, clustering, choice)
+        write_part(workspace, run, clustering, choice)
     else:
         text = "No cluster has a name yet, so every pixel would be ignored. Name some, or write cluster ids instead."
         empty_state(text, "Name the clusters", "clusters")

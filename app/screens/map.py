@@ -1,22 +1,33 @@
-"""Map: sampled pixels as points; a lasso fills a mosaic with what they show, and names the clusters they belong to."""
+"""Map: sampled pixels as points; a lasso selects in the whole sample and fills a mosaic with what is inside."""
 
 from __future__ import annotations
 
+import html
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import streamlit as st
 
 from app import loaders
-from app.charts import scatter_figure, selected_points
-from app.colors import UNNAMED_COLOR, cluster_color
-from app.frame import headline, job_bar, need_clustering, need_run, need_workspace, picture, small, small_fit, swatch
-from app.jobs import job_of, start, stop
-from app.naming import cluster_names, cluster_title, name_field, shown_color
+from app.charts import legend_parts, scatter_figure, shaded_figure
+from app.components.hovercard import CARD_PX, heard, hover_card
+from app.frame import headline, need_clustering, need_run, need_workspace, page_path, small_fit
+from app.imagestrip import show_image
+from app.mapedits import do_wish
+from app.mapgroups import COLORING_HELP, COLORINGS, groups_of
+from app.mapselection import (
+    clear_selection,
+    draw_selection,
+    left_look,
+    selected_pixels,
+    take_look,
+    take_selection,
+)
+from app.naming import cluster_names, cluster_title
 from app.notices import told
 from app.state import Key, session
-from app.words import count, percent
-from picie_core.labelmap import IGNORE_COLOR
+from app.umapjob import choose_umap, follow_umap, umap_missing, umap_progress, umap_trouble
+from app.words import count
 from picie_core.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -24,149 +35,158 @@ if TYPE_CHECKING:
     from picie_core.projection import Projection
 
 TITLE = "Map"
-POINTS = 10_000
-CROPS = 20
-LISTED = 8
+POINTS_HELP = (
+    "The points are drawn evenly from all images, with more of the clusters that would hardly be seen. A lasso or box "
+    "selects among all sampled pixels, shown or not: UMAP puts those that it did not place itself among their nearest "
+    "neighbours. Scroll to zoom, double-click to take the selection away, click a point for its image."
+)
+CONFIG = {"displaylogo": False, "modeBarButtonsToRemove": ["toImage", "autoScale2d"], "scrollZoom": True}
 
 
-def groups_of(
-    clustering: Clustering, workspace: Workspace, by: str
-) -> tuple[np.ndarray, dict[int, str], dict[int, str]]:
-    """Returns the group of each sampled pixel (N,) and the name and colour of each group, by cluster or by class."""
-    if by == "cluster":
-        known = cluster_names(workspace, clustering)
-        names = {k: cluster_title(k, known) for k in range(clustering.k)}
-        return clustering.labels.astype(int), names, {k: cluster_color(k) for k in range(clustering.k)}
-    classes = {item.id: item for item in workspace.label_map.classes()}
-    owners = workspace.label_map.classes_of(clustering.key)
-    table = np.array([owners.get(k, -1) for k in range(clustering.k)])
-    names = {-1: "not named", **{i: item.name for i, item in classes.items()}, 255: "ignore"}
-    colors = {-1: UNNAMED_COLOR, **{i: item.color for i, item in classes.items()}, 255: IGNORE_COLOR}
-    return table[clustering.labels], names, colors
+def choose_kind() -> str:
+    """Draws the choice between the two maps; returns `pca` or `umap`."""
+    kind = st.segmented_control(
+        "Places", ["PCA", "UMAP"], default="PCA", required=True, key=Key.MAP_KIND, persist_state="session"
+    )
+    return (kind or "PCA").lower()
 
 
-def draw_map(workspace: Workspace, run: str, clustering: Clustering, kind: str, by: str) -> Projection | None:
-    """Draws the points and keeps what was selected in the session record. Returns the projection drawn."""
-    placed = loaders.projection(workspace, run, kind, POINTS)
-    if placed is None:
-        return None
-    groups, names, colors = groups_of(clustering, workspace, by)
-    ordered = {group: names[group] for group in sorted(names, key=lambda group: (group == 255, group))}
-    figure = scatter_figure(placed.xy, groups[placed.index], ordered, colors, revision=f"{run}-{kind}")
-    event = st.plotly_chart(
+def choose_coloring(workspace: Workspace, clustering: Clustering) -> str:
+    """Draws what points are coloured by; returns a key of COLORINGS."""
+    by = st.segmented_control(
+        "Colour by",
+        list(COLORINGS),
+        format_func=lambda by: COLORINGS[by],
+        default=loaders.usual_colors(workspace, clustering),
+        required=True,
+        key=Key.MAP_COLOR,
+        persist_state="session",
+        help=COLORING_HELP,
+    )
+    return by or "cluster"
+
+
+def draw_chart(workspace: Workspace, run: str, clustering: Clustering, placed: Projection, by: str, key: str) -> None:
+    """Draws the points, what they are, and the crop of the one under the pointer."""
+    shown = loaders.shown_points(workspace, run, placed, clustering)
+    groups = groups_of(workspace, run, clustering, by)
+    parts = [] if by == "confidence" else legend_parts(groups.of[shown], groups.order)
+    state = session().map
+    version = loaders.label_version(workspace) if by in ("cluster", "class") else 0
+    figure_id = "|".join(map(str, (run, placed.name, by, clustering.digest, version, state.cleared)))
+    selected = selected_pixels(workspace, run)
+    look, selected = left_look(figure_id, placed, by, parts, selected)
+    bright = np.isin(shown, selected) if len(selected) else None
+    if by == "confidence":
+        values = loaders.point_confidence(workspace, run, placed, clustering)
+        figure = shaded_figure(placed.xy[shown], values, "confidence", bright, look)
+    else:
+        figure = scatter_figure(placed.xy[shown], groups.of[shown], parts, groups.names, groups.colors, bright, look)
+    st.plotly_chart(
         figure,
-        key=f"{Key.MAP}_{kind}",
+        key=key,
         on_select="rerun",
         selection_mode=("lasso", "box"),
         width="stretch",
-        config={
-            "displaylogo": False,
-            "modeBarButtonsToRemove": ["toImage", "autoScale2d", "select2d"],
-            "scrollZoom": True,
-        },
-        alt=f"{count(len(placed.xy), 'sampled pixel')} placed by how alike their embeddings are, coloured by {by}",
+        config=CONFIG,
+        alt=f"{count(len(shown), 'sampled pixel')} placed by how alike their embeddings are, coloured by {by}",
     )
-    take_selection(placed, dict(event["selection"]) if event else {})
+    umap = placed.settings
+    made = f" · {umap.points:,} placed by UMAP, {umap.neighbors} neighbours, distance {umap.min_dist:g}" if umap else ""
     st.caption(
-        f"{count(len(placed.xy), 'point')} of {count(len(clustering.labels), 'sampled pixel')}, evenly from all. "
-        "Draw a lasso around points; scroll to zoom."
+        f"{count(len(shown), 'point')} of {count(len(clustering.labels), 'sampled pixel')}{made}", help=POINTS_HELP
     )
-    return placed
-
-
-def take_selection(placed: Projection, selection: dict[str, Any]) -> None:
-    """Keeps the points inside a new box or lasso; one that was seen before changes nothing, so that Clear holds."""
-    record = session()
-    drawn = repr([selection.get("box"), selection.get("lasso")])
-    if drawn != record.seen_selection and (selection.get("box") or selection.get("lasso")):
-        record.selected, record.seen_selection = placed.index[selected_points(placed.xy, selection)], drawn
-
-
-def draw_selection(workspace: Workspace, run: str, clustering: Clustering) -> None:
-    """Draws crops of the selected points and the clusters that they belong to, each with its name field."""
-    selected = session().selected
-    if selected is None or not len(selected):
-        with st.container(border=True, height=580, vertical_alignment="center", horizontal_alignment="center"):
-            st.markdown("Draw a lasso around some points to see what they show.", text_alignment="center")
-        return
-    with st.container(horizontal=True, vertical_alignment="center"):
-        small_fit(f"<b>{count(len(selected), 'point')}</b> selected")
-        st.button("Clear", key="clear_selection", on_click=clear_selection)
-    sheet = loaders.points_sheet(workspace, run, clustering, selected, CROPS)
-    alt = f"Crops around {min(CROPS, len(selected))} of the selected pixels"
-    picture("sheet_selection", sheet, alt, loaders.points_aspect(selected, CROPS))
-    counts = np.bincount(clustering.labels[selected], minlength=clustering.k)
-    dominant = [int(k) for k in np.argsort(-counts, kind="stable")[:LISTED] if counts[k]]
-    small("Clusters in the selection, the largest share first")
-    for cluster in dominant:
-        _row(workspace, clustering, cluster, counts[cluster] / len(selected))
-
-
-def _row(workspace: Workspace, clustering: Clustering, cluster: int, share: float) -> None:
-    column, field = st.columns([2, 3], vertical_alignment="center", gap="small")
-    color = shown_color(workspace, clustering, cluster)
-    column.html(f'{swatch(color)} <b>{cluster}</b> <span class="picie-facts">{percent(share)}</span>')
-    with field:
-        name_field(workspace, clustering, cluster, place="map")
-
-
-def clear_selection() -> None:
-    """Forgets the selected points."""
-    session().selected = None
-
-
-def umap_part(workspace: Workspace, run: str) -> None:
-    """Draws the button that computes UMAP in the background, or its progress."""
-    job = job_of(workspace, "project")
-    if job is not None and job.is_running:
-        st.fragment(run_every=1)(_umap_running)(workspace)
-        return
-    with st.container(border=True, height=580, vertical_alignment="center", horizontal_alignment="center"):
-        if job is not None and job.state in ("failed", "crashed"):
-            st.error(job.status.message or f"UMAP ended without a word. The log is in {job.log}.")
-        st.markdown(
-            "UMAP draws similar pixels together more clearly than PCA. It takes one to two minutes, in the background.",
-            text_alignment="center",
-        )
-        if st.button("Compute UMAP", type="primary", icon=":material/play_arrow:", key="start_umap"):
-            start(workspace, "project", ["--run", run])
-            st.rerun()
-
-
-def _umap_running(workspace: Workspace) -> None:
-    job = job_of(workspace, "project")
-    if job is None or not job.is_running:
-        st.rerun()
-        return
-    with st.container(border=True, height=580, vertical_alignment="center", horizontal_alignment="center"):
-        job_bar(job, unit="", width=420)
-        if st.button("Stop", icon=":material/stop:", key="stop_umap"):
-            stop(job)
+    hover_part(workspace, run, clustering, placed, shown, key)
 
 
 @st.fragment
-def draw(workspace: Workspace, run: str, clustering: Clustering) -> None:
-    """Draws map and selection side by side; a lasso redraws only these."""
+def hover_part(
+    workspace: Workspace, run: str, clustering: Clustering, placed: Projection, shown: np.ndarray, key: str
+) -> None:
+    """Shows the crop of the point under the pointer, and the way to the image of the one that was clicked."""
     with told():
+        at = heard("at")
+        crop = None
+        if at:
+            row = point_at(placed, shown, at)
+            image, name = image_of(workspace, run, row), title_of(workspace, clustering, row)
+            sheet = loaders.points_sheet(workspace, run, clustering, np.array([row]), 1, CARD_PX)
+            crop = {"at": at, "picture": sheet, "name": name, "more": image.path}
+        version = f"{placed.name}-{clustering.digest}-{loaders.label_version(workspace)}"
+        said = hover_card(session().map.figure, key, version, crop)
+        if said.cleared and len(selected_pixels(workspace, run)):
+            clear_selection()
+            st.rerun()
+        if said.opened:
+            session().map.opened = point_at(placed, shown, said.opened)
+        draw_opened(workspace, run, clustering)
+
+
+def point_at(placed: Projection, shown: np.ndarray, at: list[float]) -> int:
+    """Returns the row of the shown point at, or next to, a place of the map."""
+    away = np.abs(placed.xy[shown] - np.asarray(at, np.float32)).sum(1)
+    return int(shown[away.argmin()])
+
+
+def image_of(workspace: Workspace, run: str, row: int) -> Any:
+    """Returns the image record of a sampled pixel."""
+    return workspace.image_list().records[int(loaders.sample_places(workspace, run)[row, 0])]
+
+
+def title_of(workspace: Workspace, clustering: Clustering, row: int) -> str:
+    """Returns what the cluster of a sampled pixel is called."""
+    return cluster_title(int(clustering.labels[row]), cluster_names(workspace, clustering))
+
+
+def draw_opened(workspace: Workspace, run: str, clustering: Clustering) -> None:
+    """Draws the line of the clicked point with the way to its image."""
+    row = session().map.opened
+    if row is None or row >= len(clustering.labels):
+        return
+    image = image_of(workspace, run, row)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        small_fit(html.escape(f"{title_of(workspace, clustering, row)} in {image.path}"))
+        if st.button("Open in Masks", key="map_open_image", icon=":material/layers:"):
+            show_image(image.id)
+            st.switch_page(page_path("masks"))
+
+
+@st.fragment
+def draw(workspace: Workspace, run: str, clustering: Clustering, version: int) -> None:
+    """Draws map and selection side by side; a lasso redraws only these, what it selected first.
+
+    version: of the label map that the page was drawn with; after an edit here all of the page is drawn anew.
+    """
+    with told():
+        do_wish()
+        if loaders.label_version(workspace) != version:
+            st.rerun()
         with st.container(horizontal=True, vertical_alignment="bottom"):
-            kind = st.segmented_control(
-                "Places", ["PCA", "UMAP"], default="PCA", required=True, key=Key.MAP_KIND, persist_state="session"
-            )
-            by = st.segmented_control(
-                "Colour by",
-                ["cluster", "class"],
-                format_func=str.capitalize,
-                default=loaders.usual_colors(workspace, clustering),
-                required=True,
-                key=Key.MAP_COLOR,
-                persist_state="session",
-            )
+            kind = choose_kind()
+            by = choose_coloring(workspace, clustering)
+            placed = loaders.projection(workspace, run, kind, session().map.umap)
+            if kind == "umap":
+                choose_umap(placed)
+        key = f"{Key.MAP}_{kind}"
         left, right = st.columns([3, 2], gap="medium")
+        take_look()
+        fresh = placed is not None and take_selection(workspace, run, clustering, placed, key)
+        if fresh:
+            with right:
+                draw_selection(workspace, run, clustering)
         with left:
-            if draw_map(workspace, run, clustering, (kind or "PCA").lower(), by or "cluster") is None:
-                umap_part(workspace, run)
-        with right:
-            draw_selection(workspace, run, clustering)
+            busy = kind == "umap" and follow_umap(workspace, run, placed)
+            if busy:
+                umap_progress(workspace, run, placed)
+            elif placed is None:
+                umap_missing(workspace)
+            elif kind == "umap":
+                umap_trouble(workspace)
+            if placed is not None:
+                draw_chart(workspace, run, clustering, placed, by, key)
+        if not fresh:
+            with right:
+                draw_selection(workspace, run, clustering)
 
 
 workspace = need_workspace(TITLE)
@@ -178,4 +198,4 @@ headline(
     ("Look at the masks", "masks"),
     primary=False,
 )
-draw(workspace, run, clustering)
+draw(workspace, run, clustering, loaders.label_version(workspace))

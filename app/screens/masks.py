@@ -1,15 +1,17 @@
-"""Masks: one image at a time with its clusters or classes drawn over it, and what each of them covers."""
+"""Masks: one image at a time with its clusters or classes over it; what it is sure of; a click on it names things."""
 
 from __future__ import annotations
 
-import html
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import streamlit as st
 
-from app import loaders
-from app.colors import UNNAMED_COLOR, class_colors, cluster_color
+from app import loaders, overlays
+from app.colors import UNNAMED_COLOR
+from app.components.picture import LOOKUP_PX, paintable
+from app.finishing import draw_threshold, draw_tidying, finish_words
 from app.frame import (
     empty_state,
     headline,
@@ -17,16 +19,19 @@ from app.frame import (
     need_run,
     need_workspace,
     picture,
-    show_png,
     small,
     small_fit,
     swatch,
 )
+from app.imagestrip import choose_image, film_strip
 from app.naming import class_names, cluster_names, cluster_title
 from app.notices import told
+from app.overlays import Look
+from app.painting import paint_row, painted_name, pointer_titles, stroke_taker
 from app.state import Key
-from app.thumbnails import thumbnails
 from app.words import count, literal, percent
+from picie_core.classes import IGNORE_ID
+from picie_core.finish import Finish
 from picie_core.images import ImageRecord
 from picie_core.workspace import Workspace
 
@@ -35,97 +40,80 @@ if TYPE_CHECKING:
 
 TITLE = "Masks"
 PICTURE_PX = 960
-FILM = 9
+VIEWS = {"overlay": "Overlay", "confidence": "Confidence"}
+VIEW_HELP = "Confidence: white is sure, black is a tie between the two best, orange is below the threshold."
 
 
-def choose_image(records: list[ImageRecord]) -> ImageRecord:
-    """Draws the row that steps through the images and returns the chosen one; the address carries its number."""
-    if st.session_state.get(Key.IMAGE_NUMBER, 1) > len(records):
-        st.session_state[Key.IMAGE_NUMBER] = len(records)
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        before, field, after, told_of = (st.container(width="content") for _ in range(4))
-    number = field.number_input(
-        "Image",
-        1,
-        len(records),
-        step=1,
-        key=Key.IMAGE_NUMBER,
-        bind="query-params",
-        width=110,
-        label_visibility="collapsed",
+@dataclass(frozen=True)
+class View:
+    """What is drawn: the look, and what it is of."""
+
+    look: Look
+    confidence: bool
+    """The confidence instead of the labels."""
+    beside: bool
+    """The untouched image as well."""
+    before: bool
+    """The mask before borders and specks were tidied as well."""
+
+
+def choose_view(workspace: Workspace, clustering: Clustering) -> View:
+    """Draws how the image is shown; no label is hidden yet."""
+    by = st.segmented_control(
+        "Colour by",
+        ["cluster", "class"],
+        format_func=str.capitalize,
+        default=loaders.usual_colors(workspace, clustering),
+        required=True,
+        key=Key.MASK_KIND,
+        persist_state="session",
     )
-    before.button(
-        "Previous",
-        icon=":material/chevron_left:",
-        key="previous_image",
-        disabled=number == 1,
-        on_click=go_to,
-        args=(number - 1,),
+    view = st.segmented_control(
+        "View",
+        list(VIEWS),
+        format_func=lambda key: VIEWS[key],
+        default="overlay",
+        required=True,
+        key=Key.MASK_VIEW,
+        persist_state="session",
+        help=VIEW_HELP,
     )
-    after.button(
-        "Next",
-        icon=":material/chevron_right:",
-        icon_position="right",
-        key="next_image",
-        disabled=number == len(records),
-        on_click=go_to,
-        args=(number + 1,),
-    )
-    item = records[number - 1]
-    with told_of:
-        size = f"{item.width} × {item.height} px"
-        small_fit(f"of {len(records):,} · <b>{html.escape(item.path)}</b> · {size}")
-    return item
+    opacity = st.slider("Opacity", 0, 100, 55, step=5, format="%d %%", key=Key.OPACITY, persist_state="session")
+    least = draw_threshold(by == "class" or clustering.k <= IGNORE_ID)
+    beside = st.toggle("Show the original beside it", key=Key.MASK_BESIDE, persist_state="session")
+    with st.expander("Borders and specks"):
+        finish = Finish(least, *draw_tidying())
+        look = Look(by or "cluster", PICTURE_PX, opacity / 100, frozenset(), finish)
+        tidied = overlays.before(look) != look
+        before = st.toggle(
+            "Show the mask before beside it", key=Key.MASK_BEFORE, persist_state="session", disabled=not tidied
+        )
+    return View(look, view == "confidence", beside, before and tidied)
 
 
-def go_to(number: int) -> None:
-    """Makes the image of this number, counted from 1, the one shown."""
-    st.session_state[Key.IMAGE_NUMBER] = number
+def labels_shown(workspace: Workspace, clustering: Clustering, look: Look) -> dict[int, str]:
+    """Returns the name of every label that the mask can hold."""
+    if look.by == "class":
+        return {**class_names(workspace), IGNORE_ID: "ignored or not named"}
+    names = cluster_names(workspace, clustering)
+    unsure = {IGNORE_ID: "not sure enough"} if look.finish.min_confidence else {}
+    return {cluster: cluster_title(cluster, names) for cluster in range(clustering.k)} | unsure
 
 
-def film_strip(workspace: Workspace, records: list[ImageRecord], shown: ImageRecord) -> None:
-    """Draws the neighbours of the image, each with a button that goes there."""
-    place = records.index(shown)
-    start = max(0, min(place - FILM // 2, len(records) - FILM))
-    root = str(workspace.images_root)
-    grid = st.grid(FILM, min_column_width=56, gap="xsmall", wrap=False)
-    for item in records[start : start + FILM]:
-        with grid.container(key=f"strip_{item.id}", gap="xsmall"):
-            show_png(thumbnails(root, (item.path,), (item.stamp,), 1), alt=item.path)
-            number = records.index(item) + 1
-            st.button(
-                f"{number}",
-                key=f"film_{item.id}",
-                width="stretch",
-                on_click=go_to,
-                args=(number,),
-                type="primary" if item is shown else "secondary",
-            )
-
-
-def labels_shown(workspace: Workspace, clustering: Clustering, by: str) -> tuple[dict[int, str], dict[int, str]]:
-    """Returns name and colour of every label that the mask can hold."""
-    if by == "cluster":
-        names = cluster_names(workspace, clustering)
-        return {k: cluster_title(k, names) for k in range(clustering.k)}, {
-            k: cluster_color(k) for k in range(clustering.k)
-        }
-    return {**class_names(workspace), 255: "ignored or not named"}, {**class_colors(workspace), 255: UNNAMED_COLOR}
-
-
-def legend(mask: np.ndarray, names: dict[int, str], colors: dict[int, str], by: str) -> frozenset[int]:
+def legend(mask: np.ndarray, names: dict[int, str], colors: dict[int, str], look: Look) -> frozenset[int]:
     """Draws what the image holds, the largest first, each with a switch; returns the labels that are switched off."""
     counts = np.bincount(mask.ravel())
     present = [int(label) for label in np.argsort(-counts, kind="stable") if counts[label]]
     hidden = set()
-    with st.container(height=520, border=False, gap=None, key="legend"):
+    with st.container(height=400, border=False, gap=None, key="legend"):
         for label in present:
+            left_out = label == IGNORE_ID and (look.by == "class" or bool(look.finish.min_confidence))
             with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-                st.html(swatch(colors.get(label, UNNAMED_COLOR)), width="content")
+                st.html(swatch(UNNAMED_COLOR if left_out else colors.get(label, UNNAMED_COLOR)), width="content")
                 shown = st.checkbox(
                     literal(names.get(label, str(label))),
-                    value=not (by == "class" and label == 255),
-                    key=f"show_{by}_{label}",
+                    value=not left_out,
+                    key=f"show_{look.by}_{label}",
                     persist_state="session",
                     width="stretch",
                 )
@@ -135,59 +123,74 @@ def legend(mask: np.ndarray, names: dict[int, str], colors: dict[int, str], by: 
     return frozenset(hidden)
 
 
-def draw(workspace: Workspace, run: str, clustering: Clustering) -> None:
+def facts(workspace: Workspace, run: str, clustering: Clustering, mask: np.ndarray, look: Look) -> None:
+    """Draws how many labels there are and what the threshold leaves of this image and of all."""
+    left_out = IGNORE_ID if look.by == "class" or look.finish.min_confidence else None
+    said = [count(len(np.unique(mask[mask != left_out] if left_out is not None else mask)), "label") + " in this image"]
+    if look.finish.min_confidence:
+        here = float((mask != IGNORE_ID).mean())
+        everywhere = overlays.set_coverage(workspace, run, clustering, look)
+        said.append(f"covers <b>{percent(here)}</b> of it, about <b>{percent(everywhere)}</b> of all")
+    done = f"<br>The export does the same: {finish_words(look.finish)}" if look.finish.changes else ""
+    small(" · ".join(said) + done)
+
+
+def pictures(workspace: Workspace, run: str, clustering: Clustering, shown: ImageRecord, view: View) -> None:
+    """Draws the picture to point at, and beside it the untouched image or the mask before it was tidied."""
+    aspect = shown.width / shown.height
+    places = st.columns(1 + view.beside + view.before, gap="xsmall")
+    if view.beside:
+        with places[0]:
+            original = overlays.image_png(workspace, shown, PICTURE_PX)
+            picture("picture_original", original, f"{shown.path}, untouched", aspect)
+    if view.before:
+        with places[-2]:
+            plain = overlays.overlay_png(workspace, run, clustering, shown, overlays.before(view.look))
+            picture("picture_before", plain, f"{shown.path}, its mask before borders and specks were tidied", aspect)
+    with places[-1]:
+        main_picture(workspace, run, clustering, shown, view.look, view.confidence)
+
+
+def main_picture(
+    workspace: Workspace, run: str, clustering: Clustering, shown: ImageRecord, look: Look, sure: bool
+) -> None:
+    """Draws the overlay or the confidence; a click on it asks or names."""
+    if sure:
+        painted = overlays.confidence_webp(workspace, run, clustering, shown, look)
+        alt = f"{shown.path} with the confidence of its {look.by} mask drawn over it"
+    else:
+        painted = overlays.overlay_webp(workspace, run, clustering, shown, look)
+        alt = f"{shown.path} with its {'clusters' if look.by == 'cluster' else 'classes'} drawn over it"
+    clusters = overlays.mask(workspace, run, clustering, shown, Look("cluster", LOOKUP_PX))
+    paintable(
+        "picture_overlay",
+        painted,
+        alt,
+        (shown.width, shown.height),
+        shown.id,
+        clusters,
+        pointer_titles(workspace, clustering),
+        painted_name(),
+        stroke_taker(workspace, run, clustering),
+    )
+
+
+def draw(workspace: Workspace, run: str, clustering: Clustering, named: bool) -> None:
     """Draws controls, legend and picture; the legend is made first because its switches change the picture."""
-    records = workspace.image_list().readable
-    shown = choose_image(records)
+    shown, order = choose_image(workspace, run, clustering)
     left, right = st.columns([5, 2], gap="medium")
     with right:
-        by = (
-            st.segmented_control(
-                "Colour by",
-                ["cluster", "class"],
-                format_func=str.capitalize,
-                default=loaders.usual_colors(workspace, clustering),
-                required=True,
-                key=Key.MASK_KIND,
-                persist_state="session",
-            )
-            or "cluster"
-        )
-        opacity = st.slider("Opacity", 0, 100, 55, step=5, format="%d %%", key=Key.OPACITY, persist_state="session")
-        beside = st.toggle("Show the original beside it", key=Key.MASK_BESIDE, persist_state="session")
-        names, colors = labels_shown(workspace, clustering, by)
-        mask = loaders.mask(workspace, run, clustering, shown, by, PICTURE_PX)
-        small(f"{count(len(np.unique(mask)), 'label')} in this image")
-        hidden = legend(mask, names, colors, by)
+        view = choose_view(workspace, clustering)
+        look = view.look
+        mask = overlays.mask(workspace, run, clustering, shown, look)
+        facts(workspace, run, clustering, mask, look)
+        names, colors = labels_shown(workspace, clustering, look), overlays.label_colors(workspace, clustering, look.by)
+        look = replace(look, hidden=legend(mask, names, dict(colors), look))
+        view = replace(view, look=look)
     with left:
-        if by == "class" and not workspace.label_map.classes_of(clustering.key):
-            st.caption("No cluster has a name yet, so no class can be drawn. Name some on the Clusters screen.")
-        pictures(workspace, run, clustering, shown, by, opacity / 100, hidden, beside)
-        film_strip(workspace, records, shown)
-
-
-def pictures(
-    workspace: Workspace,
-    run: str,
-    clustering: Clustering,
-    shown: ImageRecord,
-    by: str,
-    opacity: float,
-    hidden: frozenset[int],
-    beside: bool,
-) -> None:
-    """Draws the overlay, and the untouched image beside it if that is wanted."""
-    painted = loaders.overlay_png(workspace, run, clustering, shown, by, PICTURE_PX, opacity, hidden)
-    alt = f"{shown.path} with its {'clusters' if by == 'cluster' else 'classes'} drawn over it"
-    if not beside:
-        picture("picture_overlay", painted, alt, shown.width / shown.height)
-        return
-    first, second = st.columns(2, gap="xsmall")
-    with first:
-        original = loaders.overlay_png(workspace, run, clustering, shown, by, PICTURE_PX, 0.0, frozenset())
-        picture("picture_original", original, f"{shown.path}, untouched", shown.width / shown.height)
-    with second:
-        picture("picture_overlay", painted, alt, shown.width / shown.height)
+        paint_row(workspace, clustering, shown.id, unnamed=look.by == "class" and not named)
+        pictures(workspace, run, clustering, shown, view)
+        film_strip(workspace, order, shown)
 
 
 workspace = need_workspace(TITLE)
@@ -204,4 +207,4 @@ if not workspace.image_list().readable:
     empty_state("None of the images can be read any more.", "See why", "images")
 else:
     with told():
-        draw(workspace, run, clustering)
+        draw(workspace, run, clustering, bool(named))

@@ -10,6 +10,8 @@ from picie_core.commands.evaluate import evaluate
 from picie_core.commands.export import export
 from picie_core.commands.info import info
 from picie_core.commands.label import label
+from picie_core.commands.paint import paint
+from picie_core.commands.suggest import look_next, scores, tree, truth
 from picie_core.commands.train import train
 
 COMMANDS: dict[str, Command] = {
@@ -17,8 +19,13 @@ COMMANDS: dict[str, Command] = {
     "train": train,
     "cluster": cluster,
     "project": project,
+    "scores": scores,
+    "tree": tree,
+    "next": look_next,
     "label": label,
+    "paint": paint,
     "export": export,
+    "truth": truth,
     "evaluate": evaluate,
     "compare": compare,
     "info": info,

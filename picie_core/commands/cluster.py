@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from picie_core.cli import Job, Option
 from picie_core.commands.options import DeviceOption, RunOption, WorkspaceOption
+from picie_core.projection import UmapSettings
 from picie_core.workspace import Workspace
 
 
@@ -53,18 +54,11 @@ def _has_gpu() -> bool:
     return getattr(load_faiss(), "get_num_gpus", lambda: 0)() > 0
 
 
-def project(
-    workspace: WorkspaceOption,
-    points: Annotated[int, Option("sampled pixels on the map", low=3)] = 10_000,
-    neighbors: Annotated[int, Option("UMAP neighbours: small shows detail, large shows the whole", low=2)] = 15,
-    min_dist: Annotated[float, Option("UMAP minimum distance: small packs points", low=0)] = 0.1,
-    seed: Annotated[int, Option("seed of the points and of UMAP", low=0)] = 0,
-    run: RunOption = None,
-) -> dict[str, Any]:
-    """Make the UMAP map of the embedding sample; the app shows it when it is there, and PCA until then.
+def project(workspace: WorkspaceOption, umap: UmapSettings, run: RunOption = None) -> dict[str, Any]:
+    """Make a UMAP map of the embedding sample; the app shows it when it is there, and PCA until then.
 
-    Advice: 10,000 points take about half a minute on two cores, most of it compiling; distances between far groups
-    on a UMAP mean little, neighbourhoods do.
+    Advice: 10,000 points take about a quarter of a minute, half of it compiling (the first time on a machine twice as
+    long); distances between far groups on a UMAP mean little, neighbourhoods do. Each combination of settings is kept.
     """
     from picie_core.projection import compute_umap
 
@@ -72,6 +66,11 @@ def project(
     run = space.pick_run(run)
     with Job(space, "project") as job:
         job.status.name_run(run)
-        start = time.monotonic()
-        made = compute_umap(space, run, points, neighbors, min_dist, seed, job)
-        return job.done({"run": run, "points": len(made.index), "seconds": round(time.monotonic() - start, 2)})
+        start, cpu = time.monotonic(), time.process_time()
+        made = compute_umap(space, run, umap, job)
+        result = {"run": run, "points": len(made.index), "pixels": len(made.xy), "map": made.name}
+        seconds = {
+            "seconds": round(time.monotonic() - start, 2),
+            "cpu_seconds": round(time.process_time() - cpu, 2),
+        }
+        return job.done({**result, **seconds})

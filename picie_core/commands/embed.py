@@ -28,11 +28,11 @@ def embed(
     embedder: EmbedderSettings = EmbedderSettings(),
     sampling: SampleSettings = SampleSettings(),
     images: ImagesOption = None,
+    device: DeviceOption = "auto",
     dataset: DatasetOption = "folders",
     root: RootOption = None,
     split: SplitOption = None,
     list_file: ListOption = None,
-    device: DeviceOption = "auto",
 ) -> dict[str, Any]:
     """Make a workspace with a frozen embedder: embed every image once with a pretrained backbone.
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from picie_core.cli import Job, Option
 from picie_core.commands.options import ClusteringOption, DeviceOption, RunOption, WorkspaceOption
+from picie_core.finish import Finish
 from picie_core.workspace import Workspace
 
 
@@ -18,6 +19,7 @@ def export(
         str, Option("png: index masks beside the images; voc: Pascal VOC", choices=("png", "voc"))
     ] = "png",
     images: Annotated[Path | None, Option("mask the images of this folder instead of the workspace's own")] = None,
+    finish: Finish = Finish(),
     raw: Annotated[bool, Option("write cluster ids instead of classes")] = False,
     val_share: Annotated[float, Option("share of the images in the val split (voc)")] = 0.2,
     seed: Annotated[int, Option("seed of the split", low=0)] = 0,
@@ -28,7 +30,8 @@ def export(
     """Write a full-size mask for every image: uint8 class ids, 255 = ignored or unnamed.
 
     Advice: name the clusters first (app or `label --import`); unnamed ones become 255. --images applies the same
-    clusters and names to another folder.
+    clusters and names to another folder. --min-confidence ignores what is doubtful (the Masks screen shows what it
+    leaves); --refine and --min-area make masks tidier, not truer: look at both before trusting them.
     """
     from picie_core.clusters import current_clustering, load_clustering
     from picie_core.exports import export_masks
@@ -39,6 +42,7 @@ def export(
     parts = ["python -m picie_core export --workspace", shlex.quote(str(workspace)), "--format", format]
     parts += ["--out", shlex.quote(str(out)), "--run", run, "--clustering", found.name]
     parts += ["--images", shlex.quote(str(images))] * (images is not None) + ["--raw"] * raw
+    parts += finish.options()
     parts += ["--val-share", str(val_share), "--seed", str(seed)] * (format == "voc")
     with Job(space, "export") as job:
         made = export_masks(
@@ -54,5 +58,6 @@ def export(
             report=job,
             command_line=" ".join(parts),
             device=device,
+            finish=finish,
         )
         return job.done(made.record())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,7 +20,20 @@ if TYPE_CHECKING:
     from picie_core.clusters import Clustering
     from picie_core.labelmap import LabelMap
 
-ACTIONS = ("name", "unname", "rename", "recolor", "delete", "split", "undo", "redo", "history", "snapshot")
+ACTIONS = (
+    "name",
+    "unname",
+    "rename",
+    "recolor",
+    "delete",
+    "merge",
+    "split",
+    "vocabulary",
+    "undo",
+    "redo",
+    "history",
+    "snapshot",
+)
 
 
 @dataclass(frozen=True)
@@ -43,11 +56,13 @@ class _Wish:
 def label(
     workspace: WorkspaceOption,
     action: Annotated[str | None, Option(f"one of {', '.join(ACTIONS)}", positional=True, choices=ACTIONS)] = None,
-    name: Annotated[str | None, Option("of the class, or of the snapshot", positional=True)] = None,
+    name: Annotated[
+        str | None, Option("of the class, of the snapshot, or file of the vocabulary", positional=True)
+    ] = None,
     import_path: Annotated[Path | None, Option("read names from this JSON file", flag="--import")] = None,
     export_path: Annotated[Path | None, Option("write names to this JSON file", flag="--export")] = None,
     clusters: Annotated[str | None, Option("to name, unname or split, such as 3,7,12")] = None,
-    to: Annotated[str | None, Option("new name (rename) or colour #rrggbb (recolor)")] = None,
+    to: Annotated[str | None, Option("new name (rename), colour #rrggbb (recolor) or class (merge)")] = None,
     parts: Annotated[int, Option("of a split", low=2)] = 2,
     seed: Annotated[int, Option("of a split", low=0)] = 0,
     preview: Annotated[bool, Option("only say what the split would give")] = False,
@@ -63,7 +78,8 @@ def label(
     Advice: --export first gives a file with the right shape; clusters that are left out stay unnamed. `label name road
     --clusters 3,7` names two clusters, `label split --clusters 3 --parts 2` takes one apart, `label undo` takes the
     last edit of anyone back, `label history` lists edits, `label snapshot NAME` keeps what there is, and with
-    --restore returns to it; without NAME it lists them.
+    --restore returns to it; without NAME it lists them. `label merge sea --to water` makes one class of two. `label
+    vocabulary FILE` sets the names that the app offers, one a line; without FILE it lists them.
     """
     if (action is not None) + (import_path is not None) + (export_path is not None) != 1:
         actions = ", ".join(ACTIONS)
@@ -129,6 +145,19 @@ def _delete(space: Workspace, wish: _Wish) -> dict[str, Any]:
     return {"classes": [one.name for one in space.label_map.classes()]}
 
 
+def _merge(space: Workspace, wish: _Wish) -> dict[str, Any]:
+    other = _class_id(space.label_map, replace(wish, name=_need(wish.to, "merge NAME --to OTHER")))
+    space.label_map.merge_class(_class_id(space.label_map, wish), other)
+    return {"classes": [one.name for one in space.label_map.classes()]}
+
+
+def _vocabulary(space: Workspace, wish: _Wish) -> dict[str, Any]:
+    from picie_core.vocabulary import FILE, read_text, read_vocabulary, set_vocabulary
+
+    names = set_vocabulary(space, read_text(Path(wish.name)), wish.name) if wish.name else read_vocabulary(space)
+    return {"file": str(space.root / FILE), "names": names}
+
+
 def _split(space: Workspace, wish: _Wish) -> dict[str, Any]:
     from picie_core.splitting import preview_split, propose_split, split_cluster
 
@@ -151,7 +180,9 @@ _ACTIONS: dict[str, Callable[[Workspace, _Wish], dict[str, Any]]] = {
     "rename": _rename,
     "recolor": _recolor,
     "delete": _delete,
+    "merge": _merge,
     "split": _split,
+    "vocabulary": _vocabulary,
     "undo": lambda space, wish: undo(space, wish.last or 1),
     "redo": lambda space, wish: redo(space, wish.last or 1),
     "history": lambda space, wish: history(space, wish.last or 20),

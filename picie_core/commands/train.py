@@ -57,10 +57,6 @@ def train(
     embedder: EmbedderSettings = EmbedderSettings(),
     sampling: SampleSettings = SampleSettings(),
     images: ImagesOption = None,
-    dataset: DatasetOption = "folders",
-    root: RootOption = None,
-    split: SplitOption = None,
-    list_file: ListOption = None,
     method: Annotated[str, Option("what the training agrees with", choices=METHODS)] = "picie",
     masks: Annotated[
         Path | None, Option("folder of masks that supervised and probe learn from; not needed with --root")
@@ -68,6 +64,10 @@ def train(
     start: Annotated[str | None, Option("run whose embedder to start from; without it the frozen start")] = None,
     resume: Annotated[str | None, Option("go on with this stopped run; its settings are used")] = None,
     device: DeviceOption = "auto",
+    dataset: DatasetOption = "folders",
+    root: RootOption = None,
+    split: SplitOption = None,
+    list_file: ListOption = None,
 ) -> dict[str, Any]:
     """Train a pixel embedder on these images, with PiCIE or a method it is compared with (mdc, iic, supervised, probe).
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from picie_core.classes import IGNORE_ID
 from picie_core.errors import PicieError, SettingError
 from picie_core.exports.format import Format, Item, Legend, Written, digest_of, make_legend
 from picie_core.exports.pipeline import CellsSource, Pipeline, network_cells
+from picie_core.finish import Finish
 from picie_core.imagefolder import Problem, walk_images
 from picie_core.progress import Report, ignore_progress
 from picie_core.version import __version__
@@ -35,10 +36,13 @@ class ExportReport:
     ignored_share: float
     """Share of all written pixels that are 255."""
     seconds: float
+    finish: dict[str, Any] = field(default_factory=dict)
+    """How masks were finished, where that differs from the defaults."""
 
     def record(self) -> dict[str, Any]:
         """Returns the report as JSON can hold it."""
-        return {**asdict(self), "out": str(self.out), "problems": _problem_records(self.problems)}
+        record = {**asdict(self), "out": str(self.out), "problems": _problem_records(self.problems)}
+        return record if self.finish else {name: value for name, value in record.items() if name != "finish"}
 
 
 def export_masks(
@@ -55,11 +59,13 @@ def export_masks(
     command_line: str = "",
     device: str = "auto",
     cells_source: CellsSource | None = None,
+    finish: Finish = Finish(),
 ) -> ExportReport:
     """Writes a full-size mask of every image into the new folder `out`, and returns what was written.
 
     images: another folder of images than the workspace's own; raw: cluster ids instead of classes; cells_source:
-    what makes the cells, by default the run's network. Unreadable images are listed, in the report and export.json.
+    what makes the cells, by default the run's network; finish: what becomes of doubtful pixels, borders and specks.
+    Unreadable images are listed, in the report and export.json.
     Raises SettingError for a wrong format, share or class name; PicieError when nothing has a name, `out` is in use,
     no image can be read or the disk is full. Nothing half-written is left then.
     """
@@ -73,7 +79,7 @@ def export_masks(
     form, out = FORMATS[fmt], Path(out).absolute()
     root = workspace.images_root if images is None else Path(images).absolute()
     check_out(out, root, workspace.root)
-    legend = make_legend(workspace, clustering, raw)
+    legend = make_legend(workspace, clustering, raw, finish)
     form.check_legend(legend)
     items, problems = find_items(workspace, root, form, own=images is None)
     size_px = workspace.run_info(run).settings["size_px"]
@@ -90,10 +96,11 @@ def export_masks(
         head["digest"] = digest_of(workspace, run, clustering)
         head |= form.finish(folder, written, legend, val_share, split_seed)
         head |= {"source": str(root), "command": command_line, "ignored_share": round(share, 6)}
+        head |= {"finish": finish.changes} if finish.changes else {}
         write_records(folder, legend, written, problems, head)
         check_written(folder, written)
     names = [entry.name for entry in legend.entries]
-    return ExportReport(out, len(written), problems, names, share, round(time.monotonic() - start, 3))
+    return ExportReport(out, len(written), problems, names, share, round(time.monotonic() - start, 3), finish.changes)
 
 
 def check_out(out: Path, images_root: Path, workspace_root: Path) -> None:

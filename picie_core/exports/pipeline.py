@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from picie_core.classes import IGNORE_ID
 from picie_core.exports.format import Format, Item, Legend, Written
+from picie_core.finish import ignored_id
 from picie_core.imagefolder import Problem
 from picie_core.images import ImageError, probe_image, read_resized
 from picie_core.masks import load_engine
@@ -50,8 +50,8 @@ class Pipeline:
         try:
             for batch in self._batches(self._read_ahead(items, meter)):
                 cells = self.cells_source(np.stack([image for _, image, _ in batch]))  # (B, h, w, D)
-                for (item, _, size), own in zip(batch, cells, strict=True):
-                    waiting.append((item, pool.submit(self._write, item, own, size, folder)))
+                for (item, image, size), own in zip(batch, cells, strict=True):
+                    waiting.append((item, pool.submit(self._write, item, own, image, size, folder)))
                 while len(waiting) > 2 * BATCH:
                     self._collect(*waiting.popleft(), written, meter)
             while waiting:
@@ -98,10 +98,13 @@ class Pipeline:
                 yield groups.pop(max(groups, key=lambda shape: len(groups[shape])))
         yield from groups.values()
 
-    def _write(self, item: Item, cells: np.ndarray, size: tuple[int, int], folder: Path) -> Written:
-        mask = self.legend.mask(cells, size[1], size[0])
+    def _write(
+        self, item: Item, cells: np.ndarray, resized: np.ndarray, size: tuple[int, int], folder: Path
+    ) -> Written:
+        mask = self.legend.mask(cells, size[1], size[0], resized)
         image, mask_path = self.form.write(folder, item, mask, self.legend)
-        ignored = 0 if self.legend.raw else int(np.count_nonzero(mask == IGNORE_ID))
+        value = ignored_id(self.legend.finish, self.legend.raw)
+        ignored = 0 if value is None else int(np.count_nonzero(mask == value))
         return Written(item, image, mask_path, size, ignored)
 
     def _collect(self, item: Item, future: Future[Written], written: list[Written], meter: Meter) -> None:

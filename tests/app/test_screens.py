@@ -139,18 +139,6 @@ def test_a_name_survives_a_reload_and_can_be_taken_back(workspace: Workspace, op
     assert workspace.label_map.classes_of(found.key) == {}
 
 
-def test_a_lasso_on_the_map_fills_the_mosaic_and_lists_its_clusters(
-    workspace: Workspace, open_screen: OpenScreen
-) -> None:
-    """A polygon around everything selects every point; the clusters are listed with a name field each."""
-    tab = open_screen("map", workspace)
-    tab.session_state["map_pca"] = {"selection": {"points": [], "box": [{"x": [-9, 9], "y": [-9, 9]}], "lasso": []}}
-    tab.run()
-    assert not tab.exception and not tab.error, text_of(tab)
-    assert "900 points" in text_of(tab)
-    assert len([field for field in tab.selectbox if str(field.key).startswith("name_map_")]) == 6
-
-
 def test_next_shows_the_next_image(workspace: Workspace, open_screen: OpenScreen) -> None:
     """The image browser steps, and the address carries the number for a reload."""
     tab = open_screen("masks", workspace)

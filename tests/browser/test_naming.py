@@ -1,0 +1,139 @@
+"""Naming in a real browser: by keys only, a split and its undo, and names that survive another K."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from picie_core.cli import run_command
+from picie_core.clusters import current_clustering
+from picie_core.commands import COMMANDS
+from picie_core.workspace import Workspace
+from tests.browser.stage import Watch, running_app
+from tests.conftest import draw_scene
+
+pytestmark = pytest.mark.browser
+K = 8
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An embedded workspace of six small scenes with eight clusters."""
+    from PIL import Image
+
+    root = tmp_path_factory.mktemp("naming")
+    (root / "images").mkdir()
+    for seed in range(6):
+        Image.fromarray(draw_scene(seed)[0]).save(root / "images" / f"scene-{seed}.png")
+    work = str(root / "work")
+    embed = [
+        "embed",
+        str(root / "images"),
+        "--workspace",
+        work,
+        "--weights",
+        "none",
+        "--size",
+        "64",
+        "--pixels",
+        "2000",
+    ]
+    assert run_command(COMMANDS, embed) == 0
+    assert run_command(COMMANDS, ["cluster", "--workspace", work, "--k", str(K)]) == 0
+    return root / "work"
+
+
+def title(page: Page) -> Locator:
+    """What the naming bar names: the number of the cluster in focus."""
+    return page.locator(".st-key-naming_bar .title")
+
+
+def field(page: Page) -> Locator:
+    """The field of the naming bar."""
+    return page.locator(".st-key-naming_bar").get_by_role("combobox")
+
+
+def on_card(page: Page, cluster: int | str) -> Locator:
+    """The name field on a card."""
+    return page.locator(f".st-key-card_{cluster}").get_by_role("combobox")
+
+
+def names_of(workspace: Workspace) -> dict[int, str]:
+    """Cluster to name, as the workspace has it; 255 is ignored."""
+    names = {item.id: item.name for item in workspace.label_map.classes()} | {255: "ignore"}
+    owners = workspace.label_map.classes_of(current_clustering(workspace, workspace.current_run()).key)
+    return {cluster: names[owner] for cluster, owner in owners.items()}
+
+
+def name_by_keys(page: Page) -> list[str]:
+    """Names the first five clusters without the mouse, and returns them in the order in which they came."""
+    order = []
+    page.keyboard.press("Enter")
+    expect(field(page)).to_be_focused()
+    for name in ("grass", "sky"):
+        order.append(title(page).inner_text())
+        page.keyboard.type(name)
+        page.keyboard.press("Enter")
+        expect(title(page)).not_to_have_text(order[-1])
+    page.keyboard.type("gr")
+    expect(page.get_by_role("option", name="grass")).to_be_visible()
+    page.keyboard.press("Tab")
+    expect(field(page)).to_have_value("grass")
+    order.append(title(page).inner_text())
+    page.keyboard.press("Enter")
+    expect(title(page)).not_to_have_text(order[-1])
+    page.keyboard.press("Escape")
+    expect(field(page)).not_to_be_focused()
+    for key in ("i", "l"):
+        order.append(title(page).inner_text())
+        page.keyboard.press(key)
+        expect(title(page)).not_to_have_text(order[-1])
+    return order
+
+
+def split_and_undo(page: Page, workspace: Workspace, cluster: str) -> None:
+    """A split adds two clusters, keeps every name, and its undo leaves what was there."""
+    before = names_of(workspace)
+    page.locator(f".st-key-split_{cluster} button").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_role("radio", name="3").click()
+    expect(dialog.get_by_role("img")).to_have_count(3)
+    dialog.get_by_role("button", name="Split into 3").click()
+    expect(page.get_by_text(f"{K + 2} clusters")).to_be_visible()
+    assert names_of(workspace) == before | {K: before[int(cluster)], K + 1: before[int(cluster)]}
+    page.get_by_role("button", name="Undo", exact=True).last.click()
+    expect(page.get_by_text(f"{K} clusters")).to_be_visible()
+    assert names_of(workspace) == before
+
+
+def carry_to_another_k(page: Page, workspace: Workspace) -> None:
+    """Names come along to more clusters, a line says so, and its undo takes them away again."""
+    number = page.get_by_role("spinbutton", name="Any K")
+    number.fill(str(K + 4))
+    number.press("Enter")
+    expect(page.get_by_text(f"carried over from K = {K}")).to_be_visible()
+    assert {"grass", "sky"} <= set(names_of(workspace).values())
+    page.locator(".st-key-undo_carried button").click()
+    expect(page.get_by_text("0 % of pixels named")).to_be_visible()
+    assert names_of(workspace) == {}
+
+
+def test_naming_by_keys_a_split_and_another_k(page: Page, watch: Watch, made: Path, tmp_path: Path) -> None:
+    """What is typed is in the workspace, on its card and after a reload; nothing is lost by a split or another K."""
+    workspace = Workspace.open(made)
+    with running_app(tmp_path, ["--workspace", str(made)]) as server:
+        page.goto(f"{server.url}/clusters")
+        expect(page.get_by_role("img", name=re.compile(r"Typical crops of cluster \d+"))).to_have_count(K)
+        order = name_by_keys(page)
+        wanted = dict(zip(map(int, order), ("grass", "sky", "grass", "ignore", "grass"), strict=True))
+        expect(on_card(page, order[4])).to_have_value("grass")
+        assert names_of(workspace) == wanted
+        page.reload()
+        expect(on_card(page, order[1])).to_have_value("sky")
+        split_and_undo(page, workspace, order[0])
+        carry_to_another_k(page, workspace)
+        assert "Traceback" not in server.log.read_text()
+    assert not watch.complaints, "\n".join(watch.complaints)
