@@ -130,6 +130,15 @@ class Edits(RuleBasedStateMachine):
         before, after = self.edit(lambda: self.map.delete_class(gone.id))
         assert after == {key: [None if old == gone.name else old for old in before[key]] for key in BASES}
 
+    @precondition(lambda self: len(self.map.classes()) > 1)
+    @rule(pick=numbers, step=numbers)
+    def merge(self, pick, step):
+        classes = self.map.classes()
+        gone = classes[pick % len(classes)]
+        into = classes[(gone.id + 1 + step % (len(classes) - 1)) % len(classes)]
+        before, after = self.edit(lambda: self.map.merge_class(gone.id, into.id))
+        assert after == {key: [into.name if old == gone.name else old for old in before[key]] for key in BASES}
+
     @rule(key=keys)
     def carry(self, key):
         source = next(other for other in BASES if other != key)
