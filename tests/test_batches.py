@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from torch.nn import functional as F
 
-from picie_core import training
+from picie_core import alignedviews
 from picie_core.batches import Batches, ReadMask
 from picie_core.images import ImageCache, scan_images
 from picie_core.workspace import Workspace
@@ -157,7 +157,7 @@ def test_masks_stay_on_their_images_through_the_square(painted):
 
 def test_masks_stay_on_their_images_through_the_warp(painted, monkeypatch):
     """What the network sees and what it learns there agree after crop and flip, away from edges."""
-    monkeypatch.setattr(training, "apply_photometric", lambda images, draw: images)
+    monkeypatch.setattr(alignedviews, "apply_photometric", lambda images, draw: images)
     work = start_training(painted, "supervised", reader_of(painted), epochs=3, batch_norm="train")
     seen, learnt = [], []
     work.network.register_forward_hook(lambda module, given, made: seen.append(given[0]) if module.training else None)

@@ -35,7 +35,7 @@ def open_clusters(page: Page, server: Server) -> None:
 
 def press(page: Page, button: str, keys: str) -> None:
     """Presses the keys of a button of the sidebar, once it can be used, while no field has the focus."""
-    expect(page.get_by_role("button", name=button, exact=True)).to_be_enabled()
+    expect(page.get_by_test_id("stSidebar").get_by_role("button", name=button, exact=True)).to_be_enabled()
     page.get_by_role("heading", name="Clusters", exact=True).click()
     page.keyboard.press(keys)
 
@@ -61,7 +61,7 @@ def test_edits_are_undone_by_keys_in_any_tab(
     split_cluster(finished_copy, run, found, 0, propose_split(finished_copy, run, found, 0, 2))
     for tab in (page, other):
         expect(tab.get_by_role("img", name=re.compile("crops of cluster 6, grass"))).to_be_visible()
-    page.get_by_role("button", name="Undo", exact=True).click()
+    page.get_by_test_id("stSidebar").get_by_role("button", name="Undo", exact=True).click()
     for tab in (page, other):
         expect(tab.get_by_role("img", name=re.compile(r"crops of cluster \d+"))).to_have_count(6)
     check_no_error(page)

@@ -35,8 +35,9 @@ def test_the_defaults_write_the_same_bytes(made, png_export, tmp_path):
 
 def test_options_of_the_command_are_in_masks_and_record(made, png_export, tmp_path):
     """A threshold ignores more, specks are gone, and export.json and the result say what was done."""
-    workspace, run, _ = made
+    workspace, run, clustering = made  # other tests choose other clusterings of this workspace
     words = ["export", "--workspace", str(workspace.root), "--out", str(tmp_path / "out"), "--device", "cpu"]
+    words += ["--run", run, "--clustering", clustering.name]
     assert run_command(COMMANDS, [*words, "--min-confidence", "0.3", "--min-area", "40"]) == 0
     record = json.loads((tmp_path / "out" / "export.json").read_text())
     assert record["finish"] == {"min_confidence": 0.3, "min_area_px": 40}
