@@ -33,6 +33,7 @@ export default function (component) {
   swatch.style.background = data.color
   swatch.hidden = !data.color
   title.textContent = data.title
+  own.input = input // the page may draw this component anew, and listeners outlive that
   input.placeholder = data.hint
   input.disabled = data.disabled
   input.setAttribute("aria-label", data.label)
@@ -130,7 +131,7 @@ export default function (component) {
     if (typing(event.target)) return
     const jump = event.target.closest?.("[class*='picie-jump-']")
     if (jump && event.key === "Enter") jump.click()
-    else if (event.key === "Enter" && !pressing(event.target)) input.focus()
+    else if (event.key === "Enter" && !pressing(event.target)) own.input.focus()
     else if (event.key === "x" && own.data.card) press(`${own.data.card} input[type=checkbox]`)
     else if (event.key === "?") press(".st-key-key_sheet button")
     else return

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Request, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, expect, sync_playwright
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -73,6 +73,12 @@ def running_app(
         yield Server(f"http://localhost:{port}", folder / "home", log, process)
     finally:
         _end_family(process)
+
+
+def wait_until_drawn(page: Page) -> None:
+    """Waits until no run of the script is under way: what comes in the middle of one may be lost."""
+    expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
+    page.wait_for_load_state("networkidle")
 
 
 def _free_port() -> int:

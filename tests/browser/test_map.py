@@ -17,7 +17,7 @@ from picie_core.commands import COMMANDS
 from picie_core.sample import load_sample
 from picie_core.selection import selected_rows
 from picie_core.workspace import Workspace
-from tests.browser.stage import REPOSITORY, Server, Watch, running_app
+from tests.browser.stage import REPOSITORY, Server, Watch, running_app, wait_until_drawn
 from tests.browser.test_whole_way import check_no_error, go_to
 
 pytestmark = pytest.mark.browser
@@ -152,6 +152,7 @@ def test_the_pointer_shows_the_crop_and_a_click_leads_to_the_image(server: Serve
     page.mouse.move(5, 5)
     page.wait_for_function(f"() => !({CARD})().shown")
     shown = page.get_by_text(re.compile(r" in \S+\.(png|jpg)$")).inner_text().rsplit(" in ", 1)[1]
+    wait_until_drawn(page)
     button.click()
     expect(page.get_by_role("heading", name="Masks", exact=True)).to_be_visible()
     expect(page.get_by_role("img", name=re.compile(f"^{re.escape(shown)} with its"))).to_be_visible()

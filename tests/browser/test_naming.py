@@ -12,7 +12,7 @@ from picie_core.cli import run_command
 from picie_core.clusters import current_clustering
 from picie_core.commands import COMMANDS
 from picie_core.workspace import Workspace
-from tests.browser.stage import Watch, running_app
+from tests.browser.stage import Watch, running_app, wait_until_drawn
 from tests.conftest import draw_scene
 
 pytestmark = pytest.mark.browser
@@ -73,11 +73,23 @@ def names_of(workspace: Workspace) -> dict[int, str]:
     return {cluster: names[owner] for cluster, owner in owners.items()}
 
 
+def go_into_field(page: Page) -> None:
+    """Presses Enter until the field has the focus: the bar listens to keys once the browser has started it."""
+    for _ in range(40):
+        page.keyboard.press("Enter")
+        try:
+            expect(field(page)).to_be_focused(timeout=500)
+            return
+        except AssertionError:
+            continue
+    expect(field(page)).to_be_focused()
+
+
 def name_by_keys(page: Page) -> list[str]:
     """Names the first five clusters without the mouse, and returns them in the order in which they came."""
     order = []
-    page.keyboard.press("Enter")
-    expect(field(page)).to_be_focused()
+    wait_until_drawn(page)
+    go_into_field(page)
     for name in ("grass", "sky"):
         order.append(title(page).inner_text())
         page.keyboard.type(name)
