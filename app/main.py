@@ -9,7 +9,7 @@ import streamlit as st
 
 from app.clustering import NEEDS_CLUSTERS, cluster_if_wanted
 from app.edits import carried_notice
-from app.frame import LOGO, STYLE, page_icon, page_path, pages, show_notice
+from app.frame import LOGO, STYLE, page_icon, pages, show_notice
 from app.loaders import current_clustering
 from app.notices import told
 from app.sidebar import draw_sidebar
@@ -21,10 +21,7 @@ st.html(STYLE)
 st.logo(LOGO, size="large")
 workspace = run = None
 with told():
-    record = session()
-    if record.wanted_page:
-        screen, record.wanted_page = record.wanted_page, ""
-        st.switch_page(page_path(screen))
+    session()
     workspace = current_workspace()
     if workspace is not None:
         run = current_run(workspace)

@@ -146,8 +146,6 @@ class Session:
     """True between the click on the sample and its first overlay."""
     image_id: int | None = None
     """The image on the Masks screen."""
-    wanted_page: str = ""
-    """The screen to go to before the next page is drawn: a fragment that switches itself may leave an empty page."""
     find_image: bool = False
     """True until the Masks screen has gone to `image_id`, wherever it stands in the order of the images."""
     selected: np.ndarray | None = None

@@ -11,7 +11,7 @@ import streamlit as st
 from app import loaders
 from app.charts import legend_parts, scatter_figure, shaded_figure
 from app.components.hovercard import CARD_PX, heard, hover_card
-from app.frame import headline, need_clustering, need_run, need_workspace, small_fit
+from app.frame import headline, need_clustering, need_run, need_workspace, page_path, small_fit
 from app.imagestrip import show_image
 from app.mapedits import do_wish
 from app.mapgroups import COLORING_HELP, COLORINGS, groups_of
@@ -146,10 +146,8 @@ def draw_opened(workspace: Workspace, run: str, clustering: Clustering) -> None:
     image = image_of(workspace, run, row)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         small_fit(html.escape(f"{title_of(workspace, clustering, row)} in {image.path}"))
-        if st.button("Open in Masks", key="map_open_image", icon=":material/layers:"):
-            show_image(image.id)
-            session().wanted_page = "masks"
-            st.rerun()
+        show_image(image.id)  # a link, as a fragment that switches the page may leave an empty one
+        st.page_link(page_path("masks"), label="Open in Masks", icon=":material/layers:")
 
 
 @st.fragment

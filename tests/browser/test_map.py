@@ -147,7 +147,7 @@ def test_the_pointer_shows_the_crop_and_a_click_leads_to_the_image(server: Serve
     card = page.evaluate(CARD)
     assert re.search(r"\.jpg|\.png", card["text"]) and card["picture"] == 144
     page.mouse.click(x, y)
-    button = page.get_by_role("button", name="Open in Masks")
+    button = page.get_by_role("link", name="Open in Masks")
     expect(button).to_be_visible()
     page.mouse.move(5, 5)
     page.wait_for_function(f"() => !({CARD})().shown")
