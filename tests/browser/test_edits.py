@@ -16,6 +16,7 @@ from tests.browser.stage import Server, Watch, running_app
 from tests.browser.test_whole_way import check_no_error, give_name, name_field
 
 pytestmark = pytest.mark.browser
+FIRST_PAGE_MS = 90_000
 
 
 @pytest.fixture
@@ -30,12 +31,12 @@ def server(finished_copy: Workspace, scenes: Path, tmp_path: Path) -> Iterator[S
 def open_clusters(page: Page, server: Server) -> None:
     """Opens the Clusters screen with its six cards."""
     page.goto(f"{server.url}/clusters")
-    expect(page.get_by_role("img", name=re.compile(r"crops of cluster \d+"))).to_have_count(6)
+    expect(page.get_by_role("img", name=re.compile(r"crops of cluster \d+"))).to_have_count(6, timeout=FIRST_PAGE_MS)
 
 
 def press(page: Page, button: str, keys: str) -> None:
     """Presses the keys of a button of the sidebar, once it can be used, while no field has the focus."""
-    expect(page.get_by_role("button", name=button, exact=True)).to_be_enabled()
+    expect(page.get_by_test_id("stSidebar").get_by_role("button", name=button, exact=True)).to_be_enabled()
     page.get_by_role("heading", name="Clusters", exact=True).click()
     page.keyboard.press(keys)
 
@@ -61,7 +62,7 @@ def test_edits_are_undone_by_keys_in_any_tab(
     split_cluster(finished_copy, run, found, 0, propose_split(finished_copy, run, found, 0, 2))
     for tab in (page, other):
         expect(tab.get_by_role("img", name=re.compile("crops of cluster 6, grass"))).to_be_visible()
-    page.get_by_role("button", name="Undo", exact=True).click()
+    page.get_by_test_id("stSidebar").get_by_role("button", name="Undo", exact=True).click()
     for tab in (page, other):
         expect(tab.get_by_role("img", name=re.compile(r"crops of cluster \d+"))).to_have_count(6)
     check_no_error(page)
@@ -84,7 +85,7 @@ def test_another_k_carries_names_and_a_snapshot_brings_them_back(server: Server,
     field.press("Enter")
     notice = page.get_by_text(re.compile(r"names were carried over from K = 6"))
     expect(notice).to_be_visible()
-    page.get_by_test_id("stMain").get_by_role("button", name="Undo", exact=True).click()
+    page.locator(".st-key-carried").get_by_role("button", name="Undo", exact=True).click()
     expect(notice).to_have_count(0)
     page.get_by_role("button", name="History").click()
     expect(page.get_by_text(re.compile(r"undid: carried \d+ names over from K = 6"))).to_be_visible()
