@@ -16,6 +16,7 @@ from tests.browser.stage import Server, Watch, running_app
 from tests.browser.test_whole_way import check_no_error, give_name, name_field
 
 pytestmark = pytest.mark.browser
+FIRST_PAGE_MS = 90_000
 
 
 @pytest.fixture
@@ -30,7 +31,7 @@ def server(finished_copy: Workspace, scenes: Path, tmp_path: Path) -> Iterator[S
 def open_clusters(page: Page, server: Server) -> None:
     """Opens the Clusters screen with its six cards."""
     page.goto(f"{server.url}/clusters")
-    expect(page.get_by_role("img", name=re.compile(r"crops of cluster \d+"))).to_have_count(6)
+    expect(page.get_by_role("img", name=re.compile(r"crops of cluster \d+"))).to_have_count(6, timeout=FIRST_PAGE_MS)
 
 
 def press(page: Page, button: str, keys: str) -> None:
@@ -84,7 +85,7 @@ def test_another_k_carries_names_and_a_snapshot_brings_them_back(server: Server,
     field.press("Enter")
     notice = page.get_by_text(re.compile(r"names were carried over from K = 6"))
     expect(notice).to_be_visible()
-    page.get_by_test_id("stMain").get_by_role("button", name="Undo", exact=True).click()
+    page.locator(".st-key-carried").get_by_role("button", name="Undo", exact=True).click()
     expect(notice).to_have_count(0)
     page.get_by_role("button", name="History").click()
     expect(page.get_by_text(re.compile(r"undid: carried \d+ names over from K = 6"))).to_be_visible()
