@@ -53,6 +53,7 @@ def _row(workspace: Workspace, classes: list[Class], item: Class, clusters: int,
         with st.container(width="content"):
             st.color_picker(
                 f"Colour of {item.name}",
+                item.color,
                 key=color,
                 label_visibility="collapsed",
                 on_change=_recolor,
@@ -60,6 +61,7 @@ def _row(workspace: Workspace, classes: list[Class], item: Class, clusters: int,
             )
         st.text_input(
             f"Name of class {item.name}",
+            item.name,
             key=name,
             max_chars=MAX_NAME_LENGTH,
             label_visibility="collapsed",

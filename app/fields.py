@@ -12,19 +12,19 @@ TURN = "~"
 
 
 def shown_key(base: str, value: Any) -> str:
-    """Returns the key of a field that shows `value`, and makes the field show it.
+    """Returns the key of a field that shows `value`; draw the field with `value` as what it shows at first.
 
     The key is a new one whenever the value was changed anywhere else than in this field. An open page sends the
     contents of all its fields along whenever it looks for changes, and before it has heard of one it sends the old
     contents: under the old key they are nobody's, else they would be taken for what a person typed.
+
+    The value must not be put into `st.session_state` instead: that tells the page once, and where a run of the script
+    is cut short the page never hears of it, shows the new field empty and reports that as what a person typed.
     """
     before, turn = session().shown.get(base, (value, 0))
     turn += before != value
     session().shown[base] = (value, turn)
-    key = f"{base}{TURN}{turn}" if turn else base
-    if key not in st.session_state:
-        st.session_state[key] = value
-    return key
+    return f"{base}{TURN}{turn}" if turn else base
 
 
 def typed(key: str) -> bool:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from picie_core.clusters import Clustering
 
 IGNORE = "ignore"
+NO_NAME = "✕ take the name away"
+"""What a field offers in place of a cross: a field that can be emptied would report itself empty while it is drawn."""
 
 
 def class_names(workspace: Workspace) -> dict[int, str]:
@@ -55,15 +57,15 @@ def shown_color(workspace: Workspace, clustering: Clustering, cluster: int) -> s
 
 
 def name_field(workspace: Workspace, clustering: Clustering, cluster: int, place: str) -> None:
-    """Draws the field; typing a new name makes a class, choosing one joins it, clearing takes the name away."""
+    """Draws the field; typing a new name makes a class, choosing one joins it, and the last entry takes it away."""
     name = cluster_names(workspace, clustering).get(cluster)
     base = f"name_{place}_{clustering.key}_{cluster}"
-    key = shown_key(base, name)
+    key, offered = shown_key(base, name), list(class_names(workspace).values())
     with st.container(key=f"one_{base}"):  # shows the newest field only, see frame.py
         st.selectbox(
             f"Name of cluster {cluster}",
-            list(class_names(workspace).values()),
-            index=None,
+            offered if name is None else [*offered, NO_NAME],
+            index=None if name is None else offered.index(name),
             key=key,
             accept_new_options=True,
             placeholder="Name…",
@@ -77,7 +79,7 @@ def _name(workspace: Workspace, clustering_key: str, cluster: int, key: str) -> 
     if not typed(key):
         return
     text = st.session_state[key]
-    name = " ".join(text.split()) if text else None
+    name = " ".join(text.split()) if text and text != NO_NAME else None
     with told():
         workspace.label_map.name_clusters(clustering_key, [cluster], name or None)
         if name and name.casefold() != IGNORE:

@@ -85,6 +85,7 @@ def _run_part(workspace: Workspace, run: str | None) -> None:
     st.selectbox(
         "Embedder",
         list(titles),
+        index=list(titles).index(run),
         format_func=lambda name: titles.get(name, name),
         key=key,
         on_change=_choose_run,
@@ -114,11 +115,13 @@ def _choose_run(workspace: Workspace, key: str) -> None:
 
 def _clusters_part(workspace: Workspace, run: str) -> None:
     clustering = current_clustering(workspace, run)
-    key = shown_key(Key.K, clustering.base_k if clustering else QUICK_K[1])
+    k = clustering.base_k if clustering else QUICK_K[1]
+    key = shown_key(Key.K, k)
     st.number_input(
         "Clusters K",
         2,
         LARGEST_K,
+        k,
         step=1,
         key=key,
         on_change=want_k,

@@ -43,10 +43,12 @@ KIND_HELP = (
 
 def choose_k(clustering: Clustering) -> None:
     """Draws the ways to change K: one click on a usual number, or any number."""
-    quick = shown_key(Key.K_QUICK, clustering.base_k if clustering.base_k in QUICK_K else None)
+    usual = clustering.base_k if clustering.base_k in QUICK_K else None
+    quick = shown_key(Key.K_QUICK, usual)
     st.pills(
         "Clusters K",
         QUICK_K,
+        default=usual,
         key=quick,
         on_change=want_k,
         args=(quick,),
@@ -57,6 +59,7 @@ def choose_k(clustering: Clustering) -> None:
         "Any K",
         2,
         LARGEST_K,
+        clustering.base_k,
         step=1,
         key=number,
         on_change=want_k,

@@ -148,6 +148,18 @@ def test_cards_of_the_parts_have_fields_of_their_own(named: Workspace, open_scre
     assert names_of(named) == {0: "grass", 1: "grass", 2: "sky", 6: "sky"}
 
 
+def test_a_page_that_missed_a_message_still_shows_the_name(named: Workspace, open_screen: OpenScreen) -> None:
+    """The message that says a name first may never arrive: every later one says it too, so none comes back empty."""
+    tab = open_screen("clusters", named)
+    found = current_clustering(named, named.current_run())
+    named.label_map.name_clusters(found.key, [3], "grass")
+    for _ in range(2):
+        tab.run()
+        field = tab.selectbox(key=f"name_card_{found.key}_3~1").proto
+        assert field.options[field.default] == "grass" and not field.set_value
+    assert tab.number_input(key="k_choice").proto.default == 6
+
+
 def test_what_an_open_page_still_shows_undoes_nothing(named: Workspace, open_screen: OpenScreen) -> None:
     """A page that has not heard of an edit yet sends its old contents along: that is nobody's wish."""
     tab = open_screen("clusters", named)

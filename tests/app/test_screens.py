@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from app.naming import NO_NAME
 from picie_core.clusters import current_clustering
 from picie_core.workspace import Workspace
 from tests.app.conftest import button_labels, text_of
@@ -129,14 +130,15 @@ def test_a_name_is_in_the_workspace_at_once_and_in_a_second_tab(workspace: Works
 
 
 def test_a_name_survives_a_reload_and_can_be_taken_back(workspace: Workspace, open_screen: OpenScreen) -> None:
-    """A new tab shows the name; clearing the field unnames the cluster."""
+    """A new tab shows the name; the field offers to take it away."""
     found = current_clustering(workspace, workspace.current_run())
     workspace.label_map.name_clusters(found.key, [0], "sky")
     tab = open_screen("clusters", workspace)
     field = tab.selectbox(key=f"name_card_{found.key}_0")
     assert field.value == "sky"
-    field.set_value(None).run()
+    field.set_value(NO_NAME).run()
     assert workspace.label_map.classes_of(found.key) == {}
+    assert tab.selectbox(key=f"name_card_{found.key}_0~1").value is None
 
 
 def test_next_shows_the_next_image(workspace: Workspace, open_screen: OpenScreen) -> None:
