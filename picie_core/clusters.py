@@ -21,6 +21,9 @@ from picie_core.sample import derived_dir, has_sample, load_sample
 from picie_core.splits import Split, cosine_scores, split_centroids, split_sample, splits_digest
 from picie_core.workspace import Workspace
 
+COARSE_SHARE = 0.25
+"""Share of the sample that k-means goes over first: another K shall be there while the person looks."""
+
 
 @dataclass(frozen=True)
 class Clustering:
@@ -107,7 +110,7 @@ def cluster_workspace(
     sample = load_sample(workspace, run)
     check_k(k, len(sample.embeddings))
     start = time.monotonic()
-    found = spherical_kmeans(sample.embeddings, k, seed, iterations, device=device)
+    found = spherical_kmeans(sample.embeddings, k, seed, iterations, device=device, coarse_share=COARSE_SHARE)
     record = {
         "k": k,
         "seed": seed,
@@ -115,6 +118,7 @@ def cluster_workspace(
         "inertia": found.inertia,
         "counts": found.counts.tolist(),
         "iterations": iterations,
+        "coarse_share": COARSE_SHARE,
         "seconds": round(time.monotonic() - start, 3),
     }
     with folder_atomic(folder) as temporary:

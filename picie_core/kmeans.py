@@ -15,6 +15,10 @@ import numpy as np
 
 from picie_core.errors import PicieError, SettingError
 
+FINE_ITERATIONS = 5
+"""Rounds over all rows after those over a part."""
+LEAST_ROWS_A_CENTROID = 40
+"""A part of the rows with fewer is too small to begin with."""
 BLOCK = 65_536
 """Rows that are scored at once: bounds the memory at BLOCK x K floats."""
 
@@ -45,11 +49,14 @@ def spherical_kmeans(
     iterations: int = 20,
     init: np.ndarray | None = None,
     device: str = "cpu",
+    coarse_share: float = 1.0,
 ) -> KMeansResult:
     """Returns K unit centroids that maximise the mean cosine of the rows to their centroid.
 
     rows: (N, D) float, unit norm, not changed. init: (K, D) centroids to start from instead of random rows; ids then
     keep their meaning and are not reordered. Empty clusters are re-seeded by splitting large ones [1].
+    coarse_share: below 1, the iterations see that share of the rows, drawn by the seed, and FINE_ITERATIONS all of
+    them: a quarter takes half the time and ends at the same inertia (docs/results.md).
     Raises SettingError when K does not fit the number of rows, PicieError when rows are not finite.
     """
     rows = np.ascontiguousarray(rows, dtype=np.float32)
@@ -58,7 +65,13 @@ def spherical_kmeans(
         raise PicieError(
             f"{int((~np.isfinite(rows)).any(1).sum())} of {len(rows)} embeddings are not finite: train again"
         )
-    centroids = _train(rows, k, seed, iterations, init, device)
+    coarse = int(coarse_share * len(rows))
+    if init is None and LEAST_ROWS_A_CENTROID * k <= coarse < len(rows):
+        part = np.sort(np.random.default_rng(seed).choice(len(rows), coarse, replace=False))
+        init_fine = _train(rows[part], k, seed, iterations, None, device)
+        centroids = _train(rows, k, seed, FINE_ITERATIONS, init_fine, device)
+    else:
+        centroids = _train(rows, k, seed, iterations, init, device)
     labels, similarity = assign(rows, centroids)
     if init is None:
         order = np.argsort(-np.bincount(labels, minlength=k), kind="stable")

@@ -122,6 +122,20 @@ def test_not_worse_than_scikit_learn():
     assert np.mean(ours) <= np.mean(theirs), (ours, theirs)
 
 
+def test_a_coarse_start_is_as_good_and_decided_by_the_seed():
+    """A start on a quarter of the rows ends at the inertia of 20 rounds over all; too few rows are not divided."""
+    rows = blobs(rows=8000, centers=12, spread=0.5)
+    coarse = [spherical_kmeans(rows, 12, seed, coarse_share=0.25) for seed in range(4)]
+    full = [spherical_kmeans(rows, 12, seed) for seed in range(4)]
+    assert np.mean([one.inertia for one in coarse]) < 1.01 * np.mean([one.inertia for one in full])
+    assert not np.array_equal(coarse[1].centroids, full[1].centroids)
+    np.testing.assert_array_equal(coarse[1].labels, spherical_kmeans(rows, 12, 1, coarse_share=0.25).labels)
+    few = rows[:1900]  # a quarter has fewer than 40 rows for each of 12
+    np.testing.assert_array_equal(
+        spherical_kmeans(few, 12, coarse_share=0.25).centroids, spherical_kmeans(few, 12).centroids
+    )
+
+
 @settings(max_examples=25, deadline=None)
 @given(distinct=st.integers(1, 6), copies=st.integers(1, 8), share=st.floats(0, 1))
 def test_duplicates_never_give_nan(distinct, copies, share):
