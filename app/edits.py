@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from picie_core.labelmap import Event
 
 SHOWN_EDITS = 20
+NOTICED = ("carry", "split")
+"""Edits that the page speaks of until the next one."""
 UNDO_KEYS, REDO_KEYS = "Ctrl+Z", "Ctrl+Shift+Z"
 
 

@@ -36,6 +36,7 @@ LOGO = (
 )
 
 STYLE = """<style>
+[data-stale="true"] { transition: opacity 0s linear 0.8s !important; }
 body, .stApp, input, textarea { font-variant-numeric: tabular-nums; }
 [class*="st-key-sheet"] img, [class*="st-key-picture"] img { display: block; border-radius: 3px; }
 [class*="st-key-sheet"] [data-testid="stImage"], [class*="st-key-picture"] [data-testid="stImage"] { width: 100%; }

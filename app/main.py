@@ -10,7 +10,7 @@ import streamlit as st
 from app.clustering import NEEDS_CLUSTERS, cluster_if_wanted
 from app.edits import carried_notice
 from app.frame import LOGO, STYLE, page_icon, pages, show_notice
-from app.loaders import current_clustering
+from app.loaders import current_clustering, reading
 from app.notices import told
 from app.sidebar import draw_sidebar
 from app.state import current_run, current_workspace, session, write_address
@@ -27,8 +27,9 @@ with told():
         run = current_run(workspace)
         cluster_if_wanted(workspace, run, page.title)
     write_address()
-draw_sidebar()
-with told():
+with reading(workspace):
+    draw_sidebar()
+with told(), reading(workspace):
     show_notice()
     with st.container():  # always there, so that the page below keeps its place
         if workspace is not None and run is not None and page.title in NEEDS_CLUSTERS:

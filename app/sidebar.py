@@ -7,18 +7,18 @@ from pathlib import Path
 
 import streamlit as st
 
-from app.edits import draw_edits
+from app.clustering import QUICK_K
+from app.edits import NOTICED, draw_edits
 from app.fields import shown_key, typed
 from app.folders import check_folder, known_workspaces, workspace_name
 from app.frame import small
 from app.jobs import Job, running_jobs
-from app.loaders import current_clustering, label_version, named_share
+from app.loaders import current_clustering, label_version, named_share, reading
 from app.notices import told
 from app.state import Key, current_run, current_workspace, open_workspace, session
 from app.words import duration, literal, percent, place, progress_line
 from picie_core.workspace import RunInfo, Workspace
 
-QUICK_K = (12, 27, 60, 100)
 LARGEST_K = 500
 WATCH_S = 1
 """Seconds between two looks at the workspace: what another tab edits is on the page within two."""
@@ -41,11 +41,11 @@ def draw_sidebar() -> None:
         if workspace is None:
             return
         run = current_run(workspace)
-        draw_edits(workspace, current_clustering(workspace, run) if run else None)
+        session().drawn_version = label_version(workspace)
         _run_part(workspace, run)
         if run is not None:
             _clusters_part(workspace, run)
-        st.fragment(run_every=WATCH_S)(_watch)(workspace, signature(workspace))
+        st.fragment(run_every=WATCH_S)(_watch)(workspace, run, signature(workspace, run))
 
 
 def _workspace_part(workspace: Workspace | None) -> None:
@@ -128,9 +128,6 @@ def _clusters_part(workspace: Workspace, run: str) -> None:
         args=(key,),
         help="How many kinds of pixels to tell apart. The network does not run again when it changes.",
     )
-    if clustering:
-        share = named_share(workspace, clustering)
-        st.progress(min(1.0, share), text=f"Named {percent(share)} of all pixels")
 
 
 def want_k(key: str) -> None:
@@ -139,20 +136,31 @@ def want_k(key: str) -> None:
         session().wanted_k = int(st.session_state[key])
 
 
-def signature(workspace: Workspace) -> tuple:
-    """Returns what changes whenever somebody, in any tab or process, changes what the page shows."""
+def signature(workspace: Workspace, run: str | None) -> tuple:
+    """Returns what changes with all that the page shows but names: clusters, their splits, runs, jobs and notices."""
+    label_map = workspace.label_map
     jobs = tuple((job.status.command, job.status.started) for job in running_jobs(workspace))
-    choices = tuple(workspace.label_map.get_choice(name) for name in ("run", "clustering"))
+    choices = tuple(label_map.get_choice(name) for name in ("run", "clustering"))
     done = tuple(info.id for info in workspace.runs() if info.state == "done")
-    return label_version(workspace), choices, jobs, done
+    found, last = current_clustering(workspace, run) if run else None, label_map.can_undo()
+    noticed = last.id if last and last.kind in NOTICED else None
+    return found.digest if found else None, noticed, choices, jobs, done
 
 
-def _watch(workspace: Workspace, drawn: tuple) -> None:
-    """Draws the running jobs, and redraws the whole page when the workspace was changed elsewhere."""
-    with told():
+def _watch(workspace: Workspace, run: str | None, drawn: tuple) -> None:
+    """Draws what changes without a redraw of the page, and redraws it when it does not show the workspace any more.
+
+    A screen that redraws by itself what a name changes says so by `drawn_version`: then the page is left in peace.
+    """
+    with told(), reading(workspace):
+        clustering = current_clustering(workspace, run) if run else None
+        if clustering:
+            share = named_share(workspace, clustering)
+            st.progress(min(1.0, share), text=f"Named {percent(share)} of all pixels")
+        draw_edits(workspace, clustering)
         for job in running_jobs(workspace):
             draw_job(job)
-        if signature(workspace) != drawn:
+        if label_version(workspace) != session().drawn_version or signature(workspace, run) != drawn:
             st.rerun()
 
 

@@ -161,6 +161,8 @@ class Session:
     """When a job was asked to stop, seconds since the epoch, by command."""
     shown: dict[str, tuple[Any, int]] = field(default_factory=dict)
     """What each field that follows the workspace shows, and how often that was changed elsewhere."""
+    drawn_version: int = 0
+    """Version of the label map that the page shows, as far as a screen alone redraws what an edit changes."""
     notice: str = ""
     """A short line that is shown once, after the next run of the script."""
 

@@ -7,6 +7,7 @@ import sqlite3
 import uuid
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
 from picie_core.atomic import disk_error
@@ -47,6 +48,30 @@ _SINCE_2 = (
 )
 
 
+_held: ContextVar[dict[Path, sqlite3.Connection] | None] = ContextVar("held", default=None)
+
+
+@contextmanager
+def one_connection(path: Path) -> Iterator[None]:
+    """Lets all reading of `path` in the block, by this thread, go through one connection: many questions cost little.
+
+    Each still sees the latest edits. Files that are not there yet are opened one by one.
+    """
+    if _held.get() is not None or not path.exists():
+        yield
+        return
+    try:
+        database = _connect(path)
+    except sqlite3.DatabaseError as error:
+        raise _readable(path, error) from error
+    with closing(database):
+        before = _held.set({path: database})
+        try:
+            yield
+        finally:
+            _held.reset(before)
+
+
 @contextmanager
 def transaction(path: Path, write: bool = False) -> Iterator[sqlite3.Connection]:
     """Yields a connection inside a transaction on `path`, committed when the block ends without an error.
@@ -57,15 +82,30 @@ def transaction(path: Path, write: bool = False) -> Iterator[sqlite3.Connection]
     try:
         if write and not path.exists():
             _create(path)
-        with closing(_connect(path)) as database:
+        with _connection(path, write) as database:
             database.execute("BEGIN IMMEDIATE" if write else "BEGIN")
             _bring_up(path, database, write)
             yield database
-            database.execute("COMMIT")
+            database.execute("COMMIT" if write else "ROLLBACK")  # what was completed for reading only goes again
     except sqlite3.DatabaseError as error:
         if isinstance(error, sqlite3.ProgrammingError):
             raise
         raise _readable(path, error) from error
+
+
+@contextmanager
+def _connection(path: Path, write: bool) -> Iterator[sqlite3.Connection]:
+    """Yields the connection that is held for reading, else one of its own, closed at the end."""
+    held = (_held.get() or {}).get(path)
+    if held is None or write or held.in_transaction:
+        with closing(_connect(path)) as database:
+            yield database
+        return
+    try:
+        yield held
+    finally:
+        if held.in_transaction:
+            held.execute("ROLLBACK")
 
 
 def _bring_up(path: Path, database: sqlite3.Connection, write: bool) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ from picie_core.classes import (
 )
 from picie_core.edits import Event
 from picie_core.errors import SettingError
-from picie_core.labelfile import transaction
+from picie_core.labelfile import one_connection, transaction
 from picie_core.palette import IGNORE_COLOR, clean_color
 from picie_core.snapshots import Snapshot
 from picie_core.splits import Split, clean_prototypes
@@ -47,6 +47,10 @@ class LabelMap:
         self.path = Path(path).absolute()
 
     # -- reading
+
+    def reading(self) -> AbstractContextManager[None]:
+        """Makes many questions cheap: all that this thread reads in the block goes through one connection."""
+        return one_connection(self.path)
 
     def classes(self) -> list[Class]:
         """Returns the classes in the order of their ids, 0 to C-1, without ignore."""

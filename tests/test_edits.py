@@ -370,6 +370,9 @@ def test_an_old_file_is_read_as_it_is(old):
     assert names_of(old) == {0: "road", 1: "sky", 2: "ignore"} and old.version() == 2
     assert old.splits_of(KEY) == [] and old.snapshots() == [] and old.can_undo() is None and old.can_redo() is None
     assert [event.words for event in old.history()] == ["recoloured a class", "named cluster 0 road"]
+    with old.reading():
+        for _ in range(2):
+            assert names_of(old) == {0: "road", 1: "sky", 2: "ignore"} and old.splits_of(KEY) == []
     assert version_in(old.path) == 1
     old.path.parent.chmod(0o500)
     try:

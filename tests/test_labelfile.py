@@ -42,6 +42,33 @@ def test_newer_version_is_refused(label_map):
             use()
 
 
+def test_one_connection_reads_the_latest_and_may_write(label_map, monkeypatch):
+    """Reading in a block opens the file once; it sees what others, and the block itself, write meanwhile."""
+    opened = []
+    connect = sqlite3.connect
+    monkeypatch.setattr(sqlite3, "connect", lambda *a, **k: opened.append(a) or connect(*a, **k))
+    with label_map.reading(), label_map.reading():
+        assert names_of(label_map) == {0: "road"} and len(opened) == 1
+        threading.Thread(target=LabelMap(label_map.path).name_clusters, args=(KEY, [1], "sky")).start()
+        label_map.name_clusters(KEY, [2], "tree")
+        while label_map.version() < 3:  # the thread commits on a connection of its own
+            pass
+        assert names_of(label_map) == {0: "road", 1: "sky", 2: "tree"}
+    assert len(opened) == 3
+    label_map.classes()
+    assert len(opened) == 4
+
+
+def test_reading_what_is_not_there_or_damaged(tmp_path):
+    """A block of reading makes no file, and says of a damaged one what every reading says."""
+    label_map = LabelMap(tmp_path / "labels.sqlite")
+    with label_map.reading():
+        assert label_map.classes() == [] and not label_map.path.exists()
+    label_map.path.write_bytes(b"rubbish" * 1000)
+    with pytest.raises(PicieError, match="is damaged"), label_map.reading():
+        label_map.classes()
+
+
 @pytest.mark.parametrize("content", [b"", b"rubbish" * 1000, b"SQLite format 3\0" + b"\xff" * 5000])
 def test_damaged_file_is_an_error_with_a_remedy(tmp_path, content):
     """A damaged file is never taken for an empty map, and never written to."""

@@ -11,6 +11,7 @@ from app.alike_view import draw_alike
 from app.card_order import ALL, ORDER_HELP, ORDERS, cards_listed, filter_names, list_anew, moved_since
 from app.cards import draw_cards
 from app.classes_view import draw_classes
+from app.clustering import QUICK_K, find_ahead
 from app.dialogs import draw_dialog
 from app.edits import split_notice
 from app.fields import shown_key
@@ -19,7 +20,7 @@ from app.k_curve import draw_k_curve
 from app.naming_bar import draw_naming_bar
 from app.notices import told
 from app.sheets import ROOMS, Look
-from app.sidebar import LARGEST_K, QUICK_K, want_k
+from app.sidebar import LARGEST_K, want_k
 from app.state import Key, session
 from app.tree_view import draw_tree
 from app.truth_view import draw_truth, truth_words
@@ -146,7 +147,8 @@ def draw_work(workspace: Workspace, run: str, clustering: Clustering) -> None:
     """Draws what naming changes, and nothing else: so a name is on its card at once."""
     if session().wanted_k is not None:
         st.rerun()  # all screens speak of the same clusters, so the whole page is drawn for another K
-    with told():
+    version = loaders.label_version(workspace)
+    with told(), loaders.reading(workspace):
         draw_progress(workspace, run, clustering)
         with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
             with st.container(horizontal=True, vertical_alignment="center", gap="small", width="content"):
@@ -166,6 +168,7 @@ def draw_work(workspace: Workspace, run: str, clustering: Clustering) -> None:
                 draw_k_curve(workspace, run, clustering)
             else:
                 draw_truth(workspace, run, clustering)
+    session().drawn_version = version
 
 
 def view_places() -> dict[str, DeltaGenerator]:
@@ -198,3 +201,4 @@ headline(
 with told():
     split_notice(workspace, clustering)
     draw_work(workspace, run, clustering)
+    find_ahead(workspace, run)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +11,8 @@ import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from picie_core.clusters import Clustering, current_clustering
+from app import clustering
+from picie_core.clusters import Clustering, current_clustering, list_clusterings
 from picie_core.labelmap import IGNORE_ID
 from picie_core.vocabulary import set_vocabulary
 from picie_core.workspace import Workspace
@@ -286,3 +288,20 @@ def test_without_ground_truth_nothing_of_it_is_drawn(tab: AppTest) -> None:
     """No figure, no view and no NaN."""
     assert "ground truth" not in text_of(tab).lower() and "purity" not in text_of(tab)
     assert tab.segmented_control(key="cluster_view").options == ["Cards", "Look alike", "Tree", "Classes", "Choosing K"]
+
+
+def test_usual_k_are_found_ahead(
+    workspace: Workspace, open_screen: OpenScreen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beside the page, once, for a sample that takes long; the clusters on the page stay in use."""
+    run, key = workspace.current_run(), clusters_of(workspace).key
+    monkeypatch.setattr(clustering, "WORTH_FINDING_AHEAD", 1)
+    started: list[threading.Thread] = []
+    find = clustering._find_ahead
+    monkeypatch.setattr(clustering, "_find_ahead", lambda *place: started.append(find(*place)))
+    tab = sound(open_screen("clusters", workspace))
+    sound(tab.run())
+    assert len(set(started)) == 1
+    started[0].join(60)
+    assert {f"k{k}-s0" for k in clustering.QUICK_K} <= set(list_clusterings(workspace, run))
+    assert clusters_of(workspace).key == key and "6 clusters" in text_of(sound(tab.run()))
