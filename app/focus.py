@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,6 +31,14 @@ def looking_at(found: Clustering) -> Looking:
     if here.focus is not None and here.focus >= found.k:
         here.focus = None
     return here
+
+
+def stamp(found: Clustering) -> str:
+    """Returns what changes whenever the name that is typed next is for something else, or one has arrived."""
+    record = session()
+    here = record.looking
+    at = (sorted(here.picked) or here.focus, here.step, here.side) if here.clustering == found.key else None
+    return hashlib.sha256(repr((found.digest, at, record.names_given)).encode()).hexdigest()[:16]
 
 
 def by_area(found: Clustering) -> list[int]:

@@ -44,10 +44,17 @@ def current_clustering(workspace: Workspace, run: str) -> Clustering | None:
 
     if not clusters.list_clusterings(workspace, run):
         return None
-    name, root = clusters.current_name(workspace, run), str(workspace.root)
-    unsplit = _unsplit(root, run, name, clusters.stamp(workspace, run, name))
+    unsplit, root = unsplit_clustering(workspace, run), str(workspace.root)
     splits = workspace.label_map.splits_of(unsplit.key)
     return _clustering(root, run, splits_digest(unsplit.key, splits), unsplit, splits)
+
+
+def unsplit_clustering(workspace: Workspace, run: str) -> Clustering:
+    """Returns the clustering in use as k-means found it. Raises PicieError when the run has none."""
+    from picie_core import clusters
+
+    name = clusters.current_name(workspace, run)
+    return _unsplit(str(workspace.root), run, name, clusters.stamp(workspace, run, name))
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -45,14 +44,13 @@ def _draw_field(workspace: Workspace, found: Clustering, here: Looking, names: d
     else:
         title = "" if one is None else str(one)
     shown = several[0] if len(several) == 1 else None if several else one
-    told = repr((found.digest, several or one, session().names_given))
     naming_field(
         Key.NAMING_BAR,
         title=title,
         color="" if shown is None else shown_color(workspace, found, shown),
         name=names.get(shown, "") if shown is not None else "",
         names=names_offered(workspace),
-        stamp=hashlib.sha256(told.encode()).hexdigest()[:16],
+        stamp=partial(focus.stamp, found),
         card="" if one is None else f".st-key-card_{one}",
         on_name=partial(focus.name, workspace, found),
         on_tile=partial(open_tile, found),
@@ -70,15 +68,16 @@ def open_tile(found: Clustering, click: Click) -> None:
 def _draw_buttons(workspace: Workspace, found: Clustering, here: Looking) -> None:
     last, nothing = session().last_name, not focus.meant(found)
     as_last = f"As last: {literal(short(last))}" if last else "As last"
-    _button("l", as_last, partial(focus.name_as_last, workspace, found), not last or nothing, "Name as the last one")
-    _button("i", "Ignore", partial(focus.ignore, workspace, found), nothing, "Leave these pixels out of the masks")
+    key_button("l", as_last, partial(focus.name_as_last, workspace, found), not last or nothing, "Name as the last one")
+    key_button("i", "Ignore", partial(focus.ignore, workspace, found), nothing, "Leave these pixels out of the masks")
     if here.picked:
         st.button("Clear", key="clear_picked", on_click=focus.pick_none, args=(found,), help="Pick none")
-    _button("p", "Back", partial(focus.go_back, found), here.focus is None, "To the cluster before")
-    _button("n", "Next", partial(focus.go_next, workspace, found), False, "To the next cluster without a name")
+    key_button("p", "Back", partial(focus.go_back, found), here.focus is None, "To the cluster before")
+    key_button("n", "Next", partial(focus.go_next, workspace, found), False, "To the next cluster without a name")
 
 
-def _button(letter: str, label: str, on_click: partial, disabled: bool, help_text: str) -> None:
+def key_button(letter: str, label: str, on_click: partial, disabled: bool, help_text: str) -> None:
+    """Draws a button that a letter presses too, and Alt with it from within the field."""
     with st.container(key=f"naming_{letter}", width="content"):
         st.button(
             label,

@@ -93,6 +93,12 @@ class Looking:
     """How often the page was turned by the focus."""
     dismissed: set[tuple[int, ...]] = field(default_factory=set)
     """Groups that are not alike, as this person says."""
+    step: int | None = None
+    """Where in the guided order; None before it was asked for."""
+    side: int = 1
+    """Which of the two sides is named, 0 left or 1 right."""
+    crops: set[int] = field(default_factory=set)
+    """The crops that are picked, by their place on the sheet."""
 
 
 @dataclass

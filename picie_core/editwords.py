@@ -33,6 +33,12 @@ def _carried(payload: Payload) -> str:
     return f"carried {_names(len(payload['classes']))} over from {payload['source']}"
 
 
+def _split(payload: Payload) -> str:
+    if "name" in payload:
+        return f"split {payload['name']} off cluster {payload['cluster']}"
+    return f"split cluster {payload['cluster']} into {len(payload['parts'])}"
+
+
 def _names(count: int) -> str:
     return "1 name" if count == 1 else f"{count} names"
 
@@ -44,7 +50,7 @@ _WORDS: dict[str, Callable[[Payload], str]] = {
     "delete": lambda payload: f"deleted class {payload['before']['name']}",
     "merge": lambda payload: f"merged {payload['before']['name']} into {payload['into']}",
     "import": _imported,
-    "split": lambda payload: f"split cluster {payload['cluster']} into {len(payload['parts'])}",
+    "split": _split,
     "carry": _carried,
     "snapshot": lambda payload: f"saved snapshot “{payload['name']}”",
     "forget": lambda payload: f"deleted snapshot “{payload['name']}”",

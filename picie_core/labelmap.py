@@ -97,7 +97,7 @@ class LabelMap:
         """
         numbers = [decisions.cluster_number(cluster) for cluster in clusters]
         if name is not None:
-            name = IGNORE_NAME if isinstance(name, str) and name_key(name) == IGNORE_NAME else clean_name(name)
+            name = _given(name)
         with self._edit("name", clustering=clustering_key) as (database, payload):
             names, old = decisions.names(database), decisions.classes_of(database, clustering_key)
             payload["before"] = {str(number): names[old[number]] if number in old else None for number in numbers}
@@ -173,20 +173,28 @@ class LabelMap:
             if wanted.splits:
                 decisions.add_splits(database, clustering_key, k, wanted.splits)
 
-    def split_cluster(self, clustering_key: str, cluster: int, centroids: np.ndarray, k: int) -> list[int]:
+    def split_cluster(
+        self, clustering_key: str, cluster: int, centroids: np.ndarray, k: int, name: str | None = None
+    ) -> list[int]:
         """Splits a cluster into parts with prototypes (m, D), unit norm, and returns the ids of the parts.
 
         The first part keeps the id, the others get ids from `k`, the number of clusters that the caller sees, or after
-        splits that somebody else made meanwhile; all inherit the class. Raises SettingError when the cluster is
-        not any more what the caller saw, or the prototypes are not 2 to 8 unit vectors.
+        splits that somebody else made meanwhile; all inherit the class, but for the last one if `name` is given.
+        Raises SettingError when the cluster is not any more what the caller saw, the name is impossible, or the
+        prototypes are not 2 to 8 unit vectors.
         """
         cluster, prototypes = decisions.cluster_number(cluster), clean_prototypes(centroids)
+        if name is not None:
+            name = _given(name)
         with self._edit("split", clustering=clustering_key, cluster=cluster) as (database, payload):
             base_k, split = decisions.new_split(database, clustering_key, cluster, prototypes, k)
             decisions.add_splits(database, clustering_key, base_k, [split])
             owner = decisions.classes_of(database, clustering_key).get(cluster)
             if owner is not None:
                 decisions.assign(database, clustering_key, dict.fromkeys(split.parts, owner))
+            if name is not None:
+                decisions.assign(database, clustering_key, {split.parts[-1]: decisions.find_or_add(database, name)})
+                payload["name"] = name
             payload["parts"] = split.parts
         return split.parts
 
@@ -271,3 +279,8 @@ class LabelMap:
         """Yields the connection of one transaction and the payload of its event, which the block fills in."""
         with transaction(self.path, write=True) as database, edits.recorded(database, kind, payload):
             yield database, payload
+
+
+def _given(name: str) -> str:
+    """The name as it is stored; what means ignore is `ignore`. Raises SettingError when it is impossible."""
+    return IGNORE_NAME if isinstance(name, str) and name_key(name) == IGNORE_NAME else clean_name(name)

@@ -125,8 +125,6 @@ def moved_share(sample: EmbeddingSample, clustering: Clustering, cluster: int, p
 def split_painted(workspace: Workspace, clustering: Clustering, cluster: int, prototypes: np.ndarray, name: str) -> int:
     """Splits a cluster between two prototypes (2, D) and calls the second part `name`; returns its id.
 
-    The first part keeps id and name, and no pixel of another cluster changes. Both edits can be undone.
+    The first part keeps id and name, and no pixel of another cluster changes. It is one edit, and one undo.
     """
-    parts = workspace.label_map.split_cluster(clustering.key, cluster, prototypes, clustering.k)
-    workspace.label_map.name_clusters(clustering.key, [parts[1]], name)
-    return parts[1]
+    return workspace.label_map.split_cluster(clustering.key, cluster, prototypes, clustering.k, name)[1]

@@ -64,6 +64,27 @@ def test_split_is_previewed_and_made(finished_copy, label):
     assert current_clustering(finished_copy, finished_copy.current_run()).k == 6
 
 
+def test_crops_are_drawn_and_sorted_out(finished_copy, label, say, tmp_path):
+    """`mosaic` writes the sheet whose crops `label split --crops` counts; what they show comes off the cluster."""
+    label("name road --clusters 0")
+    out = tmp_path / "sheets"
+    drawn = say(
+        "mosaic", "--workspace", finished_copy.root, "--clusters", "0", "--kind", "random", "--out", out, "--json"
+    )
+    sheet = json.loads(drawn.out)["sheets"][0]
+    assert [path.name for path in out.iterdir()] == ["cluster-0.png"] and sheet["crops"] > 3
+    made = label("split car --clusters 0 --crops 1,3")
+    assert made["split"] and made["k"] == 7 and [row["cluster"] for row in made["parts"]] == [0, 6]
+    assert all(row["pixels"] for row in made["parts"])
+    assert names_of(finished_copy) == {0: "road", 6: "car"}
+    for crops in ("99", "a", ""):
+        said = say("label", "split", "car", "--clusters", "1", "--crops", crops, "--workspace", finished_copy.root)
+        assert said.code == 2 and "no crop" in said.err
+    wrong = say("mosaic", "--workspace", finished_copy.root, "--clusters", "7", "--out", out)
+    assert wrong.code == 2 and "no cluster 7: ids run from 0 to 6" in wrong.err
+    assert label("undo")["undone"] == ["split car off cluster 0"] and names_of(finished_copy) == {0: "road"}
+
+
 def test_snapshots(finished_copy, label):
     """Saved, listed, returned to, deleted."""
     label("name road --clusters 0")

@@ -80,7 +80,7 @@ def test_typical_cells_are_the_closest_to_the_middle(finished: Workspace):
 
 
 def test_a_split_by_painting_changes_that_cluster_only(finished_copy: Workspace):
-    """Part of the cluster gets the new name, all the rest of every mask stays, and two undos bring all of it back."""
+    """Part of the cluster gets the new name, all the rest of every mask stays, and one undo brings all of it back."""
     run = finished_copy.current_run()
     clustering, label_map = cluster_workspace(finished_copy, run, 6), finished_copy.label_map
     label_map.name_clusters(clustering.key, [0, 1], "ground")
@@ -103,8 +103,7 @@ def test_a_split_by_painting_changes_that_cluster_only(finished_copy: Workspace)
     assert cluster_mask(dense.get(2), after, 64, 96)[y, x] == made
     share = (after.labels == made).sum() / (clustering.labels == 0).sum()
     assert moved_share(sample, clustering, 0, prototypes) == pytest.approx(share, abs=0.01)
-    label_map.undo()
-    label_map.undo()
+    assert label_map.undo().words == "split path off cluster 0"
     back = load_clustering(finished_copy, run, clustering.name)
     np.testing.assert_array_equal(back.labels, clustering.labels)
     assert label_map.classes_of(clustering.key).keys() == {0, 1}

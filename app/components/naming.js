@@ -120,8 +120,9 @@ export default function (component) {
     const jump = target.closest?.("[class*='picie-jump-']")
     if (jump) return own.setTriggerValue("jump", Number(/picie-jump-(\d+)/.exec(jump.className)[1]))
     const sheet = target.closest?.("[class*='st-key-sheet_']")
-    if (target.tagName !== "IMG" || !sheet) return
-    const box = target.getBoundingClientRect()
+    const image = sheet?.querySelector("img") // a click falls beside it when it is drawn anew under the pointer
+    if (!image) return
+    const box = image.getBoundingClientRect()
     const place = /st-key-sheet_([\w-]+)/.exec(sheet.className)[1]
     const [x, y] = [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height]
     own.setTriggerValue("tile", { place, x, y })

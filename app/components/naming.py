@@ -35,7 +35,7 @@ def naming_field(
     color: str,
     name: str,
     names: Sequence[str],
-    stamp: str,
+    stamp: Callable[[], str],
     card: str,
     on_name: Callable[[str], None],
     on_tile: Callable[[Click], None],
@@ -43,8 +43,9 @@ def naming_field(
 ) -> None:
     """Draws the field. Enter reports what is typed; names are offered while typing, Tab completes.
 
-    stamp: changes whenever the field shall show `name` again, such as for another cluster; card: CSS selector of the
-    card to bring into view. The functions run before the page is redrawn.
+    stamp: gives what changes whenever the field shall show `name` again, such as for another cluster; a name that is
+    told with another one than that of the moment, as when the browser tells it twice, is for nobody. card: CSS selector
+    of the card to bring into view. The functions run before the page is redrawn.
     """
     data = {
         "title": title,
@@ -54,7 +55,7 @@ def naming_field(
         "color": color,
         "name": name,
         "names": list(names),
-        "stamp": stamp,
+        "stamp": stamp(),
         "card": card,
     }
     _mount(
@@ -66,8 +67,8 @@ def naming_field(
     )
 
 
-def _report_name(key: str, stamp: str, on_name: Callable[[str], None]) -> None:
-    typed = read_name(st.session_state[key].named, stamp)
+def _report_name(key: str, stamp: Callable[[], str], on_name: Callable[[str], None]) -> None:
+    typed = read_name(st.session_state[key].named, stamp())
     if typed is not None:
         on_name(typed)
 

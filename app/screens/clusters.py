@@ -16,6 +16,7 @@ from app.dialogs import draw_dialog
 from app.edits import split_notice
 from app.fields import shown_key
 from app.frame import headline, need_clustering, need_run, need_workspace, small, small_fit
+from app.guide_view import draw_guide
 from app.k_curve import draw_k_curve
 from app.naming_bar import draw_naming_bar
 from app.notices import told
@@ -34,7 +35,14 @@ if TYPE_CHECKING:
 
 TITLE = "Clusters"
 TRUTH = "truth"
-VIEWS = {"cards": "Cards", "alike": "Look alike", "tree": "Tree", "classes": "Classes", "k": "Choosing K"}
+VIEWS = {
+    "cards": "Cards",
+    "guide": "Guided",
+    "alike": "Look alike",
+    "tree": "Tree",
+    "classes": "Classes",
+    "k": "Choosing K",
+}
 KINDS = {"typical": "Typical", "border": "Border", "random": "Random", "one per image": "One per image"}
 KIND_HELP = (
     "Typical: closest to the middle of the cluster. Border: almost in another cluster. Random: drawn evenly. "
@@ -155,9 +163,11 @@ def draw_work(workspace: Workspace, run: str, clustering: Clustering) -> None:
                 small_fit("<b>K</b>")
                 choose_k(clustering)
             view = choose_view(workspace)
-        with view_places()[view]:
+        with view_place(view):
             if view == "cards":
                 draw_card_view(workspace, run, clustering)
+            elif view == "guide":
+                draw_guide(workspace, run, clustering)
             elif view == "alike":
                 draw_alike(workspace, run, clustering)
             elif view == "tree":
@@ -171,10 +181,14 @@ def draw_work(workspace: Workspace, run: str, clustering: Clustering) -> None:
     session().drawn_version = version
 
 
-def view_places() -> dict[str, DeltaGenerator]:
-    """Returns a place for each view: in one and the same place, pieces of the view before would stay."""
+def view_place(view: str) -> DeltaGenerator:
+    """Returns the place of a view. Each has one of its own, and the others are emptied before anything is computed.
+
+    Its own place is not emptied even for a moment: what is typed there, and the focus, would be gone.
+    """
     with st.container(gap=None):
-        return {view: st.container(key=f"view_{view}") for view in (*VIEWS, TRUTH)}
+        places = {name: st.container(key=f"view_{name}") if name == view else st.empty() for name in (*VIEWS, TRUTH)}
+    return places[view]
 
 
 def draw_progress(workspace: Workspace, run: str, clustering: Clustering) -> None:
@@ -199,6 +213,7 @@ headline(
     primary=loaders.named_share(workspace, clustering) > 0.5,
 )
 with told():
-    split_notice(workspace, clustering)
+    with st.container():  # always there, so that what is below keeps its place
+        split_notice(workspace, clustering)
     draw_work(workspace, run, clustering)
     find_ahead(workspace, run)

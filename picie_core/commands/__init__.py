@@ -10,6 +10,7 @@ from picie_core.commands.evaluate import evaluate
 from picie_core.commands.export import export
 from picie_core.commands.info import info
 from picie_core.commands.label import label
+from picie_core.commands.mosaic import mosaic
 from picie_core.commands.paint import paint
 from picie_core.commands.suggest import look_next, scores, tree, truth
 from picie_core.commands.train import train
@@ -22,6 +23,7 @@ COMMANDS: dict[str, Command] = {
     "scores": scores,
     "tree": tree,
     "next": look_next,
+    "mosaic": mosaic,
     "label": label,
     "paint": paint,
     "export": export,

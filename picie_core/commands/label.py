@@ -46,6 +46,7 @@ class _Wish:
     parts: int
     seed: int
     preview: bool
+    crops: str | None
     restore: bool
     delete: bool
     last: int | None
@@ -66,6 +67,9 @@ def label(
     parts: Annotated[int, Option("of a split", low=2)] = 2,
     seed: Annotated[int, Option("of a split", low=0)] = 0,
     preview: Annotated[bool, Option("only say what the split would give")] = False,
+    crops: Annotated[
+        str | None, Option("split off what looks like these of the random crops, and call it NAME")
+    ] = None,
     restore: Annotated[bool, Option("return to the snapshot")] = False,
     delete: Annotated[bool, Option("delete the snapshot")] = False,
     last: Annotated[int | None, Option("how many edits to list (20), to undo or to redo (1)", low=1)] = None,
@@ -76,16 +80,17 @@ def label(
 
     The file: {"classes": [{"id": 0, "name": "road", "color": "#804080"}], "clusters": {"0": "road", "1": "ignore"}}.
     Advice: --export first gives a file with the right shape; clusters that are left out stay unnamed. `label name road
-    --clusters 3,7` names two clusters, `label split --clusters 3 --parts 2` takes one apart, `label undo` takes the
-    last edit of anyone back, `label history` lists edits, `label snapshot NAME` keeps what there is, and with
-    --restore returns to it; without NAME it lists them. `label merge sea --to water` makes one class of two. `label
-    vocabulary FILE` sets the names that the app offers, one a line; without FILE it lists them.
+    --clusters 3,7` names two clusters, `label split --clusters 3 --parts 2` takes one apart, `label split car
+    --clusters 3 --crops 5,8` takes off what crops 5 and 8 show (`mosaic --clusters 3 --kind random` draws them, counted
+    from 0), `label undo` takes the last edit of anyone back, `label history` lists edits, `label snapshot NAME` keeps
+    what there is, and with --restore returns to it; without NAME it lists them. `label merge sea --to water` makes one
+    class of two. `label vocabulary FILE` sets the names that the app offers, one a line; without FILE it lists them.
     """
     if (action is not None) + (import_path is not None) + (export_path is not None) != 1:
         actions = ", ".join(ACTIONS)
         raise SettingError(f"label needs one of --import FILE, --export FILE and an action: {actions}")
     space = Workspace.open(workspace)
-    wish = _Wish(name, to, clusters, parts, seed, preview, restore, delete, last, run, clustering)
+    wish = _Wish(name, to, clusters, parts, seed, preview, crops, restore, delete, last, run, clustering)
     return _files(space, import_path, export_path, wish) if action is None else _ACTIONS[action](space, wish)
 
 
@@ -165,6 +170,8 @@ def _split(space: Workspace, wish: _Wish) -> dict[str, Any]:
     numbers = _numbers(wish, found)
     if len(numbers) != 1:
         raise SettingError(f"clusters={wish.clusters} are {len(numbers)}: split one at a time")
+    if wish.crops is not None:
+        return _sort_out(space, run, found, numbers[0], wish)
     prototypes = propose_split(space, run, found, numbers[0], wish.parts, wish.seed)
     made = (preview_split if wish.preview else split_cluster)(space, run, found, numbers[0], prototypes)
     rows = [
@@ -172,6 +179,20 @@ def _split(space: Workspace, wish: _Wish) -> dict[str, Any]:
         for part, count in zip(made.parts, made.counts, strict=True)
     ]
     return {"run": run, "clustering": found.name, "k": made.clustering.k, "split": not wish.preview, "parts": rows}
+
+
+def _sort_out(space: Workspace, run: str, found: Clustering, cluster: int, wish: _Wish) -> dict[str, Any]:
+    from picie_core.clusters import load_clustering
+    from picie_core.mosaic import open_mosaic
+    from picie_core.sorting import crops_to_sort, sort_out
+
+    name, source = _need(wish.name, "split NAME --clusters 3 --crops 5,8"), open_mosaic(space, run)
+    crops = crops_to_sort(source.sample, found, cluster, source.dense.index)
+    picked = [int(word) if word.isdecimal() else -1 for word in re.split(r"[,\s]+", (wish.crops or "").strip())]
+    part = sort_out(space, source.sample, found, cluster, crops, picked, name)
+    made = load_clustering(space, run, found.name)
+    rows = [{"cluster": one, "pixels": int(made.counts[one])} for one in dict.fromkeys((cluster, part))]
+    return {"run": run, "clustering": found.name, "k": made.k, "split": part != cluster, "parts": rows}
 
 
 _ACTIONS: dict[str, Callable[[Workspace, _Wish], dict[str, Any]]] = {

@@ -5,15 +5,24 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
+import streamlit as st
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from app import clustering
+from app.components import naming
+from picie_core.attention import cluster_doubt
 from picie_core.clusters import Clustering, current_clustering, list_clusterings
 from picie_core.labelmap import IGNORE_ID
+from picie_core.namingorder import Look as Step
+from picie_core.namingorder import naming_order
+from picie_core.sample import load_sample
+from picie_core.tree import merge_tree
 from picie_core.vocabulary import set_vocabulary
 from picie_core.workspace import Workspace
 from tests.app.conftest import text_of
@@ -94,6 +103,32 @@ def test_name_as_last_and_ignore_name_and_go_on(tab: AppTest, workspace: Workspa
     assert names_of(workspace) == {first: "grass", second: "grass", third: "ignore", last: "grass"}
     assert focus_of(sound(tab)) == fourth
     assert tab.session_state["picie"].last_name == "grass"
+
+
+def test_a_name_that_is_told_twice_is_given_once(
+    workspace: Workspace, open_screen: OpenScreen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The browser may tell the same again before the page is drawn anew: by then it is for another cluster."""
+    told: dict[str, Any] = {}
+
+    def mount(key: str, data: dict[str, Any], on_named_change: Callable[[], None], **_: Any) -> None:
+        told.setdefault("stamp", data["stamp"])
+
+        def tell() -> None:
+            st.session_state[key] = SimpleNamespace(named={"name": "road", "stamp": told["stamp"]})
+            on_named_change()
+            on_named_change()
+            del st.session_state[key]
+
+        st.button("tell", key="tell", on_click=tell)
+
+    monkeypatch.setattr(naming, "_mount", mount)
+    tab = sound(open_screen("clusters", workspace))
+    first, second, *_ = cards(tab)
+    tab.button(key="tell").click().run()
+    assert names_of(workspace) == {first: "road"} and focus_of(sound(tab)) == second
+    tab.button(key="tell").click().run()  # with the old stamp
+    assert names_of(workspace) == {first: "road"}
 
 
 def test_picked_clusters_are_named_together(tab: AppTest, workspace: Workspace) -> None:
@@ -287,7 +322,8 @@ def test_with_ground_truth_cards_and_a_line_say_how_good_names_are(
 def test_without_ground_truth_nothing_of_it_is_drawn(tab: AppTest) -> None:
     """No figure, no view and no NaN."""
     assert "ground truth" not in text_of(tab).lower() and "purity" not in text_of(tab)
-    assert tab.segmented_control(key="cluster_view").options == ["Cards", "Look alike", "Tree", "Classes", "Choosing K"]
+    views = ["Cards", "Guided", "Look alike", "Tree", "Classes", "Choosing K"]
+    assert tab.segmented_control(key="cluster_view").options == views
 
 
 def test_usual_k_are_found_ahead(
@@ -305,3 +341,73 @@ def test_usual_k_are_found_ahead(
     started[0].join(60)
     assert {f"k{k}-s0" for k in clustering.QUICK_K} <= set(list_clusterings(workspace, run))
     assert clusters_of(workspace).key == key and "6 clusters" in text_of(sound(tab.run()))
+
+
+# -- the guided way
+
+
+@pytest.fixture
+def guided(tab: AppTest) -> AppTest:
+    """The same screen with the guided view open."""
+    return sound(tab.segmented_control(key="cluster_view").set_value("guide").run())
+
+
+def told_name(tab: AppTest, workspace: Workspace, words: str) -> None:
+    """What the field does when a name is typed."""
+    run, found = workspace.current_run(), clusters_of(workspace)
+    tab.session_state["picie"].last_name = words
+    tab.run().button(key="press_l").click().run()
+    assert found.key == clusters_of(workspace).key and run == workspace.current_run()
+
+
+def steps_of(workspace: Workspace) -> list[Step]:
+    """The whole order, as the core gives it."""
+    run, found = workspace.current_run(), clusters_of(workspace)
+    doubt = cluster_doubt(load_sample(workspace, run), found)
+    return naming_order(merge_tree(found.centroids, found.counts, "ward"), doubt)
+
+
+def test_the_guided_way_shows_the_order_and_goes_on(guided: AppTest, workspace: Workspace) -> None:
+    """A name answers and goes on; going on changes nothing; a new tab goes on where this one stopped."""
+    steps = steps_of(workspace)
+    assert [step.kind for step in steps].count("group") == 6 and f"1 of {len(steps)}." in text_of(guided)
+    told_name(guided, workspace, "road")
+    assert names_of(workspace) == dict.fromkeys(steps[0].parts[0], "road") and " 2 of " in text_of(sound(guided))
+    guided.button(key="press_n").click().run()
+    assert " 3 of " in text_of(sound(guided)) and len(names_of(workspace)) == len(steps[0].parts[0])
+    guided.button(key="press_p").click().run()
+    assert " 2 of " in text_of(sound(guided))
+    guided.button(key="press_i").click().run()
+    assert names_of(workspace)[steps[1].parts[0][0]] == "ignore"
+    assert workspace.label_map.get_choice(f"guide {clusters_of(workspace).key}") == "2"
+
+
+def test_groups_that_have_names_are_passed_and_the_end_is_said(workspace: Workspace, open_screen: OpenScreen) -> None:
+    """With all groups named the first question is about their insides; after the last one it can start again."""
+    found = clusters_of(workspace)
+    workspace.label_map.name_clusters(found.key, range(6), "thing")
+    tab = sound(open_screen("clusters", workspace).segmented_control(key="cluster_view").set_value("guide").run())
+    steps = steps_of(workspace)
+    first = next(number for number, step in enumerate(steps) if step.kind != "group")
+    assert f" {first + 1} of {len(steps)}." in text_of(sound(tab))
+    for _ in range(len(steps) - first):
+        tab.button(key="press_n").click().run()
+    assert "That was all" in text_of(sound(tab))
+    tab.button(key="guide_again").click().run()
+    assert f" 1 of {len(steps)}." in text_of(sound(tab))
+
+
+def test_picked_crops_come_off_their_cluster(workspace: Workspace, open_screen: OpenScreen) -> None:
+    """The cluster keeps its name, what looks like the picked crops gets the new one, and one undo takes it back."""
+    found = clusters_of(workspace)
+    workspace.label_map.name_clusters(found.key, range(6), "thing")
+    tab = sound(open_screen("clusters", workspace).segmented_control(key="cluster_view").set_value("guide").run())
+    step = next(step for step in steps_of(workspace) if step.kind != "group")
+    assert step.kind == "inside" and "Do all crops show the same?" in text_of(sound(tab))
+    tab.session_state["picie"].looking.crops = {0, 1}
+    told_name(tab, workspace, "other")
+    assert names_of(workspace) == dict.fromkeys(range(6), "thing") | {6: "other"}
+    assert clusters_of(workspace).k == 7 and not sound(tab).session_state["picie"].looking.crops
+    assert "Do all crops show the same?" in text_of(tab), "the rest of the cluster is looked at again"
+    tab.button(key="undo").click().run()
+    assert clusters_of(workspace).k == 6 and names_of(sound(tab) and workspace) == dict.fromkeys(range(6), "thing")

@@ -145,7 +145,7 @@ def test_a_contradiction_changes_nothing_until_it_is_decided(
 def test_a_contradiction_can_split_that_cluster_and_no_other(
     workspace: Workspace, open_screen: OpenScreen, browser: Browser
 ) -> None:
-    """The part that is like the click gets the new name; pixels of all other clusters stay; two undos bring it back."""
+    """The part that is like the click gets the new name; pixels of all other clusters stay; one undo brings it back."""
     mask, found = clusters_of(workspace)
     cluster = largest(mask)[0]
     workspace.label_map.name_clusters(found.key, [cluster], "sky")
@@ -160,7 +160,6 @@ def test_a_contradiction_can_split_that_cluster_and_no_other(
     np.testing.assert_array_equal(after[mask != cluster], mask[mask != cluster])
     x, y = a_pixel(mask, cluster)
     assert after[y, x] == 6
-    workspace.label_map.undo()
     workspace.label_map.undo()
     assert names_of(workspace) == {cluster: "sky"} and current_clustering(workspace, workspace.current_run()).k == 6
 

@@ -138,12 +138,47 @@ def carry_to_another_k(page: Page, workspace: Workspace) -> None:
     assert names_of(workspace) == {}
 
 
+def sort_out_crops(page: Page, workspace: Workspace) -> None:
+    """The guided way: a group gets a name, and crops that are picked come off their cluster under another one."""
+    page.get_by_role("radio", name="Guided").click()
+    expect(page.get_by_text("What do these show?")).to_be_visible()
+    wait_until_drawn(page)
+    field(page).fill("wall")
+    field(page).press("Enter")
+    expect(page.get_by_text(" 2 of ")).to_be_visible()
+    named = names_of(workspace)
+    assert set(named.values()) == {"wall"}
+    while not page.get_by_text("Do all crops show the same?").is_visible():
+        at = page.get_by_text(re.compile(r" \d+ of \d+\.")).inner_text()
+        page.get_by_role("button", name=re.compile("^(Skip|Yes, go on)")).click()
+        expect(page.get_by_text(at)).to_be_hidden()
+    cluster = int(title(page).inner_text().removeprefix("Cluster "))
+    sheet = page.get_by_role("img", name=f"Random crops of cluster {cluster}")
+    box = sheet.bounding_box()
+    assert box is not None
+    for tile in (0, 2):
+        sheet.click(position={"x": (tile + 0.5) * box["width"] / 12, "y": 0.1 * box["height"]})
+        expect(title(page)).to_have_text("1 crop" if tile == 0 else "2 crops")
+    field(page).fill("door")
+    field(page).press("Enter")
+    expect(facts(page)).to_contain_text(f"{K + 1} clusters of")
+    assert names_of(workspace)[K] == "door"
+    page.get_by_test_id("stSidebar").get_by_role("button", name="Undo").click()
+    expect(facts(page)).to_contain_text(re.compile(rf"^{K} clusters of"))
+    assert names_of(workspace) == named
+    page.get_by_role("radio", name="Cards").click()
+    facts(page).click()  # the letters are keys again
+
+
 def test_naming_by_keys_a_split_and_another_k(page: Page, watch: Watch, made: Path, tmp_path: Path) -> None:
     """What is typed is in the workspace, on its card and after a reload; nothing is lost by a split or another K."""
     workspace = Workspace.open(made)
     with running_app(tmp_path, ["--workspace", str(made)]) as server:
         page.goto(f"{server.url}/clusters")
         expect(page.get_by_role("img", name=re.compile(r"Typical crops of cluster \d+"))).to_have_count(K)
+        sort_out_crops(page, workspace)
+        workspace.label_map.undo()
+        expect(page.get_by_text("0 % of pixels named")).to_be_visible()
         order = name_by_keys(page)
         wanted = dict(zip(map(int, order), ("grass", "sky", "grass", "ignore", "grass"), strict=True))
         expect(on_card(page, order[4])).to_have_value("grass")

@@ -1,0 +1,57 @@
+"""Crops that are sorted out of a cluster: what comes off, what stays, what is refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from picie_core.clusters import current_clustering
+from picie_core.errors import SettingError
+from picie_core.sample import load_sample
+from picie_core.sorting import CROPS, crops_to_sort, sort_out
+
+
+@pytest.fixture
+def sorting(finished_copy):
+    """A workspace whose cluster 1 is road, its clustering, its sample, and the crops of that cluster."""
+    found = current_clustering(finished_copy, finished_copy.current_run())
+    finished_copy.label_map.name_clusters(found.key, [1], "road")
+    sample = load_sample(finished_copy, finished_copy.current_run())
+    return finished_copy, found, sample, crops_to_sort(sample, found, 1)
+
+
+def test_the_picked_crops_and_what_is_like_them_come_off(sorting):
+    """Most picked crops are in the new part, most others stay; other clusters keep every pixel; one undo is enough."""
+    space, found, sample, crops = sorting
+    assert len(crops) <= CROPS and (found.labels[crops] == 1).all()
+    rows = np.asarray(sample.embeddings[crops], np.float32)
+    picked = np.argsort(rows @ rows[0])[-len(crops) // 3 :]  # a third that looks like the first
+    made = sort_out(space, sample, found, 1, crops, picked.tolist(), "kerb")
+    after = current_clustering(space, space.current_run())
+    assert made == 6 and after.k == 7
+    np.testing.assert_array_equal(after.labels[found.labels != 1], found.labels[found.labels != 1])
+    chosen = np.isin(np.arange(len(crops)), picked)
+    assert (after.labels[crops[chosen]] == 6).mean() > 0.8 and (after.labels[crops[~chosen]] == 1).mean() > 0.8
+    names = {item.id: item.name for item in space.label_map.classes()}
+    owners = space.label_map.classes_of(found.key)
+    assert {cluster: names[owner] for cluster, owner in owners.items()} == {1: "road", 6: "kerb"}
+    assert space.label_map.undo().words == "split kerb off cluster 1"
+    assert space.label_map.classes_of(found.key) == {1: 0} and len(space.label_map.classes()) == 1
+
+
+def test_all_crops_picked_name_the_cluster(sorting):
+    """Where nothing is left over there is nothing to split."""
+    space, found, sample, crops = sorting
+    assert sort_out(space, sample, found, 1, crops, range(len(crops)), "Ignore") == 1
+    assert space.label_map.classes_of(found.key) == {1: 255}
+
+
+@pytest.mark.parametrize(("picked", "words"), [((), "no crop is picked"), ((-1,), "no crop -1"), ((60,), "no crop 60")])
+def test_impossible_picks_are_refused(sorting, picked, words):
+    """Nothing is stored."""
+    space, found, sample, crops = sorting
+    with pytest.raises(SettingError, match=words):
+        sort_out(space, sample, found, 1, crops, picked, "kerb")
+    with pytest.raises(SettingError):
+        sort_out(space, sample, found, 1, crops, [0], "")
+    assert space.label_map.version() == 1
