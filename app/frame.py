@@ -87,6 +87,11 @@ def pages() -> list:
     ]
 
 
+def purpose(title: str) -> str:
+    """Returns what a screen is for, in a sentence."""
+    return next(text for name, _, text in PAGES.values() if name == title)
+
+
 def headline(title: str, facts: str, go_on: tuple[str, str] | None = None, primary: bool = True) -> None:
     """Draws the title with one line of facts, and on the right the button that goes on: (label, screen)."""
     left, right = st.columns([5, 2], vertical_alignment="bottom")
@@ -129,7 +134,7 @@ def need_workspace(title: str) -> Workspace:
     """Returns the workspace of this tab; where there is none, says so under the title and ends the script."""
     workspace = current_workspace()
     if workspace is None:
-        headline(title, "")
+        headline(title, purpose(title))
         empty_state("No images are open yet. Open a folder of images, or try the sample.", "Choose images", "images")
         st.stop()
     return workspace
@@ -139,7 +144,7 @@ def need_run(workspace: Workspace, title: str) -> str:
     """Returns the run in use; where there is none, says what is missing and ends the script."""
     run = current_run(workspace)
     if run is None:
-        headline(title, "")
+        headline(title, purpose(title))
         busy = [job for command in ("embed", "train") if (job := job_of(workspace, command)) and job.is_running]
         if busy:
             waiting_for(busy[0].status.command, workspace)

@@ -12,14 +12,13 @@ import streamlit as st
 
 from app import clusterfacts, loaders
 from app.focus import looking_at
+from app.naming import cluster_names
 from app.notices import told
-from app.state import session
+from app.state import Sorting, session
 from picie_core.classes import IGNORE_NAME
 from picie_core.workspace import Workspace
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from picie_core.clusters import Clustering
     from picie_core.namingorder import Look
 
@@ -83,20 +82,35 @@ def name(workspace: Workspace, run: str, found: Clustering, looks: list[Look], t
 
 
 def _sort_out(workspace: Workspace, run: str, found: Clustering, cluster: int, words: str) -> None:
-    from picie_core.sorting import sort_out
+    """Takes the picked crops off the cluster, together with those that were picked for it before: one edit for all."""
+    from picie_core.sorting import crops_to_sort, sort_out
 
-    here, source = looking_at(found), loaders.mosaic_source_of(workspace, run)
-    crops = crops_of(workspace, run, found, cluster)
-    sort_out(workspace, source.sample, found, cluster, crops, sorted(here.crops), words)
-    here.crops = set()
+    here, source, before = looking_at(found), loaders.mosaic_source_of(workspace, run), sorting_of(workspace, found)
+    base = before.clustering if before else found
+    sets = {name: crops - here.crops for name, crops in before.sets.items()} if before else {}
+    if words != cluster_names(workspace, found).get(cluster):  # else they are what the cluster is after all
+        sets[words] = sets.get(words, set()) | here.crops
+    sets = {name: crops for name, crops in sets.items() if crops}
+    here.crops, here.sorting = set(), None
+    if not sets:
+        if before:
+            workspace.label_map.undo(before.event)
+        return
+    crops = crops_to_sort(source.sample, base, cluster, source.dense.index)
+    sort_out(workspace, source.sample, base, cluster, crops, sets, before.event if before else None)
+    last = workspace.label_map.can_undo()
+    if last is not None and last.payload.get("names") == list(sets):
+        here.sorting = Sorting(base, sets, last.id)
 
 
-def crops_of(workspace: Workspace, run: str, found: Clustering, cluster: int) -> np.ndarray:
-    """Returns the crops of a cluster that are looked over, as rows of the sample."""
-    from picie_core.sorting import crops_to_sort
-
-    source = loaders.mosaic_source_of(workspace, run)
-    return crops_to_sort(source.sample, found, cluster, source.dense.index)
+def sorting_of(workspace: Workspace, found: Clustering) -> Sorting | None:
+    """Returns what was sorted out of the cluster so far; None when that was undone, or somebody edited since."""
+    here = looking_at(found)
+    if here.sorting is not None:
+        last = workspace.label_map.can_undo()
+        if last is None or last.id != here.sorting.event:
+            here.sorting = None
+    return here.sorting
 
 
 def choose_side(found: Clustering, side: int) -> None:
@@ -111,7 +125,7 @@ def pick_crop(found: Clustering, number: int) -> None:
 
 def _go(workspace: Workspace, found: Clustering, step: int) -> None:
     here = looking_at(found)
-    here.step, here.side, here.crops = step, 1, set()
+    here.step, here.side, here.crops, here.sorting = step, 1, set(), None
     with told():
         workspace.label_map.set_choice(_choice(found), str(step))
 

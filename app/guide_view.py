@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from app import guide
-from app.colors import rgb_color
+from app.colors import class_colors, rgb_color
 from app.components.naming import Click, naming_field
 from app.focus import looking_at, stamp
-from app.frame import show_jpeg, small
+from app.frame import show_jpeg, small, swatch
 from app.keys import draw_key_sheet
-from app.naming import cluster_names, names_offered, shown_color
+from app.naming import class_names, cluster_names, names_offered, shown_color
 from app.naming_bar import key_button, short
 from app.sheets import Look, Room, Sheet, ask_sheets, fill, ground, reserve, sheet_place
 from app.state import session
@@ -173,31 +173,44 @@ def _draw_sides(workspace: Workspace, run: str, found: Clustering, step: Step, n
 
 def _draw_crops(workspace: Workspace, run: str, found: Clustering, cluster: int) -> None:
     """Draws the crops of a cluster with a ring around those that are picked."""
-    small(_facts(found, [cluster], cluster_names(workspace, found)))
+    facts, sorting = _facts(found, [cluster], cluster_names(workspace, found)), guide.sorting_of(workspace, found)
+    by_name = {name: color for name, color in _class_colors(workspace).items() if sorting and name in sorting.sets}
+    small(" · ".join([facts, *(f"{swatch(color)} {html.escape(name)}" for name, color in by_name.items())]))
+    rings = dict.fromkeys(looking_at(found).crops, RING)
+    for name, color in by_name.items():
+        rings |= dict.fromkeys(sorting.sets[name] - rings.keys() if sorting else (), rgb_color(color))
     reserve(CROPS_ROOM, "crops")
     place = sheet_place(f"crops_{cluster}")
     sheet = _crops(workspace, run, found, cluster).result()
     with place:
-        show_jpeg(_ringed(sheet, looking_at(found).crops), f"Random crops of cluster {cluster}")
+        show_jpeg(_ringed(sheet, rings), f"Random crops of cluster {cluster}")
+
+
+def _class_colors(workspace: Workspace) -> dict[str, str]:
+    colors = class_colors(workspace)
+    return {name: colors[class_id] for class_id, name in class_names(workspace).items()}
 
 
 def _crops(workspace: Workspace, run: str, found: Clustering, cluster: int) -> Future[Sheet]:
-    look = Look("random", CROPS_ROOM)
-    return ask_sheets(workspace, run, found, [cluster], [shown_color(workspace, found, cluster)], look)[cluster]
+    """The sheet of the crops, as they were before some were sorted out."""
+    sorting, color = guide.sorting_of(workspace, found), shown_color(workspace, found, cluster)
+    clustering = sorting.clustering if sorting else found
+    return ask_sheets(workspace, run, clustering, [cluster], [color], Look("random", CROPS_ROOM))[cluster]
 
 
-def _ringed(sheet: Sheet, picked: set[int]) -> bytes:
-    if not picked:
+def _ringed(sheet: Sheet, rings: dict[int, tuple[int, int, int]]) -> bytes:
+    """The sheet with a ring of a colour around some of its tiles; the others step back a little."""
+    if not rings:
         return sheet.jpeg
     drawn = sheet.mosaic.sheet.copy()
     for number, tile in enumerate(sheet.mosaic.tiles):
         left, top, right, bottom = tile.box
         inside = drawn[top:bottom, left:right, :3]
-        if number not in picked:
+        if number not in rings:
             inside[:] = inside * DIMMED
             continue
         kept = inside[RING_PX:-RING_PX, RING_PX:-RING_PX].copy()
-        inside[:] = RING
+        inside[:] = rings[number]
         inside[RING_PX:-RING_PX, RING_PX:-RING_PX] = kept
     return replace(sheet.mosaic, sheet=drawn).jpeg(rgb_color(ground()))
 

@@ -30,6 +30,8 @@ with told():
 with reading(workspace):
     draw_sidebar()
 with told(), reading(workspace):
+    if page.title != "Clusters":
+        session().looking.dialog = ()  # what was open there is not any more when one comes back
     show_notice()
     with st.container():  # always there, so that the page below keeps its place
         if workspace is not None and run is not None and page.title in NEEDS_CLUSTERS:

@@ -42,9 +42,8 @@ def draw_place(workspace: Workspace, run: str, found: Clustering, cluster: int, 
     picture("picture_place", png, alt, aspect)
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         small_fit(f"{item.width} × {item.height} px")
-        if st.button("Open on the Masks screen", icon=":material/layers:", key="place_masks"):
-            show_image(item.id)
-            st.switch_page(page_path("masks"))
+        show_image(item.id)  # a link, as a fragment that switches the page may leave an empty one
+        st.page_link(page_path("masks"), label="Open on the Masks screen", icon=":material/layers:")
 
 
 def place_png(

@@ -21,6 +21,7 @@ from picie_core.errors import PicieError
 from picie_core.workspace import Workspace
 
 if TYPE_CHECKING:
+    from picie_core.clusters import Clustering
     from picie_core.projection import UmapSettings
 
 RECORD = "picie"
@@ -67,6 +68,18 @@ class Key:
     EXPORT_VAL = "export_val"
 
 
+@dataclass(frozen=True)
+class Sorting:
+    """A cluster whose crops are being sorted out: they stay on the page until the next question."""
+
+    clustering: Clustering
+    """As it was before."""
+    sets: dict[str, set[int]]
+    """By name, the places on the sheet of the crops that show it."""
+    event: int
+    """The edit that took them off the cluster."""
+
+
 @dataclass
 class Looking:
     """Where a tab is among the clusters of one clustering; ids of clusters, so it is forgotten with them."""
@@ -99,6 +112,8 @@ class Looking:
     """Which of the two sides is named, 0 left or 1 right."""
     crops: set[int] = field(default_factory=set)
     """The crops that are picked, by their place on the sheet."""
+    sorting: Sorting | None = None
+    """The crops that were picked before, in the same cluster."""
 
 
 @dataclass

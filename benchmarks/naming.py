@@ -10,10 +10,11 @@ suggests:
   action, whatever the number of clusters.
 - branches: two halves of a group are shown; if most of one is something else it gets that name. One action; looking and
   finding both alike is none.
-- sort out: 60 random crops of a cluster are shown; those of another class, if they are at least a tenth, are picked and
-  named, which splits the cluster between them and the rest. One action for each class that is picked.
+- sort out: 60 random crops of a cluster are shown; those of another class, if at least a tenth, are picked and
+  named, which takes what is like them off the cluster: one action, one edit, one undo. The next class
+  is picked from the same crops, and all of them are sorted again, still one edit.
 
-The last column counts in another way: the split is an action of its own, then each name.
+The second line of each counts in another way: picking the crops is an action of its own, then naming them.
 Masks of VAL are written by the export after so many actions and compared with VAL_MASKS at full size; what has no name
 is wrong.
 """
@@ -35,20 +36,17 @@ from picie_core.classes import IGNORE_ID
 from picie_core.clusters import Clustering, cluster_workspace, load_clustering
 from picie_core.datasets import LabelledSet, open_labelled_set, read_mask
 from picie_core.evaluate import confusion, score
-from picie_core.exemplars import exemplars
 from picie_core.exports import export_masks
 from picie_core.exports.pipeline import CellsSource, network_cells
 from picie_core.labelmap import LabelMap
 from picie_core.namingorder import START_GROUPS, Look, naming_order
-from picie_core.sample import EmbeddingSample, load_sample
-from picie_core.splitting import split_among
+from picie_core.sample import EmbeddingSample, load_dense, load_sample
+from picie_core.sorting import crops_to_sort, sort_out
 from picie_core.tree import merge_tree
 from picie_core.truth import SampledTruth, look_up_truth
 from picie_core.workspace import Workspace
 
 ACTIONS = (10, 30, 60, 100, 200)
-CROPS = 60
-"""Crops of a cluster that the person looks over: one page."""
 PICKED_SHARE = 0.1
 """Crops of another class are picked when they are at least this share; fewer are not worth an action."""
 ORDERS = {"guided": "tree, then what differs", "area": "one by one, by area"}
@@ -84,6 +82,7 @@ class Person:
     def __init__(self, space: Workspace, run: str, clustering: Clustering, truth: SampledTruth, measure: Measure):
         self.space, self.run, self.clustering, self.truth = space, run, clustering, truth
         self.sample: EmbeddingSample = load_sample(space, run)
+        self.stored = load_dense(space, run).index
         self.named, self.split = Counter(measure), Counter(measure)  # the two ways to count
         self.looks = 0
 
@@ -105,28 +104,28 @@ class Person:
                 self._name(clusters, shown)
 
     def _sort_out(self, cluster: int) -> None:
-        """Picks the crops of other classes and names them, which takes them off the cluster."""
-        shown = exemplars(self.sample, self.clustering, cluster, "random")[:CROPS]
+        """Picks the crops of one other class after the other and names them, which takes them off the cluster."""
+        shown = crops_to_sort(self.sample, self.clustering, cluster, self.stored)
         classes = self.truth.labels[shown]
         counts = np.bincount(classes[classes != IGNORE_ID], minlength=len(self.truth.class_names))
-        own = self._class_of(cluster)
-        others = [int(i) for i in np.argsort(-counts, kind="stable") if i != own and counts[i] >= self._enough(counts)]
-        if own is None or not others or not counts[own]:
+        own, sets, event = self._class_of(cluster), {}, None
+        if own is None or not counts[own]:
             return
-        self._count(len(others), 1)
-        rows = [np.asarray(self.sample.embeddings[shown[classes == one]]) for one in (own, *others)]
-        key, k = self.clustering.key, self.clustering.k
-        parts = self.space.label_map.split_cluster(key, cluster, split_among(rows), k)
+        for other in np.argsort(-counts, kind="stable"):
+            if other != own and counts[other] >= self._enough(counts):
+                self._count(1, 1)
+                sets[self.truth.class_names[other]] = np.flatnonzero(classes == other).tolist()
+                sort_out(self.space, self.sample, self.clustering, cluster, shown, sets, event)
+                last = self.space.label_map.can_undo()
+                event = last.id if last else None
         self.clustering = load_clustering(self.space, self.run, self.clustering.name)
-        for part, other in zip(parts[1:], others, strict=True):
-            self._name((part,), other)
 
     def _enough(self, counts: np.ndarray) -> float:
         return max(2.0, PICKED_SHARE * counts.sum())
 
-    def _count(self, names: int, splits: int) -> None:
+    def _count(self, names: int, picks: int) -> None:
         self.named.before(names)
-        self.split.before(names + splits)
+        self.split.before(names + picks)
 
     def _name(self, clusters: tuple[int, ...], class_id: int) -> None:
         self.space.label_map.name_clusters(self.clustering.key, clusters, self.truth.class_names[class_id])
@@ -270,7 +269,7 @@ def main() -> None:
         for k in arguments.ks:
             for order in arguments.orders:
                 person = simulate(space, run, k, order, truth, val, source)
-                for way, counter in (("named", person.named), ("names + splits", person.split)):
+                for way, counter in (("named", person.named), ("picking and naming apart", person.split)):
                     print(line(title, k, order, counter.figures, way), flush=True)
                     results.append({"title": title, "k": k, "order": order, "way": way, "figures": counter.figures})
                 if arguments.out:

@@ -35,6 +35,7 @@ IMAGE = "231"
 
 def settled(page: Page) -> None:
     """Waits until the app has drawn all that it is going to draw by itself."""
+    page.wait_for_timeout(500)  # for what was clicked to reach the server
     expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning", timeout=120_000)
     expect(page.get_by_test_id("stSkeleton")).to_have_count(0, timeout=120_000)
     page.wait_for_load_state("networkidle")
@@ -68,10 +69,33 @@ def full(page: Page, save: Callable[[str], None]) -> None:
         if screen == "Map":
             lasso(page)
         if screen == "Masks":
-            page.get_by_role("spinbutton").last.fill(IMAGE)
+            page.get_by_test_id("stMain").get_by_role("spinbutton").first.fill(IMAGE)
             page.keyboard.press("Enter")
             settled(page)
         save(screen.lower())
+        if screen == "Clusters":
+            cluster_views(page, save)
+
+
+def cluster_views(page: Page, save: Callable[[str], None]) -> None:
+    """The other views of the Clusters screen; the guided one at a cluster of which two crops are picked."""
+    for view in ("Look alike", "Tree", "Classes", "Choosing K", "Guided"):
+        page.get_by_role("radio", name=view, exact=True).click()
+        settled(page)
+        if view != "Guided":
+            save(f"clusters-{view.lower().replace(' ', '-')}")
+    while not page.get_by_text("Do all crops show the same?").is_visible():
+        at = page.get_by_text(re.compile(r" \d+ of \d+\.")).inner_text()
+        page.get_by_role("button", name=re.compile("^(Skip|Yes, go on)")).click()
+        expect(page.get_by_text(at)).to_be_hidden()
+    sheet, title = page.get_by_role("img", name=re.compile("^Random crops")), page.locator(".st-key-naming_bar .title")
+    box = sheet.bounding_box()
+    assert box is not None
+    for tile, told in ((2, "1 crop"), (7, "2 crops")):
+        sheet.click(position={"x": (tile + 0.5) * box["width"] / 12, "y": 0.1 * box["height"]})
+        expect(title).to_have_text(told)
+    settled(page)
+    save("clusters-guided")
 
 
 def lasso(page: Page) -> None:

@@ -34,8 +34,10 @@ def _carried(payload: Payload) -> str:
 
 
 def _split(payload: Payload) -> str:
-    if "name" in payload:
-        return f"split {payload['name']} off cluster {payload['cluster']}"
+    if "names" in payload:
+        *first, last = payload["names"]
+        named = f"{', '.join(first)} and {last}" if first else last
+        return f"split {named} off cluster {payload['cluster']}"
     return f"split cluster {payload['cluster']} into {len(payload['parts'])}"
 
 

@@ -174,27 +174,35 @@ class LabelMap:
                 decisions.add_splits(database, clustering_key, k, wanted.splits)
 
     def split_cluster(
-        self, clustering_key: str, cluster: int, centroids: np.ndarray, k: int, name: str | None = None
+        self,
+        clustering_key: str,
+        cluster: int,
+        centroids: np.ndarray,
+        k: int,
+        names: Sequence[str] = (),
+        instead_of: int | None = None,
     ) -> list[int]:
         """Splits a cluster into parts with prototypes (m, D), unit norm, and returns the ids of the parts.
 
         The first part keeps the id, the others get ids from `k`, the number of clusters that the caller sees, or after
-        splits that somebody else made meanwhile; all inherit the class, but for the last one if `name` is given.
-        Raises SettingError when the cluster is not any more what the caller saw, the name is impossible, or the
-        prototypes are not 2 to 8 unit vectors.
+        splits that somebody else made meanwhile; all inherit the class, but for the last ones if `names` are given.
+        instead_of: number of the last edit, which is taken back in the same step. Raises SettingError when the cluster
+        is not any more what the caller saw, somebody edited since `instead_of`, a name is impossible, or the prototypes
+        are not 2 to 8 unit vectors.
         """
         cluster, prototypes = decisions.cluster_number(cluster), clean_prototypes(centroids)
-        if name is not None:
-            name = _given(name)
-        with self._edit("split", clustering=clustering_key, cluster=cluster) as (database, payload):
+        names = [_given(name) for name in names]
+        with self._edit("split", instead_of, clustering=clustering_key, cluster=cluster) as (database, payload):
             base_k, split = decisions.new_split(database, clustering_key, cluster, prototypes, k)
             decisions.add_splits(database, clustering_key, base_k, [split])
             owner = decisions.classes_of(database, clustering_key).get(cluster)
             if owner is not None:
                 decisions.assign(database, clustering_key, dict.fromkeys(split.parts, owner))
-            if name is not None:
-                decisions.assign(database, clustering_key, {split.parts[-1]: decisions.find_or_add(database, name)})
-                payload["name"] = name
+            if names:
+                owners = [decisions.find_or_add(database, name) for name in names]
+                named = dict(zip(split.parts[-len(names) :], owners, strict=True))
+                decisions.assign(database, clustering_key, named)
+                payload["names"] = names
             payload["parts"] = split.parts
         return split.parts
 
@@ -275,10 +283,18 @@ class LabelMap:
     # -- the database
 
     @contextmanager
-    def _edit(self, kind: str, **payload: Any) -> Iterator[tuple[sqlite3.Connection, dict[str, Any]]]:
+    def _edit(
+        self, kind: str, instead_of: int | None = None, **payload: Any
+    ) -> Iterator[tuple[sqlite3.Connection, dict[str, Any]]]:
         """Yields the connection of one transaction and the payload of its event, which the block fills in."""
-        with transaction(self.path, write=True) as database, edits.recorded(database, kind, payload):
-            yield database, payload
+        with transaction(self.path, write=True) as database:
+            if instead_of is not None:
+                before = edits.next_undo(database)
+                edits.refuse_other(before, instead_of)
+                if before is not None:
+                    edits.undo_event(database, before)
+            with edits.recorded(database, kind, payload):
+                yield database, payload
 
 
 def _given(name: str) -> str:

@@ -127,4 +127,4 @@ def split_painted(workspace: Workspace, clustering: Clustering, cluster: int, pr
 
     The first part keeps id and name, and no pixel of another cluster changes. It is one edit, and one undo.
     """
-    return workspace.label_map.split_cluster(clustering.key, cluster, prototypes, clustering.k, name)[1]
+    return workspace.label_map.split_cluster(clustering.key, cluster, prototypes, clustering.k, [name])[1]

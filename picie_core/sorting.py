@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,25 +33,36 @@ def sort_out(
     clustering: Clustering,
     cluster: int,
     crops: np.ndarray,
-    picked: Sequence[int],
-    name: str,
-) -> int:
-    """Takes what looks like the picked crops off a cluster, calls it `name`, and returns its id: one edit.
+    sets: Mapping[str, Collection[int]],
+    instead_of: int | None = None,
+) -> list[int]:
+    """Takes what looks like the picked crops off a cluster, under their names, and returns the ids: one edit.
 
-    crops: of `crops_to_sort`; picked: places among them, from 0. The cluster keeps id and name, no pixel of another
-    cluster changes. When all crops are picked there is nothing to take off, and the cluster itself gets the name.
-    Raises SettingError when none is picked, one is not there, or the two look the same to the embedder.
+    crops: of `crops_to_sort`; sets: by name, the places of the picked ones among them, from 0. instead_of: number of
+    the edit before, when it was the same with fewer sets: it is taken back. The cluster keeps id and name, which the
+    crops stand for that nobody picked; no pixel of another cluster changes. When all are picked under one name, the
+    cluster gets it. Raises SettingError when none is picked, one is not there or picked twice, all are under several
+    names, or two sets look the same to the embedder.
     """
-    chosen = np.zeros(len(crops), bool)
-    for number in picked:
-        if not 0 <= number < len(crops):
-            raise SettingError(f"no crop {number}: there are {len(crops)}, counted from 0")
-        chosen[number] = True
-    if not chosen.any():
+    owner = np.full(len(crops), -1)
+    for number, picked in enumerate(sets.values()):
+        for crop in picked:
+            if not 0 <= crop < len(crops):
+                raise SettingError(f"no crop {crop}: there are {len(crops)}, counted from 0")
+            if owner[crop] >= 0:
+                raise SettingError(f"crop {crop} is picked twice: give it one name")
+            owner[crop] = number
+    if not sets or not all(len(picked) for picked in sets.values()):
         raise SettingError("no crop is picked: pick those that show something else")
-    if chosen.all():
-        workspace.label_map.name_clusters(clustering.key, [cluster], name)
-        return cluster
+    if (owner == 0).all():
+        if instead_of is not None:
+            workspace.label_map.undo(instead_of)
+        workspace.label_map.name_clusters(clustering.key, [cluster], next(iter(sets)))
+        return [cluster]
+    if (owner >= 0).all():
+        raise SettingError("every crop is picked: leave those that show what the cluster is called")
     rows = np.asarray(sample.embeddings[crops], np.float32)
-    prototypes = split_among([rows[~chosen], rows[chosen]])
-    return workspace.label_map.split_cluster(clustering.key, cluster, prototypes, clustering.k, name)[1]
+    prototypes = split_among([rows[owner == number] for number in range(-1, len(sets))])
+    return workspace.label_map.split_cluster(clustering.key, cluster, prototypes, clustering.k, list(sets), instead_of)[
+        1:
+    ]

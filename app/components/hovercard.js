@@ -49,6 +49,7 @@ export default function (component) {
     const chart = event.target.closest?.(".js-plotly-plot")
     if (!chart?.on || chart.picie === own || !chart.closest(`.st-key-${own.component.data.key}`)) return
     chart.picie = own
+    chart.addEventListener("pointerleave", () => own.leave?.()) // Plotly misses a pointer that leaves quickly
     chart.on("plotly_hover", event => own.hover?.(event))
     chart.on("plotly_unhover", () => own.leave?.())
     chart.on("plotly_click", event => own.component?.setTriggerValue("opened", [event.points[0].x, event.points[0].y]))

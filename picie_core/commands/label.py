@@ -189,7 +189,7 @@ def _sort_out(space: Workspace, run: str, found: Clustering, cluster: int, wish:
     name, source = _need(wish.name, "split NAME --clusters 3 --crops 5,8"), open_mosaic(space, run)
     crops = crops_to_sort(source.sample, found, cluster, source.dense.index)
     picked = [int(word) if word.isdecimal() else -1 for word in re.split(r"[,\s]+", (wish.crops or "").strip())]
-    part = sort_out(space, source.sample, found, cluster, crops, picked, name)
+    part = sort_out(space, source.sample, found, cluster, crops, {name: picked})[0]
     made = load_clustering(space, run, found.name)
     rows = [{"cluster": one, "pixels": int(made.counts[one])} for one in dict.fromkeys((cluster, part))]
     return {"run": run, "clustering": found.name, "k": made.k, "split": part != cluster, "parts": rows}

@@ -408,6 +408,10 @@ def test_picked_crops_come_off_their_cluster(workspace: Workspace, open_screen: 
     told_name(tab, workspace, "other")
     assert names_of(workspace) == dict.fromkeys(range(6), "thing") | {6: "other"}
     assert clusters_of(workspace).k == 7 and not sound(tab).session_state["picie"].looking.crops
-    assert "Do all crops show the same?" in text_of(tab), "the rest of the cluster is looked at again"
+    assert "Do all crops show the same?" in text_of(tab), "more can be picked from the same crops"
+    tab.session_state["picie"].looking.crops = {1, 3}
+    told_name(tab, workspace, "third")
+    assert names_of(workspace) == dict.fromkeys(range(6), "thing") | {6: "other", 7: "third"}
+    assert sound(tab).session_state["picie"].looking.sorting.sets == {"other": {0}, "third": {1, 3}}
     tab.button(key="undo").click().run()
     assert clusters_of(workspace).k == 6 and names_of(sound(tab) and workspace) == dict.fromkeys(range(6), "thing")
