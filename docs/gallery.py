@@ -112,20 +112,28 @@ def lasso(page: Page) -> None:
     settled(page)
 
 
+def wait_for_progress(page: Page) -> None:
+    """Waits until a job says how far it is, and the page around it is drawn."""
+    main = page.get_by_test_id("stMain")
+    expect(main.get_by_role("button", name="Stop")).to_be_visible(timeout=60_000)
+    expect(main.get_by_text(re.compile(r"\d+ of \d+"))).to_be_visible(timeout=60_000)
+    expect(page.locator("[data-stale=true]")).to_have_count(0)
+
+
 def busy(page: Page, save: Callable[[str], None]) -> None:
     """Images while it embeds, Train while it trains, Map while UMAP is made, Export while it writes."""
     visit(page, "Images")
     page.get_by_role("button", name=re.compile("^Embed")).first.click()
-    expect(page.get_by_role("progressbar").first).to_be_visible(timeout=60_000)
+    wait_for_progress(page)
     save("images-busy")
     visit(page, "Map")  # waits for the embedding
-    page.get_by_role("radio", name="UMAP").click()
+    page.get_by_role("radio", name="UMAP").click(timeout=400_000)
     page.get_by_role("button", name="Compute UMAP").click()
-    expect(page.get_by_role("button", name="Stop")).to_be_visible()
+    wait_for_progress(page)
     save("map-busy")
     visit(page, "Train")
     page.get_by_role("button", name=re.compile("^Train")).click()
-    expect(page.get_by_text(re.compile("epoch 2/"))).to_be_visible(timeout=400_000)
+    expect(page.get_by_test_id("stMain").get_by_text(re.compile("epoch 2/")).first).to_be_visible(timeout=400_000)
     save("train-busy")
     page.get_by_role("button", name="Stop").first.click()
 

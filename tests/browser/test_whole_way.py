@@ -14,7 +14,7 @@ from PIL import Image
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 from tests.browser.film import Film
-from tests.browser.stage import Server, Watch
+from tests.browser.stage import Server, Watch, wait_until_drawn
 
 pytestmark = pytest.mark.browser
 OVERLAY = re.compile("with its (clusters|classes) drawn over it")
@@ -88,6 +88,7 @@ def change_k(page: Page) -> None:
     field.fill(str(K))
     field.press("Enter")
     expect(page.get_by_test_id("stMain").get_by_text(f"{K} clusters")).to_be_visible()
+    wait_until_drawn(page)  # until then the cards may be those of the K before
     expect(page.get_by_role("img", name=re.compile(r"Typical crops of cluster \d+"))).to_have_count(12)
     check_no_error(page)
 
