@@ -103,6 +103,28 @@ class Edits(RuleBasedStateMachine):
         others = made.labels != cluster
         np.testing.assert_array_equal(now.labels[others], made.labels[others])
 
+    @rule(key=keys, pick=numbers, names=st.lists(st.sampled_from(NAMES), min_size=1, max_size=2), seed=numbers)
+    def sort_out(self, key, pick, names, seed):
+        made = self.clustering(key)
+        if made.k > 14:
+            return
+        cluster, prototypes = pick % made.k, unit(np.random.default_rng(seed).normal(size=(len(names) + 1, 6)))
+        before, after = self.edit(lambda: self.map.split_cluster(key, cluster, prototypes, made.k, names))
+        owners = self.map.classes_of(key)
+        known = {item.id: item.name for item in self.map.classes()} | {IGNORE_ID: "ignore"}
+        assert [known[owners[made.k + i]].lower() for i in range(len(names))] == [name.lower() for name in names]
+        rest = [spot for spot, label in enumerate(self.clustering(key).labels) if label < made.k]
+        assert [after[key][spot] for spot in rest] == [before[key][spot] for spot in rest]
+        assert all(after[other] == before[other] for other in BASES if other != key)
+
+        last, (old, _) = self.map.can_undo(), self.done[-1]
+        again = unit(np.random.default_rng(seed + 1).normal(size=(2, 6)))
+        self.map.split_cluster(key, cluster, again, made.k, ["road"], instead_of=last.id)
+        self.done[-1] = (old, self.rows())
+        assert self.clustering(key).k == made.k + 1
+        assert self.map.undo().id > last.id and self.rows() == old and self.names() == before
+        self.map.redo()
+
     @precondition(lambda self: self.map.classes())
     @rule(pick=numbers, name=st.sampled_from(("rail", "Road", "hill")))
     def rename(self, pick, name):
