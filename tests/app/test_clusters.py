@@ -409,6 +409,7 @@ def test_picked_crops_come_off_their_cluster(workspace: Workspace, open_screen: 
     assert names_of(workspace) == dict.fromkeys(range(6), "thing") | {6: "other"}
     assert clusters_of(workspace).k == 7 and not sound(tab).session_state["picie"].looking.crops
     assert "Do all crops show the same?" in text_of(tab), "more can be picked from the same crops"
+    assert "is split into" not in text_of(tab), "nothing moves below the pointer"
     tab.session_state["picie"].looking.crops = {1, 3}
     told_name(tab, workspace, "third")
     assert names_of(workspace) == dict.fromkeys(range(6), "thing") | {6: "other", 7: "third"}
