@@ -154,7 +154,7 @@ def carried_notice(workspace: Workspace, clustering: Clustering | None) -> None:
 def split_notice(workspace: Workspace, clustering: Clustering | None) -> None:
     """Says which cluster on the page was just split, with the button that undoes it; it stands until the next edit.
 
-    Of a split that gave a name it says nothing: what came off is seen where it was picked, and nothing shall move there.
+    Of one that gave a name it says nothing: what came off is seen where it was picked, and nothing shall move there.
     """
     event = workspace.label_map.can_undo()
     if event is None or clustering is None or event.kind != "split" or "names" in event.payload:
