@@ -188,12 +188,19 @@ def measure_export(
 
 
 def simulate(
-    space: Workspace, run: str, k: int, order: str, truth: SampledTruth, val: LabelledSet, source: CellsSource
+    space: Workspace,
+    run: str,
+    k: int,
+    order: str,
+    truth: SampledTruth,
+    val: LabelledSet,
+    source: CellsSource,
+    seed: int = 0,
 ) -> Person:
     """Returns the person after all milestones, with the figures; the names are in a label map that is thrown away."""
     with tempfile.TemporaryDirectory() as folder:
         space.label_map = LabelMap(Path(folder) / "labels.sqlite")
-        clustering = cluster_workspace(space, run, k)
+        clustering = cluster_workspace(space, run, k, seed)
         memory: dict[int, dict[str, float]] = {}
 
         def measure() -> dict[str, float]:
@@ -254,6 +261,7 @@ def main() -> None:
         parser.add_argument(name, type=Path, required=True)
     parser.add_argument("--run", nargs="+", help="embedders to compare; without it the one in use")
     parser.add_argument("--ks", type=int, nargs="+", default=[60, 100, 200, 300])
+    parser.add_argument("--seed", type=int, default=0, help="of the clusterings")
     parser.add_argument("--orders", nargs="+", choices=ORDERS, default=list(ORDERS))
     parser.add_argument("--aims", nargs="*", metavar="ACTIONS:MIOU", help="stars to draw, such as 60:40 200:48")
     parser.add_argument("--out", type=Path, help="PNG to draw; the figures go beside it as JSON lines")
@@ -268,7 +276,7 @@ def main() -> None:
         truth = look_up_truth(space, run, arguments.masks)
         for k in arguments.ks:
             for order in arguments.orders:
-                person = simulate(space, run, k, order, truth, val, source)
+                person = simulate(space, run, k, order, truth, val, source, arguments.seed)
                 for way, counter in (("named", person.named), ("picking and naming apart", person.split)):
                     print(line(title, k, order, counter.figures, way), flush=True)
                     results.append({"title": title, "k": k, "order": order, "way": way, "figures": counter.figures})
