@@ -12,7 +12,7 @@ import streamlit as st
 
 from app import clusterfacts, loaders
 from app.focus import looking_at
-from app.naming import cluster_names
+from app.naming import class_names, cluster_names
 from app.notices import told
 from app.state import Sorting, session
 from picie_core.classes import IGNORE_NAME
@@ -87,19 +87,19 @@ def _sort_out(workspace: Workspace, run: str, found: Clustering, cluster: int, w
 
     here, source, before = looking_at(found), loaders.mosaic_source_of(workspace, run), sorting_of(workspace, found)
     base = before.clustering if before else found
+    called = next((known for known in class_names(workspace).values() if known.casefold() == words.casefold()), words)
     sets = {name: crops - here.crops for name, crops in before.sets.items()} if before else {}
-    if words != cluster_names(workspace, found).get(cluster):  # else they are what the cluster is after all
-        sets[words] = sets.get(words, set()) | here.crops
+    if called != cluster_names(workspace, found).get(cluster):  # else they are what the cluster is after all
+        sets[called] = sets.get(called, set()) | here.crops
     sets = {name: crops for name, crops in sets.items() if crops}
-    here.crops, here.sorting = set(), None
-    if not sets:
-        if before:
-            workspace.label_map.undo(before.event)
-        return
-    crops = crops_to_sort(source.sample, base, cluster, source.dense.index)
-    sort_out(workspace, source.sample, base, cluster, crops, sets, before.event if before else None)
+    if sets:
+        crops = crops_to_sort(source.sample, base, cluster, source.dense.index)
+        sort_out(workspace, source.sample, base, cluster, crops, sets, before.event if before else None)
+    elif before:
+        workspace.label_map.undo(before.event)
     last = workspace.label_map.can_undo()
-    if last is not None and last.payload.get("names") == list(sets):
+    here.crops, here.sorting = set(), None
+    if sets and last is not None and last.payload.get("names") == list(sets):
         here.sorting = Sorting(base, sets, last.id)
 
 

@@ -62,7 +62,7 @@ def draw_guide(workspace: Workspace, run: str, found: Clustering) -> None:
     if step.kind == "inside":
         _draw_crops(workspace, run, found, step.parts[0][0])
     elif step.kind == "branches":
-        _draw_sides(workspace, run, found, step, names)
+        _draw_sides(workspace, run, found, step)
     else:
         _draw_clusters(workspace, run, found, step.parts[0], MOST_IN_GROUP, 4)
 
@@ -153,14 +153,13 @@ def _draw_clusters(
         fill(place, sheets[cluster], f"Crops of cluster {cluster}")
 
 
-def _draw_sides(workspace: Workspace, run: str, found: Clustering, step: Step, names: dict[int, str]) -> None:
+def _draw_sides(workspace: Workspace, run: str, found: Clustering, step: Step) -> None:
     here = looking_at(found)
     ring = "outline: 2px solid #4d79da; outline-offset: -1px;"
     st.html(f"<style>.st-key-side_{here.side} {{ {ring} }}</style>")
     for side, column in enumerate(st.columns(2, gap="small")):
         with column, st.container(border=True, key=f"side_{side}", gap="small"):
-            if len(step.parts) > side:
-                _draw_clusters(workspace, run, found, step.parts[side], MOST_ON_SIDE, 2)
+            _draw_clusters(workspace, run, found, step.parts[side], MOST_ON_SIDE, 2)
             st.button(
                 f"Name the {SIDES[side].lower()} side",
                 key=f"choose_{side}",

@@ -45,26 +45,32 @@ def open_atomic(path: Path) -> Iterator[IO[bytes]]:
 
 
 @contextmanager
-def folder_atomic(path: Path) -> Iterator[Path]:
-    """Yields a temporary folder that takes the name `path`, replacing it, only when the block ends without an error."""
+def folder_atomic(path: Path, replace: bool = True) -> Iterator[Path]:
+    """Yields a temporary folder that takes the name `path` only when the block ends without an error.
+
+    replace: what lies there is replaced, else whoever was first stays and the temporary folder is dropped.
+    """
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:
         temporary.mkdir(parents=True)
         yield temporary
-        _swap_in(temporary, path)
+        if replace or not path.exists():
+            _swap_in(temporary, path, replace)
     except OSError as error:
         raise disk_error(path, error) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _swap_in(temporary: Path, path: Path) -> None:
-    """Gives `temporary` the name `path`; what lay there, even since a moment ago, is removed."""
+def _swap_in(temporary: Path, path: Path, replace: bool) -> None:
+    """Gives `temporary` the name `path`; what lay there, even since a moment ago, is removed, or stays."""
     try:
         os.replace(temporary, path)
     except OSError as error:
         if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
             raise
+        if not replace:
+            return
         old = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.old")
         os.replace(path, old)
         os.replace(temporary, path)

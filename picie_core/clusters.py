@@ -102,6 +102,8 @@ def cluster_workspace(
 ) -> Clustering:
     """Returns the clustering of `run` at K with its splits, computed and stored unless it is there already.
 
+    Of two that compute the same one at once, the first one's is kept, and both return it.
+
     Raises SettingError when K is below 1 or above the number of sampled pixels.
     """
     folder = _folder(workspace, run, clustering_name(k, seed))
@@ -121,7 +123,7 @@ def cluster_workspace(
         "coarse_share": COARSE_SHARE,
         "seconds": round(time.monotonic() - start, 3),
     }
-    with folder_atomic(folder) as temporary:
+    with folder_atomic(folder, replace=False) as temporary:  # names belong to the key of the clusters that were first
         np.save(temporary / "centroids.npy", found.centroids)
         np.save(temporary / "labels.npy", found.labels)
         np.save(temporary / "similarity.npy", found.similarity.astype(np.float16))

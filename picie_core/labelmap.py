@@ -90,15 +90,18 @@ class LabelMap:
         with transaction(self.path, write=True) as database:
             database.execute("INSERT OR REPLACE INTO choices VALUES (?, ?)", (key, value))
 
-    def name_clusters(self, clustering_key: str, clusters: Sequence[int], name: str | None) -> None:
+    def name_clusters(
+        self, clustering_key: str, clusters: Sequence[int], name: str | None, instead_of: int | None = None
+    ) -> None:
         """Gives clusters to the class `name`, made if it is new; "ignore" leaves them out, None unnames them.
 
+        instead_of: number of the last edit, which is taken back in the same step.
         Raises SettingError for an impossible name or cluster, or when a 255th class would be needed.
         """
         numbers = [decisions.cluster_number(cluster) for cluster in clusters]
         if name is not None:
             name = _given(name)
-        with self._edit("name", clustering=clustering_key) as (database, payload):
+        with self._edit("name", instead_of, clustering=clustering_key) as (database, payload):
             names, old = decisions.names(database), decisions.classes_of(database, clustering_key)
             payload["before"] = {str(number): names[old[number]] if number in old else None for number in numbers}
             payload["name"] = name

@@ -55,9 +55,7 @@ def sort_out(
     if not sets or not all(len(picked) for picked in sets.values()):
         raise SettingError("no crop is picked: pick those that show something else")
     if (owner == 0).all():
-        if instead_of is not None:
-            workspace.label_map.undo(instead_of)
-        workspace.label_map.name_clusters(clustering.key, [cluster], next(iter(sets)))
+        workspace.label_map.name_clusters(clustering.key, [cluster], next(iter(sets)), instead_of)
         return [cluster]
     if (owner >= 0).all():
         raise SettingError("every crop is picked: leave those that show what the cluster is called")

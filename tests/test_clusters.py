@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from picie_core import clusters
 from picie_core.clusters import (
     cell_labels,
     cluster_workspace,
@@ -132,3 +133,18 @@ def test_impossible_k_is_refused(finished_copy, k, message):
     with pytest.raises(SettingError, match=message):
         cluster_workspace(finished_copy, finished_copy.current_run(), k)
     assert list_clusterings(finished_copy, finished_copy.current_run()) == ["k6-s0"]
+
+
+def test_of_two_that_cluster_at_once_the_first_stays(finished_copy, monkeypatch):
+    """Names that were given to the first one's clusters are not orphaned by other clusters under the same name."""
+    run, find, first = finished_copy.current_run(), clusters.spherical_kmeans, []
+
+    def slow(rows, k, seed, *others, **named):
+        monkeypatch.setattr(clusters, "spherical_kmeans", find)
+        first.append(clusters.cluster_workspace(finished_copy, run, k, seed))
+        return find(rows, k, seed + 1, *others, **named)
+
+    monkeypatch.setattr(clusters, "spherical_kmeans", slow)
+    late = clusters.cluster_workspace(finished_copy, run, 9)
+    assert late.key == first[0].key == clusters.load_clustering(finished_copy, run, "k9-s0").key
+    assert not list((finished_copy.root / "runs").rglob(".k9-s0*"))
