@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app.clustering import NEEDS_CLUSTERS, cluster_if_wanted
-from app.edits import carried_notice
-from app.frame import LOGO, STYLE, page_icon, pages, show_notice
-from app.loaders import current_clustering, reading
-from app.notices import told
-from app.sidebar import draw_sidebar
-from app.state import current_run, current_workspace, session, write_address
+from app.session.caches import current_clustering, reading
+from app.session.clustering import NEEDS_CLUSTERS, cluster_if_wanted
+from app.session.state import current_run, current_workspace, session, write_address
+from app.shared.edit_history import carried_notice
+from app.shared.layout import LOGO, STYLE, page_icon, pages, show_notice
+from app.shared.notices import told
+from app.shared.sidebar import draw_sidebar
 
 st.set_page_config(page_title="PiCIE Explorer", page_icon=page_icon(), layout="wide")
 page = st.navigation(pages())

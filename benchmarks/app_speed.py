@@ -27,8 +27,8 @@ from pathlib import Path
 import psutil
 from playwright.sync_api import Browser, Page, expect
 
-from app.clustering import QUICK_K
-from picie_core.workspace import Workspace
+from app.session.clustering import QUICK_K
+from picie_core.workspace.workspace import Workspace
 from tests.browser.stage import Server, find_chromium, headless_chromium, running_app
 
 KS = (30, 60, 45, 100, 80)

@@ -17,10 +17,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from picie_core.embedder import Embedder, FrozenEmbedder
-from picie_core.embedding import make_sample, start_embedder
+from picie_core.models.embedder import Embedder, FrozenEmbedder
 from picie_core.settings import EmbedderSettings, SampleSettings
-from picie_core.workspace import Workspace
+from picie_core.workspace.embedding import make_sample, start_embedder
+from picie_core.workspace.workspace import Workspace
 
 TARGET = 0.8
 

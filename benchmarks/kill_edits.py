@@ -27,12 +27,12 @@ from pathlib import Path
 
 import numpy as np
 
-from picie_core.clusters import current_clustering, list_clusterings, load_clustering
-from picie_core.edits import read_rows, rows_to_json
+from picie_core.clustering.clustering import current_clustering, list_clusterings, load_clustering
 from picie_core.errors import PicieError
-from picie_core.labelfile import transaction
-from picie_core.labelmap import LabelMap
-from picie_core.workspace import Workspace
+from picie_core.labels.database import transaction
+from picie_core.labels.label_map import LabelMap
+from picie_core.labels.undo_log import read_rows, rows_to_json
+from picie_core.workspace.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parents[1]
 WORDS = ("road", "sky", "tree", "car", "ignore", "fence", "sign", "person")

@@ -23,7 +23,7 @@ import psutil
 from playwright.sync_api import Page, expect
 
 from benchmarks.app_speed import PATIENCE_MS, Figure, go_to, timed, visit
-from picie_core.workspace import Workspace
+from picie_core.workspace.workspace import Workspace
 from tests.browser.stage import find_chromium, headless_chromium
 
 STEPS = 9

@@ -31,20 +31,20 @@ from pathlib import Path
 
 import numpy as np
 
-from picie_core.attention import cluster_doubt, next_clusters
-from picie_core.classes import IGNORE_ID
-from picie_core.clusters import Clustering, cluster_workspace, load_clustering
-from picie_core.datasets import LabelledSet, open_labelled_set, read_mask
-from picie_core.evaluate import confusion, score
-from picie_core.exports import export_masks
-from picie_core.exports.pipeline import CellsSource, network_cells
-from picie_core.labelmap import LabelMap
-from picie_core.namingorder import START_GROUPS, Look, naming_order
-from picie_core.sample import EmbeddingSample, load_dense, load_sample
-from picie_core.sorting import crops_to_sort, sort_out
-from picie_core.tree import merge_tree
-from picie_core.truth import SampledTruth, look_up_truth
-from picie_core.workspace import Workspace
+from picie_core.clustering.clustering import Clustering, cluster_workspace, load_clustering
+from picie_core.clustering.hierarchy import merge_tree
+from picie_core.clustering.uncertainty import cluster_doubt, next_clusters
+from picie_core.data.datasets import LabelledSet, open_labelled_set, read_mask
+from picie_core.data.embedding_sample import EmbeddingSample, load_dense, load_sample
+from picie_core.evaluation.metrics import confusion, score
+from picie_core.export import export_masks
+from picie_core.export.pipeline import CellsSource, network_cells
+from picie_core.labels.classes import IGNORE_ID
+from picie_core.labels.crop_split import crops_to_sort, sort_out
+from picie_core.labels.label_map import LabelMap
+from picie_core.labels.review_queue import START_GROUPS, Look, naming_order
+from picie_core.workspace.ground_truth import SampledTruth, look_up_truth
+from picie_core.workspace.workspace import Workspace
 
 ACTIONS = (10, 30, 60, 100, 200)
 PICKED_SHARE = 0.1

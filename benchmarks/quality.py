@@ -17,15 +17,15 @@ from pathlib import Path
 
 import numpy as np
 
-from picie_core.datasets import LabelledSet, open_labelled_set
-from picie_core.embedder import Embedder, FrozenEmbedder
-from picie_core.embedding import fit_embedder, make_sample, start_embedder
-from picie_core.evaluation import confusions, summary
-from picie_core.kmeans import spherical_kmeans
-from picie_core.sample import load_sample
+from picie_core.clustering.kmeans import spherical_kmeans
+from picie_core.data.datasets import LabelledSet, open_labelled_set
+from picie_core.data.embedding_sample import load_sample
+from picie_core.evaluation.dataset_evaluation import confusions, summary
+from picie_core.models.embedder import Embedder, FrozenEmbedder
 from picie_core.settings import EmbedderSettings, SampleSettings, TrainSettings
-from picie_core.training import Training
-from picie_core.workspace import Workspace
+from picie_core.training.trainer import Training
+from picie_core.workspace.embedding import fit_embedder, make_sample, start_embedder
+from picie_core.workspace.workspace import Workspace
 
 FIGURES = ("accuracy", "miou", "accuracy_named", "miou_named")
 

@@ -26,13 +26,13 @@ import torch
 from PIL import Image
 from torch.profiler import ProfilerActivity, profile
 
-from picie_core.embedder import Embedder
-from picie_core.embedding import fit_embedder, start_embedder
-from picie_core.images import find_images
-from picie_core.recipes import recipe_settings
+from picie_core.data.image_index import find_images
+from picie_core.models.embedder import Embedder
 from picie_core.settings import SampleSettings, TrainSettings
-from picie_core.training import Training
-from picie_core.workspace import Workspace
+from picie_core.training.recipes import recipe_settings
+from picie_core.training.trainer import Training
+from picie_core.workspace.embedding import fit_embedder, start_embedder
+from picie_core.workspace.workspace import Workspace
 
 AUTHORS = {160: 3.7, 320: 0.77}
 """Images/s of the authors' code by image size: 64 camvid images, 2 threads, K = 27, an idle machine."""

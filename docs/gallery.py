@@ -22,7 +22,7 @@ from playwright.sync_api import Browser, Page, expect
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY))
 
-from picie_core.workspace import Workspace  # noqa: E402
+from picie_core.workspace.workspace import Workspace  # noqa: E402
 from tests.browser.stage import find_chromium, headless_chromium, running_app  # noqa: E402
 
 SCREENS = ("Images", "Train", "Clusters", "Map", "Masks", "Export")

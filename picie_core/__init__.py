@@ -14,34 +14,34 @@ from typing import TYPE_CHECKING, Any
 from picie_core.version import __version__
 
 if TYPE_CHECKING:
-    from picie_core.clusters import Clustering, cluster_workspace, current_clustering, load_clustering
-    from picie_core.commands.embed import embed
-    from picie_core.commands.train import train
+    from picie_core.cli.embed import embed
+    from picie_core.cli.train import train
+    from picie_core.clustering.clustering import Clustering, cluster_workspace, current_clustering, load_clustering
+    from picie_core.clustering.projection import load_projection
+    from picie_core.data.embedding_sample import load_sample
     from picie_core.errors import PicieError, SettingError, WorkspaceBusy
-    from picie_core.exports import export_masks
-    from picie_core.mosaic import contact_sheet, open_mosaic
-    from picie_core.projection import load_projection
-    from picie_core.sample import load_sample
+    from picie_core.export import export_masks
+    from picie_core.segmentation.contact_sheet import contact_sheet, open_mosaic
     from picie_core.settings import EmbedderSettings, SampleSettings, TrainSettings
-    from picie_core.workspace import Workspace
+    from picie_core.workspace.workspace import Workspace
 
 # In reading order: settings, work, looking, naming and writing.
 _HOMES = {
     "EmbedderSettings": "settings",
     "SampleSettings": "settings",
     "TrainSettings": "settings",
-    "embed": "commands.embed",
-    "train": "commands.train",
-    "Workspace": "workspace",
-    "Clustering": "clusters",
-    "cluster_workspace": "clusters",
-    "current_clustering": "clusters",
-    "load_clustering": "clusters",
-    "load_sample": "sample",
-    "contact_sheet": "mosaic",
-    "open_mosaic": "mosaic",
-    "load_projection": "projection",
-    "export_masks": "exports",
+    "embed": "cli.embed",
+    "train": "cli.train",
+    "Workspace": "workspace.workspace",
+    "Clustering": "clustering.clustering",
+    "cluster_workspace": "clustering.clustering",
+    "current_clustering": "clustering.clustering",
+    "load_clustering": "clustering.clustering",
+    "load_sample": "data.embedding_sample",
+    "contact_sheet": "segmentation.contact_sheet",
+    "open_mosaic": "segmentation.contact_sheet",
+    "load_projection": "clustering.projection",
+    "export_masks": "export",
     "PicieError": "errors",
     "SettingError": "errors",
     "WorkspaceBusy": "errors",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from picie_core.cli import run_command
-from picie_core.commands import COMMANDS
+from picie_core.cli import COMMANDS
+from picie_core.cli.parser import run_command
 
 
 def main() -> None:

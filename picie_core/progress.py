@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 
-from picie_core.atomic import write_text
+from picie_core.atomic_files import write_text
 
 HEARTBEAT_S = 1.0
 """A status file is rewritten at least this often while its job makes progress, in seconds."""

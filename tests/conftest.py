@@ -15,12 +15,12 @@ import pytest
 from PIL import Image
 from threadpoolctl import threadpool_limits
 
-from picie_core.cli import run_command
-from picie_core.commands import COMMANDS
-from picie_core.workspace import Workspace
+from picie_core.cli import COMMANDS
+from picie_core.cli.parser import run_command
+from picie_core.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
-    from picie_core.objectives.picie import PicieLoss
+    from picie_core.training.losses.picie import PicieLoss
 
 # Before torch and faiss load, and for the loaded numpy: sums of one thread repeat bit by bit, here and in processes
 # that tests start, and other test processes keep their core.
@@ -125,8 +125,8 @@ def replace_loss(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[PicieLo
     """Returns a function that makes every training pass its losses through another one from now on."""
 
     def replace(change: Callable[[PicieLoss], PicieLoss]) -> None:
-        import_module("picie_core.objectives.picie")  # so that the modules that use the loss are there
-        picie_loss = import_module("picie_core.objectives.picie").picie_loss
+        import_module("picie_core.training.losses.picie")  # so that the modules that use the loss are there
+        picie_loss = import_module("picie_core.training.losses.picie").picie_loss
 
         for name, module in list(sys.modules.items()):
             if name.startswith("picie_core.") and getattr(module, "picie_loss", None) is picie_loss:

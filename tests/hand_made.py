@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from picie_core.clusters import Clustering
-from picie_core.kmeans import assign
-from picie_core.splits import Split
+from picie_core.clustering.clustering import Clustering
+from picie_core.clustering.kmeans import assign
+from picie_core.clustering.splits import Split
 
 
 def unit(rows: np.ndarray) -> np.ndarray:

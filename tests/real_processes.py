@@ -23,7 +23,13 @@ LIMIT_S = 120
 """No process may keep a test waiting for longer."""
 _SERVER = multiprocessing.get_context("forkserver")
 _SERVER.set_forkserver_preload(
-    ["picie_core.training", "picie_core.commands", "picie_core.datasets", "picie_core.checkpoint", "faiss"]
+    [
+        "picie_core.training.trainer",
+        "picie_core.cli",
+        "picie_core.data.datasets",
+        "picie_core.training.checkpoint",
+        "faiss",
+    ]
 )
 
 
@@ -102,8 +108,8 @@ def _run(words: list[str], log: str, environment: dict[str, str], prepare: Calla
     os.environ.update(environment)
     for number, suffix in ((1, "out"), (2, "err")):
         os.dup2(os.open(f"{log}.{suffix}", os.O_CREAT | os.O_WRONLY | os.O_TRUNC), number)
-    from picie_core.cli import run_command
-    from picie_core.commands import COMMANDS
+    from picie_core.cli import COMMANDS
+    from picie_core.cli.parser import run_command
 
     if prepare is not None:
         prepare()

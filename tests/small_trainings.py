@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from PIL import Image
 
-from picie_core.batches import ReadMask
-from picie_core.checkpoint import load_checkpoint, save_checkpoint
-from picie_core.embedder import Embedder
+from picie_core.models.embedder import Embedder
 from picie_core.settings import EmbedderSettings, SampleSettings, TrainSettings
-from picie_core.training import EpochRecord, Training
-from picie_core.workspace import Workspace
+from picie_core.training.batches import ReadMask
+from picie_core.training.checkpoint import load_checkpoint, save_checkpoint
+from picie_core.training.trainer import EpochRecord, Training
+from picie_core.workspace.workspace import Workspace
 
 SAMPLING = SampleSettings(size_px=64, pixels=600, batch=2)
 STEPS = 3

@@ -26,16 +26,16 @@ import torch
 from PIL import Image
 from torch.nn import functional as F
 
-from picie_core.embedder import pick_device
-from picie_core.evaluate import confusion, match_many_to_one, match_one_to_one, score
-from picie_core.kmeans import assign, spherical_kmeans
-from picie_core.masks import class_scores
-from picie_core.objectives.objective import Step, flatten
-from picie_core.objectives.picie import Picie
-from picie_core.objectives.pseudolabels import ViewClusters
+from picie_core.clustering.kmeans import assign, spherical_kmeans
+from picie_core.evaluation.metrics import confusion, match_many_to_one, match_one_to_one, score
+from picie_core.models.embedder import pick_device
+from picie_core.segmentation.masks import class_scores
 from picie_core.settings import TrainSettings
-from picie_core.views import FLIP_P, GREY_P
-from picie_core.workspace import Workspace
+from picie_core.training.augmentations import FLIP_P, GREY_P
+from picie_core.training.losses.objective import Step, flatten
+from picie_core.training.losses.picie import Picie
+from picie_core.training.losses.pseudo_labels import ViewClusters
+from picie_core.workspace.workspace import Workspace
 from tests.conftest import draw_scene
 from tests.small_trainings import figures, start_training
 

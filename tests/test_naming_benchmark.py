@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from benchmarks.naming import ACTIONS, Counter, Person, simulate, suggested
-from picie_core.clusters import current_clustering
-from picie_core.datasets import open_labelled_set
-from picie_core.exports.pipeline import network_cells
-from picie_core.namingorder import Look
-from picie_core.truth import cluster_truth, look_up_truth, map_truth
+from picie_core.clustering.clustering import current_clustering
+from picie_core.data.datasets import open_labelled_set
+from picie_core.export.pipeline import network_cells
+from picie_core.labels.review_queue import Look
+from picie_core.workspace.ground_truth import cluster_truth, look_up_truth, map_truth
 
 
 def test_milestones_have_the_most_edits_that_fit():

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from picie_core import progress as progress_module
-from picie_core.atomic import disk_error, folder_atomic, open_atomic, sweep, write_array, write_json, write_text
+from picie_core.atomic_files import disk_error, folder_atomic, open_atomic, sweep, write_array, write_json, write_text
 from picie_core.errors import PicieError
 from picie_core.progress import Meter, Progress, StatusFile, pid_start_time, read_status
 

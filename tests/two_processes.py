@@ -10,7 +10,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from picie_core.objectives.objective import Processes
+from picie_core.training.losses.objective import Processes
 
 Made = TypeVar("Made")
 PATIENCE_S = 60

@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from picie_core.cli import run_command
-from picie_core.commands import COMMANDS
-from picie_core.workspace import Workspace
+from picie_core.cli import COMMANDS
+from picie_core.cli.parser import run_command
+from picie_core.workspace.workspace import Workspace
 
 MAIN = Path(__file__).resolve().parents[2] / "app" / "main.py"
 
@@ -75,7 +75,7 @@ def open_screen() -> Callable[..., AppTest]:
         for name, value in params.items():
             tab.query_params[name] = value
         tab.run()
-        return tab if screen == "images" else tab.switch_page(f"screens/{screen}.py").run()
+        return tab if screen == "images" else tab.switch_page(f"{screen}/page.py").run()
 
     return open_it
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from app.charts import LEGEND_GROUPS, Look, curve_figure, legend_parts, scatter_figure, shaded_figure
+from app.shared.charts import LEGEND_GROUPS, Look, curve_figure, legend_parts, scatter_figure, shaded_figure
 
 
 def test_the_map_draws_every_point_once_in_the_colour_of_its_group() -> None:

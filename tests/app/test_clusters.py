@@ -14,17 +14,17 @@ import streamlit as st
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from app import clustering
-from app.components import naming
-from picie_core.attention import cluster_doubt
-from picie_core.clusters import Clustering, current_clustering, list_clusterings
-from picie_core.labelmap import IGNORE_ID
-from picie_core.namingorder import Look as Step
-from picie_core.namingorder import naming_order
-from picie_core.sample import load_sample
-from picie_core.tree import merge_tree
-from picie_core.vocabulary import set_vocabulary
-from picie_core.workspace import Workspace
+from app.session import clustering
+from app.shared.components import naming
+from picie_core.clustering.clustering import Clustering, current_clustering, list_clusterings
+from picie_core.clustering.hierarchy import merge_tree
+from picie_core.clustering.uncertainty import cluster_doubt
+from picie_core.data.embedding_sample import load_sample
+from picie_core.labels.label_map import IGNORE_ID
+from picie_core.labels.review_queue import Look as Step
+from picie_core.labels.review_queue import naming_order
+from picie_core.labels.vocabulary import set_vocabulary
+from picie_core.workspace.workspace import Workspace
 from tests.app.conftest import text_of
 
 OpenScreen = Callable[..., AppTest]
@@ -207,7 +207,7 @@ def test_a_tile_opens_its_image_at_the_place(tab: AppTest, workspace: Workspace)
 
 def test_groups_that_look_alike_are_named_together_or_dismissed(tab: AppTest, workspace: Workspace) -> None:
     """A suggestion names all its clusters in one edit; one that is dismissed comes no more in this tab."""
-    from picie_core.tree import alike_groups, merge_tree
+    from picie_core.clustering.hierarchy import alike_groups, merge_tree
 
     found = clusters_of(workspace)
     groups = alike_groups(merge_tree(found.centroids, found.counts), {})
@@ -264,7 +264,7 @@ def test_the_vocabulary_is_offered_after_the_classes(workspace: Workspace, open_
     tab = sound(open_screen("clusters", workspace))
     tab.segmented_control(key="cluster_view").set_value("classes").run()
     assert "2 names of the vocabulary" in text_of(sound(tab))
-    from app.naming import names_offered
+    from app.shared.naming import names_offered
 
     assert names_offered(workspace) == ["sea", "mountain", "ignore"]
 
@@ -273,7 +273,7 @@ def test_choosing_k_offers_to_try_and_shows_what_was_tried(
     workspace: Workspace, open_screen: OpenScreen, tab: AppTest
 ) -> None:
     """Before the curve a button makes it; afterwards its reading stands there. It never moves K by itself."""
-    from picie_core.scores import score_workspace
+    from picie_core.clustering.k_selection import score_workspace
 
     tab.segmented_control(key="cluster_view").set_value("k").run()
     assert [button for button in sound(tab).button if button.key == "scores_100"]
@@ -306,7 +306,7 @@ def test_with_ground_truth_cards_and_a_line_say_how_good_names_are(
     workspace: Workspace, open_screen: OpenScreen, home: Path
 ) -> None:
     """Best class and purity on each card, accuracy and mIoU in a line, the confusion in a view of its own."""
-    from picie_core.truth import remember_masks
+    from picie_core.workspace.ground_truth import remember_masks
 
     write_masks(workspace, home / "masks")
     remember_masks(workspace, home / "masks", workspace.current_run())

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from app.folders import (
+from app.session.folders import (
     SAMPLE_IMAGES,
     check_folder,
     check_images,
@@ -16,7 +16,7 @@ from app.folders import (
     workspaces_home,
 )
 from picie_core.errors import PicieError
-from picie_core.workspace import Workspace
+from picie_core.workspace.workspace import Workspace
 
 
 def test_a_folder_below_the_roots_is_opened_by_its_real_place(home: Path) -> None:

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from app import jobs
+from app.session import jobs
 from picie_core.errors import WorkspaceBusy
 from picie_core.progress import Progress, StatusFile, read_status
-from picie_core.workspace import Workspace
+from picie_core.workspace.workspace import Workspace
 
 SLEEPER = [sys.executable, "-c", "import signal; signal.pause()"]
 

@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app import loaders, umapjob
-from app.mapselection import CROPS
-from app.state import RECORD
-from picie_core.clusters import cluster_workspace, current_clustering
-from picie_core.projection import UmapSettings
-from picie_core.sample import load_sample
-from picie_core.workspace import Workspace
+from app.map import umap_job
+from app.map.selection import CROPS
+from app.session import caches
+from app.session.state import RECORD
+from picie_core.clustering.clustering import cluster_workspace, current_clustering
+from picie_core.clustering.projection import UmapSettings
+from picie_core.data.embedding_sample import load_sample
+from picie_core.workspace.workspace import Workspace
 from tests.app.conftest import text_of
 
 OpenScreen = Callable[..., AppTest]
@@ -152,8 +153,8 @@ def test_pages_of_the_mosaic_differ(
 ) -> None:
     """The second page holds other pixels than the first; a selection of one has one page, and no way to another."""
     asked = []
-    real = loaders.points_sheet
-    monkeypatch.setattr(loaders, "points_sheet", lambda *all: asked.append(list(all[3])) or real(*all))
+    real = caches.points_sheet
+    monkeypatch.setattr(caches, "points_sheet", lambda *all: asked.append(list(all[3])) or real(*all))
     tab = open_screen("map", workspace)
     select(tab, box=[EVERYTHING])
     digest = hashlib.sha256(np.arange(900).tobytes()).hexdigest()[:16]
@@ -173,13 +174,13 @@ def test_pages_of_the_mosaic_differ(
 def started(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """The words of the jobs that the page starts; none runs."""
     jobs: list[list[str]] = []
-    monkeypatch.setattr(umapjob, "start", lambda workspace, command, words: jobs.append([command, *words]))
+    monkeypatch.setattr(umap_job, "start", lambda workspace, command, words: jobs.append([command, *words]))
     return jobs
 
 
 def store_umap(workspace: Workspace, settings: UmapSettings, turn: float) -> None:
     """Stores a UMAP as the job would: the PCA, turned."""
-    from picie_core.sample import derived_dir
+    from picie_core.data.embedding_sample import derived_dir
 
     run = workspace.current_run()
     pca = np.asarray(load_sample(workspace, run).pca)

@@ -14,12 +14,12 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from app.components import picture
-from app.components.picture import Stroke, read_stroke
-from picie_core.clusters import Clustering, current_clustering
-from picie_core.masks import cluster_mask
-from picie_core.sample import load_dense
-from picie_core.workspace import Workspace
+from app.shared.components import picture
+from app.shared.components.picture import Stroke, read_stroke
+from picie_core.clustering.clustering import Clustering, current_clustering
+from picie_core.data.embedding_sample import load_dense
+from picie_core.segmentation.masks import cluster_mask
+from picie_core.workspace.workspace import Workspace
 from tests.app.conftest import text_of
 
 OpenScreen = Callable[..., AppTest]
@@ -239,8 +239,8 @@ def test_the_most_doubtful_image_comes_first_and_the_image_stays(
     workspace: Workspace, open_screen: OpenScreen, browser: Browser
 ) -> None:
     """Another order numbers the images anew and goes on showing the same one."""
-    from picie_core.attention import image_doubt
-    from picie_core.sample import load_sample
+    from picie_core.clustering.uncertainty import image_doubt
+    from picie_core.data.embedding_sample import load_sample
 
     run = workspace.current_run()
     ranked = list(image_doubt(load_sample(workspace, run), current_clustering(workspace, run)))
@@ -266,7 +266,7 @@ def test_images_without_stored_cells_are_embedded_once(
     workspace: Workspace, open_screen: OpenScreen, browser: Browser
 ) -> None:
     """Beyond the disk budget the network runs, once an image: naming on it and other views use what it gave."""
-    from picie_core import embedder
+    from picie_core.models import embedder
 
     calls = []
     real = embedder.embed_image

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app.naming import NO_NAME
-from picie_core.clusters import current_clustering
-from picie_core.workspace import Workspace
+from app.shared.naming import NO_NAME
+from picie_core.clustering.clustering import current_clustering
+from picie_core.workspace.workspace import Workspace
 from tests.app.conftest import button_labels, text_of
 
 OpenScreen = Callable[..., AppTest]

@@ -13,10 +13,10 @@ from dataclasses import asdict
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app.settings_form import arguments_of
+from app.train.settings_form import arguments_of
 from picie_core.progress import JobStatus, Progress, pid_start_time
 from picie_core.settings import SampleSettings, TrainSettings
-from picie_core.workspace import RunInfo, Workspace
+from picie_core.workspace.workspace import RunInfo, Workspace
 from tests.app.conftest import button_labels, text_of
 
 OpenScreen = Callable[..., AppTest]

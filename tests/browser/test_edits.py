@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
-from picie_core.clusters import current_clustering
-from picie_core.splitting import propose_split, split_cluster
-from picie_core.workspace import Workspace
+from picie_core.clustering.clustering import current_clustering
+from picie_core.clustering.split_proposals import propose_split, split_cluster
+from picie_core.workspace.workspace import Workspace
 from tests.browser.stage import Server, Watch, running_app
 from tests.browser.test_whole_way import check_no_error, give_name, name_field
 

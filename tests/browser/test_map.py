@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from picie_core.cli import run_command
-from picie_core.clusters import current_clustering
-from picie_core.commands import COMMANDS
-from picie_core.sample import load_sample
-from picie_core.selection import selected_rows
-from picie_core.workspace import Workspace
+from picie_core.cli import COMMANDS
+from picie_core.cli.parser import run_command
+from picie_core.clustering.clustering import current_clustering
+from picie_core.clustering.lasso import selected_rows
+from picie_core.data.embedding_sample import load_sample
+from picie_core.workspace.workspace import Workspace
 from tests.browser.stage import REPOSITORY, Server, Watch, running_app, wait_until_drawn
 from tests.browser.test_whole_way import check_no_error, go_to
 

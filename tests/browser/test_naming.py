@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from picie_core.cli import run_command
-from picie_core.clusters import current_clustering
-from picie_core.commands import COMMANDS
-from picie_core.workspace import Workspace
+from picie_core.cli import COMMANDS
+from picie_core.cli.parser import run_command
+from picie_core.clustering.clustering import current_clustering
+from picie_core.workspace.workspace import Workspace
 from tests.browser.stage import Watch, running_app, wait_until_drawn
 from tests.conftest import draw_scene
 

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from picie_core.cli import run_command
-from picie_core.clusters import Clustering, current_clustering
-from picie_core.commands import COMMANDS
-from picie_core.masks import cluster_mask
-from picie_core.sample import load_dense
-from picie_core.workspace import Workspace
+from picie_core.cli import COMMANDS
+from picie_core.cli.parser import run_command
+from picie_core.clustering.clustering import Clustering, current_clustering
+from picie_core.data.embedding_sample import load_dense
+from picie_core.segmentation.masks import cluster_mask
+from picie_core.workspace.workspace import Workspace
 from tests.browser.stage import REPOSITORY, Server, Watch, running_app
 from tests.browser.test_whole_way import OVERLAY, check_no_error
 

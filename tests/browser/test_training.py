@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from picie_core.workspace import Workspace
+from picie_core.workspace.workspace import Workspace
 from tests.browser.stage import Server, Watch, running_app
 from tests.browser.test_whole_way import check_no_error, go_to, wait_for
 

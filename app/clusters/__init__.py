@@ -1,0 +1,1 @@
+"""Clusters screen: pick K, look at crops, name."""

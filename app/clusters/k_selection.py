@@ -1,0 +1,107 @@
+"""Choosing K: the curve over K, made in the background, and what it says; it never decides."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from app.clusters.charts import k_figure
+from app.session.jobs import Job, job_of, start, stop
+from app.session.state import session
+from app.shared.layout import job_bar
+from app.shared.notices import told
+from picie_core.workspace.workspace import Workspace
+
+if TYPE_CHECKING:
+    from picie_core.clustering.clustering import Clustering
+    from picie_core.clustering.k_selection import ScoreCurve
+
+COMMAND = "scores"
+HIGHEST = (100, 200, 500)
+CHART = "k_chart"
+
+
+def draw_k_curve(workspace: Workspace, run: str, found: Clustering) -> None:
+    """Draws the curve as far as it is known, the job that makes it, or the button that starts it."""
+    from picie_core.clustering.k_selection import load_scores
+
+    curve, job = load_scores(workspace, run), job_of(workspace, COMMAND)
+    running = job is not None and job.is_running
+    if curve is not None and curve.points:
+        draw_curve(curve, found)
+    if running:
+        st.fragment(run_every=1)(_running)(workspace, run, len(curve.points) if curve else 0)
+    else:
+        _draw_start(workspace, run, curve, job)
+
+
+def draw_curve(curve: ScoreCurve, found: Clustering) -> None:
+    """Draws the figures of each K and their reading; a click on a point asks for its K."""
+    ks = [point.k for point in curve.points]
+    figure = k_figure(
+        ks,
+        {
+            "Inertia": [point.inertia for point in curve.points],
+            "Silhouette": [point.silhouette for point in curve.points],
+            "Stability": [point.stability for point in curve.points],
+        },
+        found.base_k,
+    )
+    event = st.plotly_chart(
+        figure,
+        key=CHART,
+        on_select="rerun",
+        selection_mode="points",
+        width="stretch",
+        config={"displaylogo": False, "displayModeBar": False},
+        alt=f"Inertia, silhouette and stability over K = {ks[0]} to {ks[-1]}",
+    )
+    st.markdown(curve.reading)
+    st.caption(
+        "Inertia: how loose the clusters are. Silhouette: how far apart. Stability: whether other seeds find them too. "
+        "None of them knows what you want to name. Click on a point to move K."
+    )
+    chosen = [point for point in (event["selection"]["points"] if event else []) if "x" in point]
+    if chosen:
+        wanted, drawn = int(chosen[0]["x"]), session()
+        if wanted != found.base_k and st.session_state.get("k_seen") != wanted:
+            st.session_state["k_seen"] = wanted
+            drawn.wanted_k, drawn.selected = wanted, None
+            st.rerun()
+
+
+def _draw_start(workspace: Workspace, run: str, curve: ScoreCurve | None, job: Job | None) -> None:
+    if job is not None and job.state in ("failed", "crashed"):
+        st.error(job.status.message or f"Trying K ended without a word. The log is in {job.log}.")
+    if curve is None:
+        st.caption("Tries the usual K, each with three seeds, in the background: about half a minute up to K = 100.")
+    known = [point.k for point in curve.points] if curve else []
+    with st.container(horizontal=True, gap="small"):
+        for highest in HIGHEST:
+            if highest > max(known, default=0) or (curve is not None and not curve.done and highest in curve.wanted):
+                st.button(
+                    f"Try K up to {highest}",
+                    key=f"scores_{highest}",
+                    icon=":material/play_arrow:",
+                    on_click=_start,
+                    args=(workspace, run, highest),
+                )
+
+
+def _start(workspace: Workspace, run: str, highest: int) -> None:
+    with told():
+        start(workspace, COMMAND, ["--run", run, "--up-to", str(highest)])
+
+
+def _running(workspace: Workspace, run: str, drawn: int) -> None:
+    """Draws the progress; the page is drawn again with every new point and at the end."""
+    from picie_core.clustering.k_selection import load_scores
+
+    job, curve = job_of(workspace, COMMAND), load_scores(workspace, run)
+    if job is None or not job.is_running or (curve is not None and len(curve.points) > drawn):
+        st.rerun()
+        return
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        job_bar(job, unit="", width=420)
+        st.button("Stop", icon=":material/stop:", key="scores_stop", on_click=stop, args=(job,))

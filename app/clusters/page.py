@@ -1,0 +1,219 @@
+"""Clusters: pick K, look at crops of each cluster, and name them, by keys or on their cards."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from app.clusters.card_order import ALL, ORDER_HELP, ORDERS, cards_listed, filter_names, list_anew, moved_since
+from app.clusters.cards import draw_cards
+from app.clusters.classes import draw_classes
+from app.clusters.contact_sheets import ROOMS, Look
+from app.clusters.dialogs import draw_dialog
+from app.clusters.ground_truth import draw_truth, truth_words
+from app.clusters.hierarchy import draw_tree
+from app.clusters.k_selection import draw_k_curve
+from app.clusters.naming_bar import draw_naming_bar
+from app.clusters.review_view import draw_guide
+from app.clusters.similar_groups import draw_alike
+from app.session import caches
+from app.session.clustering import QUICK_K, find_ahead
+from app.session.state import Key, session
+from app.shared.edit_history import split_notice
+from app.shared.formatting import count
+from app.shared.layout import headline, need_clustering, need_run, need_workspace, small, small_fit
+from app.shared.notices import told
+from app.shared.sidebar import LARGEST_K, want_k
+from app.shared.synced_fields import shown_key
+from picie_core.workspace.workspace import Workspace
+
+if TYPE_CHECKING:
+    from streamlit.delta_generator import DeltaGenerator
+
+    from picie_core.clustering.clustering import Clustering
+
+TITLE = "Clusters"
+TRUTH = "truth"
+VIEWS = {
+    "cards": "Cards",
+    "guide": "Guided",
+    "alike": "Look alike",
+    "tree": "Tree",
+    "classes": "Classes",
+    "k": "Choosing K",
+}
+KINDS = {"typical": "Typical", "border": "Border", "random": "Random", "one per image": "One per image"}
+KIND_HELP = (
+    "Typical: closest to the middle of the cluster. Border: almost in another cluster. Random: drawn evenly. "
+    "One per image: the most typical of each image."
+)
+
+
+def choose_k(clustering: Clustering) -> None:
+    """Draws the ways to change K: one click on a usual number, or any number."""
+    usual = clustering.base_k if clustering.base_k in QUICK_K else None
+    quick = shown_key(Key.K_QUICK, usual)
+    st.pills(
+        "Clusters K",
+        QUICK_K,
+        default=usual,
+        key=quick,
+        on_change=want_k,
+        args=(quick,),
+        label_visibility="collapsed",
+    )
+    number = shown_key(Key.K_NUMBER, clustering.base_k)
+    st.number_input(
+        "Any K",
+        2,
+        LARGEST_K,
+        clustering.base_k,
+        step=1,
+        key=number,
+        on_change=want_k,
+        args=(number,),
+        width=104,
+        label_visibility="collapsed",
+    )
+
+
+def choose_look() -> Look:
+    """Draws what the crops of the cards show, and returns it."""
+    kind = st.segmented_control(
+        "Crops",
+        list(KINDS),
+        default="typical",
+        required=True,
+        format_func=KINDS.__getitem__,
+        key=Key.SHEET_KIND,
+        help=KIND_HELP,
+        bind="query-params",
+    )
+    room = st.segmented_control(
+        "Tiles", list(ROOMS), default="M", required=True, key=Key.SHEET_SIZE, bind="query-params"
+    )
+    with st.container(width="content", gap="xsmall"):
+        outline = st.checkbox("Outline", value=True, key=Key.SHEET_OUTLINE, persist_state="session")
+        context = st.checkbox(
+            "Context", key=Key.SHEET_CONTEXT, persist_state="session", help="Shows more of the image around each place."
+        )
+    return Look(kind or "typical", ROOMS[room or "M"], outline, context)
+
+
+def choose_cards(workspace: Workspace, run: str, clustering: Clustering) -> list[int]:
+    """Draws order and filter of the cards, and returns the clusters to draw."""
+    order = st.selectbox(
+        "Order", list(ORDERS), format_func=ORDERS.__getitem__, key=Key.CLUSTER_ORDER, help=ORDER_HELP, width=190
+    )
+    names = filter_names(workspace)
+    if st.session_state.get(Key.CLUSTER_FILTER) not in names:
+        st.session_state[Key.CLUSTER_FILTER] = ALL
+    shown = st.selectbox("Show", list(names), format_func=names.__getitem__, key=Key.CLUSTER_FILTER, width=160)
+    clusters = cards_listed(workspace, run, clustering, order, shown)
+    moved = moved_since(workspace, clustering, shown)
+    if moved:
+        st.button(f"Put {moved} away", key="list_anew", on_click=list_anew, args=(clustering,), help="Lists anew.")
+    return clusters
+
+
+def draw_card_view(workspace: Workspace, run: str, clustering: Clustering) -> None:
+    """Draws the naming bar, the controls of the cards and one page of them."""
+    draw_naming_bar(workspace, clustering)
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+        look = choose_look()
+        clusters = choose_cards(workspace, run, clustering)
+    if clusters:
+        draw_cards(workspace, run, clustering, clusters, look)
+    else:
+        st.caption("No cluster is shown by this filter.")
+    draw_dialog(workspace, run, clustering, look)
+
+
+def choose_view(workspace: Workspace) -> str:
+    """Draws what can be looked at, and returns what is; ground truth only where there is some."""
+    from picie_core.workspace.ground_truth import has_truth
+
+    views = VIEWS | ({TRUTH: "Ground truth"} if has_truth(workspace) else {})
+    if st.session_state.get(Key.CLUSTER_VIEW, "cards") not in views:
+        st.session_state[Key.CLUSTER_VIEW] = "cards"
+    view = st.segmented_control(
+        "View",
+        list(views),
+        format_func=views.__getitem__,
+        default="cards",
+        required=True,
+        key=Key.CLUSTER_VIEW,
+        label_visibility="collapsed",
+        bind="query-params",
+    )
+    return view or "cards"
+
+
+@st.fragment
+def draw_work(workspace: Workspace, run: str, clustering: Clustering) -> None:
+    """Draws what naming changes, and nothing else: so a name is on its card at once."""
+    if session().wanted_k is not None:
+        st.rerun()  # all screens speak of the same clusters, so the whole page is drawn for another K
+    version = caches.label_version(workspace)
+    with told(), caches.reading(workspace):
+        draw_progress(workspace, run, clustering)
+        with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+            with st.container(horizontal=True, vertical_alignment="center", gap="small", width="content"):
+                small_fit("<b>K</b>")
+                choose_k(clustering)
+            view = choose_view(workspace)
+        with view_place(view):
+            if view == "cards":
+                draw_card_view(workspace, run, clustering)
+            elif view == "guide":
+                draw_guide(workspace, run, clustering)
+            elif view == "alike":
+                draw_alike(workspace, run, clustering)
+            elif view == "tree":
+                draw_tree(workspace, run, clustering)
+            elif view == "classes":
+                draw_classes(workspace, clustering)
+            elif view == "k":
+                draw_k_curve(workspace, run, clustering)
+            else:
+                draw_truth(workspace, run, clustering)
+    session().drawn_version = version
+
+
+def view_place(view: str) -> DeltaGenerator:
+    """Returns the place of a view. Each has one of its own, and the others are emptied before anything is computed.
+
+    Its own place is not emptied even for a moment: what is typed there, and the focus, would be gone.
+    """
+    with st.container(gap=None):
+        places = {name: st.container(key=f"view_{name}") if name == view else st.empty() for name in (*VIEWS, TRUTH)}
+    return places[view]
+
+
+def draw_progress(workspace: Workspace, run: str, clustering: Clustering) -> None:
+    """Draws how much is named, what the next names would cover and, with ground truth, how good they are."""
+    from picie_core.clustering.uncertainty import coverage_sentence
+
+    named = workspace.label_map.classes_of(clustering.key)
+    truth = truth_words(workspace, run, clustering)
+    with st.container(key="named"):
+        small(f"{coverage_sentence(clustering, named)} {truth}")
+
+
+workspace = need_workspace(TITLE)
+run = need_run(workspace, TITLE)
+clustering = need_clustering(workspace, run, TITLE)
+parts = clustering.k - clustering.base_k
+headline(
+    TITLE,
+    f"<b>{clustering.k} clusters</b> of {count(len(clustering.labels), 'sampled pixel')}"
+    + (f", {parts} of them by splits" if parts else ""),
+    ("Look at the masks", "masks"),
+    primary=caches.named_share(workspace, clustering) > 0.5,
+)
+with told():
+    with st.container():  # always there, so that what is below keeps its place
+        split_notice(workspace, clustering)
+    draw_work(workspace, run, clustering)
+    find_ahead(workspace, run)

@@ -1,0 +1,1 @@
+"""Export screen: format, preview, write, download."""

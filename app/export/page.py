@@ -1,0 +1,255 @@
+"""Export: choose a format, see five masks as they will be, write them in the background, download them."""
+
+from __future__ import annotations
+
+import html
+import json
+import shlex
+import time
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from app.export.archive import open_zip
+from app.session import caches
+from app.session.jobs import Job, command_line, job_of, log_tail, start, stop
+from app.session.state import Key
+from app.shared import overlays
+from app.shared.formatting import count, duration, literal, percent, place, size
+from app.shared.layout import empty_state, headline, job_bar, need_clustering, need_run, need_workspace, picture, small
+from app.shared.notices import told
+from app.shared.overlays import Look
+from app.shared.post_processing import draw_threshold, draw_tidying, finish_words
+from app.shared.thumbnails import spread
+from picie_core.labels.label_map import IGNORE_ID
+from picie_core.segmentation.post_processing import Finish
+from picie_core.workspace.workspace import Workspace
+
+if TYPE_CHECKING:
+    from picie_core.clustering.clustering import Clustering
+
+TITLE = "Export"
+PREVIEWS = 5
+PREVIEW_PX = 320
+
+
+@dataclass(frozen=True)
+class FormatCard:
+    """What a person wants to know of a format before choosing it."""
+
+    name: str
+    readers: str
+    opening: str
+
+
+FORMATS = {
+    "png": FormatCard(
+        "Index PNG",
+        "Anything that reads pictures: PIL, OpenCV, labelformat, most training code.",
+        "One grey PNG an image, the class id in each pixel, 255 where ignored. `np.array(Image.open(path))`",
+    ),
+    "voc": FormatCard(
+        "Pascal VOC 2012",
+        "torchvision, Datumaro, CVAT, mmsegmentation and what else knows VOC.",
+        'Colour-indexed PNGs with a train and a val list. `VOCSegmentation(root, year="2012", image_set="train")`',
+    ),
+}
+
+
+def choose_format() -> str:
+    """Draws one card a format; the chosen one says so."""
+    st.session_state.setdefault(Key.EXPORT_FORMAT, "png")
+    chosen = st.session_state[Key.EXPORT_FORMAT]
+    for column, (key, card) in zip(st.columns(len(FORMATS)), FORMATS.items(), strict=True):
+        with column.container(border=True, height="stretch", gap="xsmall"):
+            st.markdown(f"**{card.name}**")
+            st.caption(card.readers)
+            st.caption(card.opening)
+            st.space("stretch")
+            st.button(
+                "Chosen" if key == chosen else f"Choose {card.name}",
+                key=f"format_{key}",
+                disabled=key == chosen,
+                icon=":material/check:" if key == chosen else None,
+                on_click=_choose,
+                args=(key,),
+            )
+    return chosen
+
+
+def _choose(key: str) -> None:
+    st.session_state[Key.EXPORT_FORMAT] = key
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What is chosen on the page."""
+
+    form: str
+    raw: bool
+    val_share: float
+    finish: Finish
+
+
+def choose_options(form: str, clusters: int) -> Choice:
+    """Draws the options; doubt, borders and specks are those of the Masks screen."""
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+        raw = st.toggle(
+            "Cluster ids instead of classes",
+            key=Key.EXPORT_RAW,
+            persist_state="session",
+            help="Writes the number of the cluster in each pixel, named or not.",
+        )
+        share = 20
+        if form == "voc":
+            share = st.slider(
+                "Images in val",
+                0,
+                50,
+                20,
+                step=5,
+                format="%d %%",
+                key=Key.EXPORT_VAL,
+                width=260,
+                persist_state="session",
+            )
+    with st.expander("Doubt, borders and specks"):
+        first, second = st.columns(2, gap="medium")
+        with first:
+            least = draw_threshold(not raw or clusters <= IGNORE_ID)
+        with second:
+            finish = Finish(least, *draw_tidying())
+    if finish.changes:
+        st.caption(f"Masks are not written as they are: {finish_words(finish)}, as on the Masks screen.")
+    return Choice(form, raw, share / 100, finish)
+
+
+def previews(workspace: Workspace, run: str, clustering: Clustering, choice: Choice) -> None:
+    """Draws a few masks as they will be written, in their colours; what stays a photograph becomes 255."""
+    items = spread(workspace.image_list().readable, PREVIEWS)
+    left_out = frozenset({IGNORE_ID}) if not choice.raw or choice.finish.min_confidence else frozenset()
+    look = Look("cluster" if choice.raw else "class", PREVIEW_PX, 1.0, left_out, choice.finish)
+    for column, item in zip(st.columns(PREVIEWS, gap="xsmall"), items, strict=False):
+        with column:
+            data = overlays.overlay_png(workspace, run, clustering, item, look)
+            picture(f"picture_preview_{item.id}", data, f"Mask of {item.path}", item.width / item.height)
+    ids = f"cluster ids, 0 to {clustering.k - 1}" if choice.raw else "class ids, and 255 where the photograph shows"
+    st.caption(f"{count(len(items), 'mask')} as they will be written. Their pixels hold {ids}.")
+
+
+def arguments(workspace: Workspace, run: str, clustering: Clustering, choice: Choice, out: Path) -> list[str]:
+    """Returns the options of `export` for what is chosen on the page."""
+    words = ["--format", choice.form, "--out", str(out), "--run", run, "--clustering", clustering.name]
+    words += ["--raw"] * choice.raw + choice.finish.options()
+    return words + (["--val-share", f"{choice.val_share:g}"] if choice.form == "voc" else [])
+
+
+def write_part(workspace: Workspace, run: str, clustering: Clustering, choice: Choice) -> None:
+    """Draws the button that writes, or the progress of the writing, and the command that does the same."""
+    folder = (
+        workspace.root / "exports" / f"{choice.form}{'-raw' if choice.raw else ''}-{time.strftime('%Y%m%d-%H%M%S')}"
+    )
+    job = job_of(workspace, "export")
+    if job is not None and job.is_running:
+        st.fragment(run_every=1)(_running)(workspace)
+        return
+    with st.container(horizontal=True, vertical_alignment="center"):
+        label = f"Write {count(len(workspace.image_list().readable), 'mask')}"
+        if st.button(label, type="primary", icon=":material/save:", key="write_export"):
+            start(workspace, "export", arguments(workspace, run, clustering, choice, folder))
+            st.rerun()
+        unnamed = 1 - caches.named_share(workspace, clustering)
+        if not choice.raw and unnamed > 0:
+            st.caption(f"About {percent(unnamed)} of the pixels have no name and become 255.")
+    _ending(job)
+    with st.expander("The command that does the same"):
+        words = command_line(workspace, "export", arguments(workspace, run, clustering, choice, Path("OUT")))
+        st.code(shlex.join(words), language="bash", wrap_lines=True)
+
+
+def _running(workspace: Workspace) -> None:
+    job = job_of(workspace, "export")
+    if job is None or not job.is_running:
+        st.rerun()
+        return
+    with st.container(horizontal=True, vertical_alignment="center", wrap=False):
+        job_bar(job)
+        if st.button("Stop", icon=":material/stop:", key="stop_export"):
+            stop(job)
+
+
+def _ending(job: Job | None) -> None:
+    if job is None or job.state == "done":
+        return
+    if job.state == "stopped":
+        st.info(f"Writing was stopped after {duration(job.seconds)}; nothing half-written was left.")
+        return
+    ending = "Writing ended without a word; nothing half-written was left."
+    st.error(f"{job.status.message or ending} The log is in {job.log}.")
+    with st.expander("Last lines of the log"):
+        st.code(log_tail(job), language=None)
+
+
+def written(workspace: Workspace) -> list[tuple[Path, dict[str, Any]]]:
+    """Returns the exports of the workspace with their records, newest first."""
+    paths = sorted((workspace.root / "exports").glob("*/export.json"), key=lambda path: -path.stat().st_mtime)
+    return [(path.parent, json.loads(path.read_text())) for path in paths]
+
+
+def exports_part(workspace: Workspace) -> None:
+    """Draws what was written before, the newest first, each with its report and its download."""
+    found = written(workspace)
+    if found:
+        st.markdown("**Written so far**")
+    for folder, record in found:
+        with st.container(border=True, horizontal=True, vertical_alignment="center", wrap=False):
+            with st.container(gap=None):
+                st.markdown(f"**{literal(folder.name)}**")
+                small(" · ".join(report_words(record, folder)))
+                small(html.escape(place(folder)))
+            st.download_button(
+                "Download",
+                data=partial(open_zip, folder),
+                file_name=f"{folder.name}.zip",
+                mime="application/zip",
+                on_click="ignore",
+                icon=":material/download:",
+                key=f"download_{folder.name}",
+            )
+        if record["problems"]:
+            with st.expander(f"{count(len(record['problems']), 'image')} left out of {folder.name}"):
+                st.dataframe(
+                    record["problems"], hide_index=True, alt="Images that could not be exported, with the reason"
+                )
+
+
+def report_words(record: dict[str, Any], folder: Path) -> list[str]:
+    """Returns the figures of an export, each with its unit."""
+    values = count(len(record["classes"]), "class", "classes")
+    bytes_on_disk = size(caches.folder_bytes(str(folder), folder.stat().st_mtime))
+    return [count(record["images"], "mask"), values, f"{percent(record['ignored_share'])} ignored", bytes_on_disk]
+
+
+workspace = need_workspace(TITLE)
+run = need_run(workspace, TITLE)
+clustering = need_clustering(workspace, run, TITLE)
+classes = set(workspace.label_map.classes_of(clustering.key).values()) - {IGNORE_ID}
+headline(
+    TITLE,
+    f"{count(len(workspace.image_list().readable), 'image')} · {clustering.k} clusters · "
+    f"<b>{count(len(classes), 'class', 'classes')}</b>",
+)
+with told():
+    chosen_format = choose_format()
+    choice = choose_options(chosen_format, clustering.k)
+    if classes or choice.raw:
+        with told():
+            previews(workspace, run, clustering, choice)
+        write_part(workspace, run, clustering, choice)
+    else:
+        text = "No cluster has a name yet, so every pixel would be ignored. Name some, or write cluster ids instead."
+        empty_state(text, "Name the clusters", "clusters")
+    exports_part(workspace)

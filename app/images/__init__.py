@@ -1,0 +1,1 @@
+"""Images screen: choose a folder, see what is in it, embed it."""

@@ -1,0 +1,1 @@
+"""Map screen: sampled pixels as points, lasso, crops."""

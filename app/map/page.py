@@ -1,0 +1,200 @@
+"""Map: sampled pixels as points; a lasso selects in the whole sample and fills a mosaic with what is inside."""
+
+from __future__ import annotations
+
+import html
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import streamlit as st
+
+from app.map.coloring import COLORING_HELP, COLORINGS, groups_of
+from app.map.edits import do_wish
+from app.map.selection import (
+    clear_selection,
+    draw_selection,
+    left_look,
+    selected_pixels,
+    take_look,
+    take_selection,
+)
+from app.map.umap_job import choose_umap, follow_umap, umap_missing, umap_progress, umap_trouble
+from app.session import caches
+from app.session.state import Key, session
+from app.shared.charts import legend_parts, scatter_figure, shaded_figure
+from app.shared.components.hovercard import CARD_PX, heard, hover_card
+from app.shared.formatting import count
+from app.shared.image_strip import show_image
+from app.shared.layout import headline, need_clustering, need_run, need_workspace, page_path, small_fit
+from app.shared.naming import cluster_names, cluster_title
+from app.shared.notices import told
+from picie_core.workspace.workspace import Workspace
+
+if TYPE_CHECKING:
+    from picie_core.clustering.clustering import Clustering
+    from picie_core.clustering.projection import Projection
+
+TITLE = "Map"
+POINTS_HELP = (
+    "The points are drawn evenly from all images, with more of the clusters that would hardly be seen. A lasso or box "
+    "selects among all sampled pixels, shown or not: UMAP puts those that it did not place itself among their nearest "
+    "neighbours. Scroll to zoom, double-click to take the selection away, click a point for its image."
+)
+CONFIG = {"displaylogo": False, "modeBarButtonsToRemove": ["toImage", "autoScale2d"], "scrollZoom": True}
+
+
+def choose_kind() -> str:
+    """Draws the choice between the two maps; returns `pca` or `umap`."""
+    kind = st.segmented_control(
+        "Places", ["PCA", "UMAP"], default="PCA", required=True, key=Key.MAP_KIND, persist_state="session"
+    )
+    return (kind or "PCA").lower()
+
+
+def choose_coloring(workspace: Workspace, clustering: Clustering) -> str:
+    """Draws what points are coloured by; returns a key of COLORINGS."""
+    by = st.segmented_control(
+        "Colour by",
+        list(COLORINGS),
+        format_func=lambda by: COLORINGS[by],
+        default=caches.usual_colors(workspace, clustering),
+        required=True,
+        key=Key.MAP_COLOR,
+        persist_state="session",
+        help=COLORING_HELP,
+    )
+    return by or "cluster"
+
+
+def draw_chart(workspace: Workspace, run: str, clustering: Clustering, placed: Projection, by: str, key: str) -> None:
+    """Draws the points, what they are, and the crop of the one under the pointer."""
+    shown = caches.shown_points(workspace, run, placed, clustering)
+    groups = groups_of(workspace, run, clustering, by)
+    parts = [] if by == "confidence" else legend_parts(groups.of[shown], groups.order)
+    state = session().map
+    version = caches.label_version(workspace) if by in ("cluster", "class") else 0
+    figure_id = "|".join(map(str, (run, placed.name, by, clustering.digest, version, state.cleared)))
+    selected = selected_pixels(workspace, run)
+    look, selected = left_look(figure_id, placed, by, parts, selected)
+    bright = np.isin(shown, selected) if len(selected) else None
+    if by == "confidence":
+        values = caches.point_confidence(workspace, run, placed, clustering)
+        figure = shaded_figure(placed.xy[shown], values, "confidence", bright, look)
+    else:
+        figure = scatter_figure(placed.xy[shown], groups.of[shown], parts, groups.names, groups.colors, bright, look)
+    st.plotly_chart(
+        figure,
+        key=key,
+        on_select="rerun",
+        selection_mode=("lasso", "box"),
+        width="stretch",
+        config=CONFIG,
+        alt=f"{count(len(shown), 'sampled pixel')} placed by how alike their embeddings are, coloured by {by}",
+    )
+    umap = placed.settings
+    made = f" · {umap.points:,} placed by UMAP, {umap.neighbors} neighbours, distance {umap.min_dist:g}" if umap else ""
+    st.caption(
+        f"{count(len(shown), 'point')} of {count(len(clustering.labels), 'sampled pixel')}{made}", help=POINTS_HELP
+    )
+    hover_part(workspace, run, clustering, placed, shown, key)
+
+
+@st.fragment
+def hover_part(
+    workspace: Workspace, run: str, clustering: Clustering, placed: Projection, shown: np.ndarray, key: str
+) -> None:
+    """Shows the crop of the point under the pointer, and the way to the image of the one that was clicked."""
+    with told():
+        at = heard("at")
+        crop = None
+        if at:
+            row = point_at(placed, shown, at)
+            image, name = image_of(workspace, run, row), title_of(workspace, clustering, row)
+            sheet = caches.points_sheet(workspace, run, clustering, np.array([row]), 1, CARD_PX)
+            crop = {"at": at, "picture": sheet, "name": name, "more": image.path}
+        version = f"{placed.name}-{clustering.digest}-{caches.label_version(workspace)}"
+        said = hover_card(session().map.figure, key, version, crop)
+        if said.cleared and len(selected_pixels(workspace, run)):
+            clear_selection()
+            st.rerun()
+        if said.opened:
+            session().map.opened = point_at(placed, shown, said.opened)
+        draw_opened(workspace, run, clustering)
+
+
+def point_at(placed: Projection, shown: np.ndarray, at: list[float]) -> int:
+    """Returns the row of the shown point at, or next to, a place of the map."""
+    away = np.abs(placed.xy[shown] - np.asarray(at, np.float32)).sum(1)
+    return int(shown[away.argmin()])
+
+
+def image_of(workspace: Workspace, run: str, row: int) -> Any:
+    """Returns the image record of a sampled pixel."""
+    return workspace.image_list().records[int(caches.sample_places(workspace, run)[row, 0])]
+
+
+def title_of(workspace: Workspace, clustering: Clustering, row: int) -> str:
+    """Returns what the cluster of a sampled pixel is called."""
+    return cluster_title(int(clustering.labels[row]), cluster_names(workspace, clustering))
+
+
+def draw_opened(workspace: Workspace, run: str, clustering: Clustering) -> None:
+    """Draws the line of the clicked point with the way to its image."""
+    row = session().map.opened
+    if row is None or row >= len(clustering.labels):
+        return
+    image = image_of(workspace, run, row)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        small_fit(html.escape(f"{title_of(workspace, clustering, row)} in {image.path}"))
+        show_image(image.id)  # a link, as a fragment that switches the page may leave an empty one
+        st.page_link(page_path("masks"), label="Open in Masks", icon=":material/layers:")
+
+
+@st.fragment
+def draw(workspace: Workspace, run: str, clustering: Clustering, version: int) -> None:
+    """Draws map and selection side by side; a lasso redraws only these, what it selected first.
+
+    version: of the label map that the page was drawn with; after an edit here all of the page is drawn anew.
+    """
+    with told():
+        do_wish()
+        if caches.label_version(workspace) != version:
+            st.rerun()
+        with st.container(horizontal=True, vertical_alignment="bottom"):
+            kind = choose_kind()
+            by = choose_coloring(workspace, clustering)
+            placed = caches.projection(workspace, run, kind, session().map.umap)
+            if kind == "umap":
+                choose_umap(placed)
+        key = f"{Key.MAP}_{kind}"
+        left, right = st.columns([3, 2], gap="medium")
+        take_look()
+        fresh = placed is not None and take_selection(workspace, run, clustering, placed, key)
+        if fresh:
+            with right:
+                draw_selection(workspace, run, clustering)
+        with left:
+            busy = kind == "umap" and follow_umap(workspace, run, placed)
+            if busy:
+                umap_progress(workspace, run, placed)
+            elif placed is None:
+                umap_missing(workspace)
+            elif kind == "umap":
+                umap_trouble(workspace)
+            if placed is not None:
+                draw_chart(workspace, run, clustering, placed, by, key)
+        if not fresh:
+            with right:
+                draw_selection(workspace, run, clustering)
+
+
+workspace = need_workspace(TITLE)
+run = need_run(workspace, TITLE)
+clustering = need_clustering(workspace, run, TITLE)
+headline(
+    TITLE,
+    f"<b>{count(len(clustering.labels), 'sampled pixel')}</b> · {clustering.k} clusters",
+    ("Look at the masks", "masks"),
+    primary=False,
+)
+draw(workspace, run, clustering, caches.label_version(workspace))

@@ -1,0 +1,1 @@
+"""Masks screen: one image with its mask, brush to name."""

@@ -1,0 +1,231 @@
+"""Paint to name on the Masks screen: what a click asks or says, and what is offered where it contradicts a name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+import streamlit as st
+
+from app.session.state import Key
+from app.shared.components.picture import Stroke
+from app.shared.formatting import literal, percent
+from app.shared.naming import IGNORE, class_names, cluster_names, cluster_title
+from app.shared.notices import told
+from app.shared.overlays import cells_of, source
+from picie_core.errors import SettingError
+from picie_core.workspace.workspace import Workspace
+
+if TYPE_CHECKING:
+    from picie_core.clustering.clustering import Clustering
+    from picie_core.labels.brush import Brushed
+
+MEMORY = "paint"
+REMEMBERED = 200
+RENAME_HELP = "The whole cluster gets the new name, in every image."
+SPLIT_HELP = "What looks more like what you pointed at gets the new name; the rest of the cluster keeps the old one."
+NOTHING_NAMED = "No cluster has a name yet, so no class can be drawn: choose what to paint, then click on the picture."
+HINT = "Choose what to paint, then click or brush on the picture. Without a choice a click says what is there."
+
+
+@dataclass(frozen=True, eq=False)
+class Offer:
+    """A cluster that was painted with another name than it has."""
+
+    cluster: int
+    old: str
+    new: str
+    painted: np.ndarray
+    prototypes: np.ndarray | None
+    """(2, D) to split it by: what keeps the old name, what gets the new one; None where both look the same."""
+    moved: float
+    """Share of the cluster's pixels that the split would give the new name."""
+
+
+@dataclass
+class Memory:
+    """What a tab remembers of its strokes."""
+
+    said: str = ""
+    """What the last stroke asked or did, as Markdown."""
+    place: tuple[str, int] = ("", -1)
+    """Clusters and image that it was about."""
+    offers: list[Offer] = field(default_factory=list)
+    painted: list[tuple[str, int, str, np.ndarray]] = field(default_factory=list)
+    """Key of the clustering, cluster, name and embeddings (M, D) of the last strokes that named something."""
+
+    def embeddings(self, key: str, cluster: int, name: str) -> list[np.ndarray]:
+        """Returns what was painted in a cluster under a name."""
+        return [rows for one, where, called, rows in self.painted if (one, where, called) == (key, cluster, name)]
+
+    def remember(self, key: str, cluster: int, name: str, rows: np.ndarray) -> None:
+        """Keeps the embeddings of a stroke, the last ones only."""
+        self.painted = [*self.painted, (key, cluster, name, rows)][-REMEMBERED:]
+
+
+def memory() -> Memory:
+    """Returns the memory of this tab."""
+    return st.session_state.setdefault(MEMORY, Memory())
+
+
+def painted_name() -> str | None:
+    """Returns what a click will call things, None while clicks only ask."""
+    return " ".join((st.session_state.get(Key.PAINT_NAME) or "").split()) or None
+
+
+def choose_name(workspace: Workspace) -> None:
+    """Draws the field that says what is painted: a known class, or a new one that is typed."""
+    st.selectbox(
+        "Paint",
+        list(class_names(workspace).values()),
+        index=None,
+        key=Key.PAINT_NAME,
+        accept_new_options=True,
+        placeholder="This is…",
+        label_visibility="collapsed",
+        persist_state="session",
+        width=220,
+        help=HINT,
+    )
+
+
+def paint_row(workspace: Workspace, clustering: Clustering, image_id: int, unnamed: bool) -> None:
+    """Draws what is painted, what the last stroke did, and the choice where it contradicted a name.
+
+    unnamed: classes are to be drawn and there is none yet.
+    """
+    record = memory()
+    if record.place != (clustering.key, image_id):
+        record.offers, record.said = [], ""
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="paint_row"):
+        choose_name(workspace)
+        if record.offers:
+            _draw_offer(workspace, clustering, record.offers[0])
+        else:
+            st.caption(record.said or (NOTHING_NAMED if unnamed else HINT))
+
+
+def _draw_offer(workspace: Workspace, clustering: Clustering, offer: Offer) -> None:
+    st.markdown(f"Cluster {offer.cluster} is **{literal(offer.old)}**.", width="content")
+    arguments = (workspace, clustering, offer)
+    st.button("Rename all of it", key="paint_rename", on_click=_rename, args=arguments, help=RENAME_HELP)
+    if offer.prototypes is not None:
+        label = f"Split off {percent(offer.moved)}"
+        st.button(label, key="paint_split", type="primary", on_click=_split, args=arguments, help=SPLIT_HELP)
+    st.button("Leave", key="paint_leave", on_click=_leave)
+
+
+# -- strokes
+
+
+def stroke_taker(workspace: Workspace, run: str, clustering: Clustering) -> Callable[[Stroke], None]:
+    """Returns what the picture calls with a stroke: before the page is redrawn, so everything on it follows."""
+
+    def take(stroke: Stroke) -> None:
+        with told():
+            _take(workspace, run, clustering, stroke)
+
+    return take
+
+
+def _take(workspace: Workspace, run: str, clustering: Clustering, stroke: Stroke) -> None:
+    from picie_core.labels.brush import brushed, plan_paint
+
+    record, name = memory(), painted_name()
+    item = workspace.image_list().records[stroke.image_id]
+    under = brushed(cells_of(workspace, run, item), clustering, stroke.points, item.width, item.height)
+    record.offers, record.place = [], (clustering.key, item.id)
+    if name is None:
+        record.said = _answer(workspace, clustering, under)
+        return
+    known = {called.casefold(): class_id for class_id, called in class_names(workspace).items()}
+    plan = plan_paint(under.clusters, workspace.label_map.classes_of(clustering.key), known.get(name.casefold()))
+    if plan.to_name:
+        workspace.label_map.name_clusters(clustering.key, plan.to_name, name)
+    for cluster in (*plan.to_name, *plan.agreeing):
+        record.remember(clustering.key, cluster, name, under.embeddings[cluster])
+    record.offers = [_offer(workspace, run, clustering, cluster, name, under) for cluster in plan.contradicting]
+    record.said = _told(name, plan.to_name, plan.agreeing)
+
+
+def _answer(workspace: Workspace, clustering: Clustering, under: Brushed) -> str:
+    """What is under a click, in words."""
+    names, counts = cluster_names(workspace, clustering), clustering.counts
+    shares = [counts[cluster] / max(1, counts.sum()) for cluster in under.clusters]
+    return " · ".join(
+        f"{_called(cluster, names)}, {percent(share)} of all pixels"
+        for cluster, share in zip(under.clusters, shares, strict=True)
+    )
+
+
+def _called(cluster: int, names: dict[int, str]) -> str:
+    return (
+        f"Cluster {cluster}: **{literal(names[cluster])}**" if cluster in names else f"Cluster {cluster}: no name yet"
+    )
+
+
+def _told(name: str, named: tuple[int, ...], agreeing: tuple[int, ...]) -> str:
+    what = "left out" if name == IGNORE else f"called **{literal(name)}**"
+    if named:
+        return f"Now {what}: {_clusters(named)}."
+    return f"{_clusters(agreeing).capitalize()} {'is' if len(agreeing) == 1 else 'are'} {what} already."
+
+
+def _clusters(clusters: tuple[int, ...]) -> str:
+    return f"cluster{'s' * (len(clusters) > 1)} {', '.join(map(str, clusters))}"
+
+
+def _offer(workspace: Workspace, run: str, clustering: Clustering, cluster: int, new: str, under: Brushed) -> Offer:
+    """What can be done about a contradiction; the split is between what was painted before, or is typical, and now."""
+    from picie_core.clustering.split_proposals import split_between
+    from picie_core.labels.brush import moved_share, typical_embeddings
+
+    old, painted, sample = (
+        cluster_names(workspace, clustering)[cluster],
+        under.embeddings[cluster],
+        source(workspace, run).sample,
+    )
+    earlier = memory().embeddings(clustering.key, cluster, old)
+    kept = np.concatenate(earlier) if earlier else typical_embeddings(sample, clustering, cluster)
+    try:
+        prototypes = split_between(kept, painted)
+    except SettingError:  # both look the same to the network: nothing lies between
+        return Offer(cluster, old, new, painted, None, 0.0)
+    return Offer(cluster, old, new, painted, prototypes, moved_share(sample, clustering, cluster, prototypes))
+
+
+# -- what is done about a contradiction
+
+
+def _rename(workspace: Workspace, clustering: Clustering, offer: Offer) -> None:
+    with told():
+        workspace.label_map.name_clusters(clustering.key, [offer.cluster], offer.new)
+        memory().remember(clustering.key, offer.cluster, offer.new, offer.painted)
+        _done(f"Now called **{literal(offer.new)}**: cluster {offer.cluster}.")
+
+
+def _split(workspace: Workspace, clustering: Clustering, offer: Offer) -> None:
+    from picie_core.labels.brush import split_painted
+
+    assert offer.prototypes is not None
+    with told():
+        made = split_painted(workspace, clustering, offer.cluster, offer.prototypes, offer.new)
+        memory().remember(clustering.key, made, offer.new, offer.painted)
+        _done(f"Cluster {offer.cluster} is split: what is like here is cluster {made}, **{literal(offer.new)}**.")
+
+
+def _leave() -> None:
+    _done("")
+
+
+def _done(said: str) -> None:
+    record = memory()
+    record.offers, record.said = record.offers[1:], said
+
+
+def pointer_titles(workspace: Workspace, clustering: Clustering) -> dict[int, str]:
+    """Returns what stands beside the pointer over each cluster."""
+    names = cluster_names(workspace, clustering)
+    return {cluster: cluster_title(cluster, names) for cluster in range(clustering.k)}

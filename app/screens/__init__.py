@@ -1,1 +1,0 @@
-"""One file a screen, run from top to bottom by `app/main.py`."""

@@ -1,0 +1,1 @@
+"""What several screens draw: layout, sidebar, naming field, charts, overlays."""

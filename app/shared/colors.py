@@ -1,0 +1,32 @@
+"""The colours of clusters and classes, as the page and the pictures want them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from picie_core.labels.label_map import IGNORE_COLOR, IGNORE_ID
+from picie_core.segmentation.masks import cluster_colors
+from picie_core.workspace.workspace import Workspace
+
+UNNAMED_COLOR = "#9a9a96"
+
+
+def hex_color(rgb: np.ndarray | tuple[int, int, int]) -> str:
+    """Returns `#rrggbb`."""
+    red, green, blue = (int(part) for part in rgb)
+    return f"#{red:02x}{green:02x}{blue:02x}"
+
+
+def rgb_color(color: str) -> tuple[int, int, int]:
+    """Returns the three bytes of `#rrggbb`."""
+    return int(color[1:3], 16), int(color[3:5], 16), int(color[5:7], 16)
+
+
+def cluster_color(cluster: int) -> str:
+    """Returns the colour of a cluster before it has a name; it does not depend on K."""
+    return hex_color(cluster_colors(max(64, 1 << cluster.bit_length()))[cluster])  # few sizes: each is made once
+
+
+def class_colors(workspace: Workspace) -> dict[int, str]:
+    """Returns the colour of each class; ignored pixels are a dark grey."""
+    return {item.id: item.color for item in workspace.label_map.classes()} | {IGNORE_ID: IGNORE_COLOR}

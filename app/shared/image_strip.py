@@ -1,0 +1,170 @@
+"""Which image is looked at: the row that steps through them, their order, and the strip of neighbours.
+
+Made for collections of ten thousand: only what is shown is drawn, and orders are kept between two runs of the script.
+"""
+
+from __future__ import annotations
+
+import html
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from app.session.state import Key, session
+from app.shared.formatting import percent
+from app.shared.layout import show_png, small_fit
+from app.shared.overlays import source
+from app.shared.thumbnails import thumbnails
+from picie_core.data.image_index import ImageRecord
+from picie_core.workspace.workspace import Workspace
+
+if TYPE_CHECKING:
+    from picie_core.clustering.clustering import Clustering
+
+FILM = 9
+ORDERS = {"name": "By name", "doubt": "Most doubtful first"}
+ORDER_HELP = (
+    "Most doubtful first: the images with most pixels that are almost as close to a second cluster as to their own, "
+    "told from the sampled pixels."
+)
+
+
+@dataclass(frozen=True)
+class ImageOrder:
+    """The images in the order in which they are numbered, from 1."""
+
+    ids: tuple[int, ...]
+    position: dict[int, int]
+    """Of each id, from 0."""
+    doubt: dict[int, float]
+    """Share of doubtful pixels of each image, 0 to 1; empty where the order does not ask for it."""
+
+
+def image_order(workspace: Workspace, run: str, found: Clustering, order: str) -> ImageOrder:
+    """Returns the readable images by name or by doubt; kept until images, clusters or the order change."""
+    listed = workspace.image_list()
+    images = (len(listed.records), len(listed.problems))
+    return _image_order(str(workspace.root), run, found.digest, images, order, workspace, found)
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _image_order(
+    root: str, run: str, digest: str, images: tuple[int, int], order: str, _workspace: Workspace, _found: Clustering
+) -> ImageOrder:
+    readable = sorted(_workspace.image_list().readable, key=lambda item: item.path)
+    doubt = image_doubt(_workspace, run, _found) if order == "doubt" else {}
+    if doubt:
+        readable.sort(key=lambda item: -doubt.get(item.id, -1.0))  # images without a sampled pixel come last
+    ids = tuple(item.id for item in readable)
+    return ImageOrder(ids, {image_id: place for place, image_id in enumerate(ids)}, doubt)
+
+
+def image_doubt(workspace: Workspace, run: str, found: Clustering) -> dict[int, float]:
+    """Returns the share of doubtful pixels of each image that has sampled ones, 0 to 1."""
+    from picie_core.clustering.uncertainty import image_doubt
+
+    return image_doubt(source(workspace, run).sample, found)
+
+
+def show_image(image_id: int) -> None:
+    """Makes an image the one that the Masks screen shows, wherever it stands in the order."""
+    session().image_id = image_id
+    session().find_image = True
+
+
+def choose_image(workspace: Workspace, run: str, found: Clustering) -> tuple[ImageRecord, ImageOrder]:
+    """Draws the row that steps through the images; returns the chosen one. The address carries its number."""
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        before, field, after, told_of = (st.container(width="content") for _ in range(4))
+        st.space("stretch")
+        chosen = st.segmented_control(
+            "Order",
+            list(ORDERS),
+            format_func=lambda key: ORDERS[key],
+            default="name",
+            required=True,
+            key=Key.IMAGE_ORDER,
+            bind="query-params",
+            label_visibility="collapsed",
+            on_change=_keep_image,
+            help=ORDER_HELP,
+        )
+    order = image_order(workspace, run, found, chosen or "name")
+    _go_to_wanted(order)
+    number = field.number_input(
+        "Image",
+        1,
+        len(order.ids),
+        step=1,
+        key=Key.IMAGE_NUMBER,
+        bind="query-params",
+        width=110,
+        label_visibility="collapsed",
+        help="Type a number to jump",
+    )
+    _step(before, "Previous", -1, number, len(order.ids))
+    _step(after, "Next", 1, number, len(order.ids))
+    item = workspace.image_list().records[order.ids[number - 1]]
+    session().image_id = item.id
+    with told_of:
+        said = [f"of {len(order.ids):,}", f"<b>{html.escape(item.path)}</b>", f"{item.width} × {item.height} px"]
+        if item.id in order.doubt:
+            said.append(f"{percent(order.doubt[item.id])} doubtful")
+        small_fit(" · ".join(said))
+    return item, order
+
+
+def _go_to_wanted(order: ImageOrder) -> None:
+    """Sets the number to that of the image that was asked for, and one that is too large to the last."""
+    record = session()
+    if record.find_image and record.image_id in order.position:
+        st.session_state[Key.IMAGE_NUMBER] = order.position[record.image_id] + 1
+    record.find_image = False
+    if st.session_state.get(Key.IMAGE_NUMBER, 1) > len(order.ids):
+        st.session_state[Key.IMAGE_NUMBER] = len(order.ids)
+
+
+def _step(place: st.delta_generator.DeltaGenerator, label: str, by: int, number: int, count: int) -> None:
+    """Draws the button, with its arrow key, that goes to the image before or after."""
+    side = "left" if by < 0 else "right"
+    place.button(
+        label,
+        icon=f":material/chevron_{side}:",
+        icon_position="left" if by < 0 else "right",
+        key=f"{label.lower()}_image",
+        disabled=not 1 <= number + by <= count,
+        on_click=go_to,
+        args=(number + by,),
+        shortcut=side,
+    )
+
+
+def go_to(number: int) -> None:
+    """Makes the image of this number, counted from 1, the one shown."""
+    st.session_state[Key.IMAGE_NUMBER] = number
+
+
+def _keep_image() -> None:
+    session().find_image = True
+
+
+def film_strip(workspace: Workspace, order: ImageOrder, shown: ImageRecord) -> None:
+    """Draws the neighbours of the image, each with a button that goes there."""
+    records = workspace.image_list().records
+    place = order.position[shown.id]
+    start = max(0, min(place - FILM // 2, len(order.ids) - FILM))
+    root = str(workspace.images_root)
+    grid = st.grid(FILM, min_column_width=56, gap="xsmall", wrap=False)
+    for number, image_id in enumerate(order.ids[start : start + FILM], start + 1):
+        item = records[image_id]
+        with grid.container(key=f"strip_{item.id}", gap="xsmall"):
+            show_png(thumbnails(root, (item.path,), (item.stamp,), 1), alt=item.path)
+            st.button(
+                f"{number}",
+                key=f"film_{item.id}",
+                width="stretch",
+                on_click=go_to,
+                args=(number,),
+                type="primary" if item is shown else "secondary",
+            )

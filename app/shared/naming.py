@@ -1,0 +1,86 @@
+"""The field that names a cluster: what is typed is in the label map of the workspace at once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from app.session import cluster_caches
+from app.session.state import session
+from app.shared.colors import class_colors, cluster_color
+from app.shared.notices import told
+from app.shared.synced_fields import shown_key, typed
+from picie_core.labels.label_map import IGNORE_ID
+from picie_core.workspace.workspace import Workspace
+
+if TYPE_CHECKING:
+    from picie_core.clustering.clustering import Clustering
+
+IGNORE = "ignore"
+NO_NAME = "✕ take the name away"
+"""What a field offers in place of a cross: a field that can be emptied would report itself empty while it is drawn."""
+
+
+def class_names(workspace: Workspace) -> dict[int, str]:
+    """Returns the name of each class by id, `ignore` last."""
+    names = {item.id: item.name for item in workspace.label_map.classes() if item.id != IGNORE_ID}
+    return names | {IGNORE_ID: IGNORE}
+
+
+def cluster_names(workspace: Workspace, clustering: Clustering) -> dict[int, str]:
+    """Returns the name of each named cluster; the others are absent."""
+    names = class_names(workspace)
+    return {
+        cluster: names[owner]
+        for cluster, owner in workspace.label_map.classes_of(clustering.key).items()
+        if owner in names
+    }
+
+
+def names_offered(workspace: Workspace) -> list[str]:
+    """Returns the names to offer while typing: the classes in use, then the vocabulary, then `ignore`."""
+    used = [name for name in class_names(workspace).values() if name != IGNORE]
+    known = {name.casefold() for name in used}
+    return [*used, *(name for name in cluster_caches.vocabulary(workspace) if name.casefold() not in known), IGNORE]
+
+
+def cluster_title(cluster: int, names: dict[int, str]) -> str:
+    """Returns `12 road`, or `cluster 12` before it has a name."""
+    return f"{cluster} {names[cluster]}" if cluster in names else f"cluster {cluster}"
+
+
+def shown_color(workspace: Workspace, clustering: Clustering, cluster: int) -> str:
+    """Returns the colour of the cluster's class, or its own before it has a name."""
+    owner = workspace.label_map.classes_of(clustering.key).get(cluster)
+    return cluster_color(cluster) if owner is None else class_colors(workspace)[owner]
+
+
+def name_field(workspace: Workspace, clustering: Clustering, cluster: int, place: str) -> None:
+    """Draws the field; typing a new name makes a class, choosing one joins it, and the last entry takes it away."""
+    name = cluster_names(workspace, clustering).get(cluster)
+    base = f"name_{place}_{clustering.key}_{cluster}"
+    key, offered = shown_key(base, name), list(class_names(workspace).values())
+    with st.container(key=f"one_{base}"):  # shows the newest field only, see frame.py
+        st.selectbox(
+            f"Name of cluster {cluster}",
+            offered if name is None else [*offered, NO_NAME],
+            index=None if name is None else offered.index(name),
+            key=key,
+            accept_new_options=True,
+            placeholder="Name…",
+            label_visibility="collapsed",
+            on_change=_name,
+            args=(workspace, clustering.key, cluster, key),
+        )
+
+
+def _name(workspace: Workspace, clustering_key: str, cluster: int, key: str) -> None:
+    if not typed(key):
+        return
+    text = st.session_state[key]
+    name = " ".join(text.split()) if text and text != NO_NAME else None
+    with told():
+        workspace.label_map.name_clusters(clustering_key, [cluster], name or None)
+        if name and name.casefold() != IGNORE:
+            session().last_name = name

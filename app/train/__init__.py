@@ -1,0 +1,1 @@
+"""Train screen: embed or train in the background, watch, stop, resume."""

@@ -1,0 +1,83 @@
+"""`embed`: a workspace with a frozen embedder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from dataclasses import asdict
+from typing import Any
+
+from picie_core.cli.options import (
+    DatasetOption,
+    DeviceOption,
+    ImagesOption,
+    ListOption,
+    RootOption,
+    SplitOption,
+    WorkspaceOption,
+    data_choice,
+)
+from picie_core.cli.parser import Job, open_or_create
+from picie_core.settings import TIMM_PREFIX, EmbedderSettings, SampleSettings
+from picie_core.workspace.workspace import RunInfo, Workspace
+
+
+def embed(
+    workspace: WorkspaceOption,
+    embedder: EmbedderSettings = EmbedderSettings(),
+    sampling: SampleSettings = SampleSettings(),
+    images: ImagesOption = None,
+    device: DeviceOption = "auto",
+    dataset: DatasetOption = "folders",
+    root: RootOption = None,
+    split: SplitOption = None,
+    list_file: ListOption = None,
+) -> dict[str, Any]:
+    """Make a workspace with a frozen embedder: embed every image once with a pretrained backbone.
+
+    Advice: start here. It takes seconds to minutes, and `cluster` at K = 60 to 100 on it, named by hand, is often
+    good enough. A larger --size (640) sees smaller things and takes 4 times as long. Without internet give
+    --weights PATH; --weights none works surprisingly well where textures tell things apart.
+    """
+    space = open_or_create(workspace, images, data_choice(images, dataset, root, split, list_file))
+    with space.writer_lock("embed"), Job(space, "embed") as job:
+        from picie_core.models.embedder import FrozenEmbedder, save_embedder
+        from picie_core.workspace.embedding import make_sample, start_embedder
+
+        start = time.time()
+        space.scan(job)
+        network = start_embedder(space, embedder, sampling, job)
+        run = frozen_run_name(embedder, sampling)
+        info = RunInfo(run, "frozen", "running", start, {**asdict(embedder), **asdict(sampling)})
+        space.write_run(info)
+        job.status.name_run(run)
+        engine = FrozenEmbedder(network, device)
+        made = make_sample(space, run, engine, sampling, embedder_to_fit=network, report=job)
+        save_embedder(network, space.run_dir(run) / "embedder", sampling.size_px)
+        return finish_run(space, job, info, asdict(made))
+
+
+def frozen_run_name(embedder: EmbedderSettings, sampling: SampleSettings) -> str:
+    """Returns a name that tells runs with other settings apart, such as `frozen-resnet18-320-1f3a`."""
+    digest = hashlib.sha256(json.dumps([asdict(embedder), asdict(sampling)]).encode()).hexdigest()[:4]
+    return f"frozen-{embedder.backbone.removeprefix(TIMM_PREFIX)}-{sampling.size_px}-{digest}"
+
+
+def finish_run(space: Workspace, job: Job, info: RunInfo, made: dict[str, Any]) -> dict[str, Any]:
+    """Marks a run as done, makes it the one in use, and returns the result of the command."""
+    seconds = round(time.time() - info.created, 2)
+    space.write_run(
+        RunInfo(**{**info.__dict__, "state": "done", "images": made["images"], "seconds": seconds}),
+        sample=made,
+    )
+    space.choose_run(info.id)
+    listed = space.image_list()  # once more: decoding may have found problems that the scan did not
+    result = {
+        "workspace": str(space.root),
+        "run": info.id,
+        "images": len(listed.readable),
+        "unreadable": len(listed.problems),
+        "seconds": seconds,
+    }
+    return job.done({**result, **{name: value for name, value in made.items() if name != "images"}})

@@ -1,0 +1,167 @@
+"""`evaluate`: figures of a workspace's clusters against ground truth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+
+import numpy as np
+
+from picie_core.cli.options import DatasetOption, DeviceOption, ListOption, RunOption, WorkspaceOption
+from picie_core.cli.parser import Job, MarkdownTable, Option
+from picie_core.data.datasets import open_dataset, open_labelled_set
+from picie_core.errors import PicieError, SettingError
+from picie_core.workspace.workspace import Workspace
+
+if TYPE_CHECKING:
+    from picie_core.data.labelled_set import LabelledSet
+    from picie_core.models.classifier_head import Head
+
+
+class _Labeller(NamedTuple):
+    """What gives pixels their labels: a clustering, or the classifier that a training learnt."""
+
+    name: str
+    head: Head
+    seed: int | None
+
+
+def evaluate(
+    workspace: WorkspaceOption,
+    images: Annotated[Path | None, Option("folder of images with ground truth")] = None,
+    masks: Annotated[
+        Path | None, Option("folder of masks: PNG of class ids, 255 = ignored, same relative stems")
+    ] = None,
+    dataset: DatasetOption = "folders",
+    root: Annotated[Path | None, Option("folder of a data set, instead of --images and --masks")] = None,
+    split: Annotated[
+        str | None, Option("such as val or train+val; without it COCO-Stuff val, Cityscapes train+val, folders all")
+    ] = None,
+    list_file: ListOption = None,
+    k: Annotated[int | None, Option("evaluate every stored clustering with this K; without it the one in use")] = None,
+    head: Annotated[bool, Option("evaluate the classifier that the training learnt, instead of clusterings")] = False,
+    whole: Annotated[bool, Option("count whole images; without it the paper's centre square")] = False,
+    picture: Annotated[Path | None, Option("PNG to draw the confusion of the first clustering into")] = None,
+    run: RunOption = None,
+    device: DeviceOption = "auto",
+) -> dict[str, Any]:
+    """Measure clusters against masks: accuracy and mIoU, one-to-one and many-to-one, per class, confusion.
+
+    One-to-one matches each class to one cluster (Hungarian), the figure of the papers; many-to-one (named) gives each
+    cluster its majority class, which is what naming by hand reaches. Sets that know their things (COCO-Stuff,
+    Cityscapes, folders with things.txt) give figures of things and of stuff too. Advice: figures at one seed move by a
+    point or two: `cluster` the same K with several seeds, then give --k for the mean. A classifier that was learnt from
+    masks (--head) names its classes itself, so nothing is matched.
+    """
+    from picie_core.evaluation.dataset_evaluation import confusions, summary
+    from picie_core.models.embedder import FrozenEmbedder, load_embedder
+
+    if picture is not None and picture.suffix.lower() != ".png":
+        raise SettingError(f"picture={picture} must end in .png: give another name")
+    space = Workspace.open(workspace)
+    run = space.pick_run(run)
+    labellers = _labellers(space, run, k, head)
+    truth = _open_truth(images, masks, dataset, root, split, list_file)
+    with Job(space, "evaluate") as job:
+        network, size_px = load_embedder(space.run_dir(run) / "embedder")
+        named = _are_classes(labellers[0].head, truth)
+        heads = [one.head for one in labellers]
+        counts = confusions(FrozenEmbedder(network, device), size_px, truth, heads, whole, job)
+        if picture is not None:
+            from picie_core.evaluation.confusion_plot import write_confusion_picture
+
+            write_confusion_picture(picture, counts[0], truth.class_names, f"{run}, {labellers[0].name}", named)
+        result = {
+            "run": run,
+            "images": len(truth.pairs),
+            "k": len(counts[0]),
+            "seeds": [one.seed for one in labellers],
+            **_mean_figures([summary(one, truth.thing_classes, named) for one in counts]),
+            "per_class": per_class(counts, truth, named),
+            "confusion": counts[0].tolist(),
+        }
+        return job.done(result if picture is None else {**result, "picture": str(picture)})
+
+
+def _open_truth(
+    images: Path | None, masks: Path | None, dataset: str, root: Path | None, split: str | None, list_file: Path | None
+) -> LabelledSet:
+    """The labelled set that the options name. Raises SettingError when they name none, or two."""
+    if root is not None and images is None and masks is None:
+        return open_dataset(dataset, root, split, list_file)
+    if root is None and images is not None and masks is not None and dataset == "folders":
+        return open_labelled_set(images, masks, None, split, list_file)
+    raise SettingError("ground truth is missing: give --images DIR and --masks DIR, or --dataset NAME and --root DIR")
+
+
+def _labellers(space: Workspace, run: str, k: int | None, learnt: bool) -> list[_Labeller]:
+    """What to evaluate: clusterings, or the classifier of the run. Raises SettingError for both at once."""
+    from picie_core.clustering.clustering import (
+        cluster_workspace,
+        current_clustering,
+        list_clusterings,
+        load_clustering,
+    )
+    from picie_core.models.classifier_head import Head, load_head
+
+    if learnt and k is not None:
+        raise SettingError(f"k={k} asks for clusterings, --head for the classifier: give one of them")
+    if learnt:
+        return [_Labeller("its classifier", load_head(space.run_dir(run) / "head.npz"), None)]
+    if k is None:
+        found = [current_clustering(space, run)]
+    else:
+        names = [name for name in list_clusterings(space, run) if name.startswith(f"k{k}-")]
+        found = [load_clustering(space, run, name) for name in names] or [cluster_workspace(space, run, k)]
+    return [_Labeller(one.name, Head.of_centroids(one.base_centroids, one.splits), one.seed) for one in found]
+
+
+def _are_classes(head: Head, truth: LabelledSet) -> bool:
+    """Whether the rows are classes, not clusters. Raises PicieError when they are those of another ground truth."""
+    if head.class_names and list(head.class_names) != truth.class_names:
+        raise PicieError(
+            f"the classifier knows {', '.join(head.class_names)}, the ground truth {', '.join(truth.class_names)}: "
+            "evaluate it on the classes that it learnt"
+        )
+    return bool(head.class_names)
+
+
+def _mean_figures(seeds: list[dict[str, float]]) -> dict[str, float]:
+    """The mean of each figure over clusterings and, where there are several, its standard deviation."""
+    result = {}
+    for figure in seeds[0]:
+        values = [one[figure] for one in seeds]
+        result[figure] = float(np.mean(values))
+        if len(values) > 1:
+            result[f"{figure}_std"] = float(np.std(values))
+    return result
+
+
+def per_class(counts: list[np.ndarray], truth: LabelledSet, named: bool = False) -> MarkdownTable:
+    """Returns a row a class, in percent, means over the clusterings (K, C); None where the ground truth has no pixel.
+
+    share: of the counted pixels; accuracy: of its pixels that are right; `..._named`: each cluster by its majority;
+    named: the rows of `counts` are the classes.
+    """
+    from picie_core.evaluation.dataset_evaluation import matchings
+    from picie_core.evaluation.metrics import score
+
+    one, many = zip(*([score(each, matching) for matching in matchings(each, named)] for each in counts), strict=True)
+    columns = {
+        "share": counts[0].sum(0) / max(counts[0].sum(), 1),
+        "accuracy": np.mean([each.class_accuracy for each in one], axis=0),
+        "iou": np.mean([each.class_iou for each in one], axis=0),
+        "accuracy_named": np.mean([each.class_accuracy for each in many], axis=0),
+        "iou_named": np.mean([each.class_iou for each in many], axis=0),
+    }
+    things = truth.thing_classes
+    rows = []
+    for i, name in enumerate(truth.class_names):
+        kind = {} if things is None else {"kind": "thing" if i in things else "stuff"}
+        rows.append({"class": name, **kind, **{column: _percent(values[i]) for column, values in columns.items()}})
+    return MarkdownTable(rows)
+
+
+def _percent(share: float) -> float | None:
+    """A share as percent; None for a class that the ground truth never shows (JSON has no NaN)."""
+    return None if np.isnan(share) else round(100 * float(share), 2)

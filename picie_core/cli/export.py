@@ -1,0 +1,63 @@
+"""`export`: named masks for other tools."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Annotated, Any
+
+from picie_core.cli.options import ClusteringOption, DeviceOption, RunOption, WorkspaceOption
+from picie_core.cli.parser import Job, Option
+from picie_core.segmentation.post_processing import Finish
+from picie_core.workspace.workspace import Workspace
+
+
+def export(
+    workspace: WorkspaceOption,
+    out: Annotated[Path, Option("new or empty folder to write")],
+    format: Annotated[
+        str, Option("png: index masks beside the images; voc: Pascal VOC", choices=("png", "voc"))
+    ] = "png",
+    images: Annotated[Path | None, Option("mask the images of this folder instead of the workspace's own")] = None,
+    finish: Finish = Finish(),
+    raw: Annotated[bool, Option("write cluster ids instead of classes")] = False,
+    val_share: Annotated[float, Option("share of the images in the val split (voc)")] = 0.2,
+    seed: Annotated[int, Option("seed of the split", low=0)] = 0,
+    run: RunOption = None,
+    clustering: ClusteringOption = None,
+    device: DeviceOption = "auto",
+) -> dict[str, Any]:
+    """Write a full-size mask for every image: uint8 class ids, 255 = ignored or unnamed.
+
+    Advice: name the clusters first (app or `label --import`); unnamed ones become 255. --images applies the same
+    clusters and names to another folder. --min-confidence ignores what is doubtful (the Masks screen shows what it
+    leaves); --refine and --min-area make masks tidier, not truer: look at both before trusting them.
+    """
+    from picie_core.clustering.clustering import current_clustering, load_clustering
+    from picie_core.export import export_masks
+
+    space = Workspace.open(workspace)
+    run = space.pick_run(run)
+    found = load_clustering(space, run, clustering) if clustering else current_clustering(space, run)
+    parts = ["python -m picie_core export --workspace", shlex.quote(str(workspace)), "--format", format]
+    parts += ["--out", shlex.quote(str(out)), "--run", run, "--clustering", found.name]
+    parts += ["--images", shlex.quote(str(images))] * (images is not None) + ["--raw"] * raw
+    parts += finish.options()
+    parts += ["--val-share", str(val_share), "--seed", str(seed)] * (format == "voc")
+    with Job(space, "export") as job:
+        made = export_masks(
+            space,
+            run,
+            found,
+            format,
+            out,
+            images,
+            raw,
+            val_share,
+            seed,
+            report=job,
+            command_line=" ".join(parts),
+            device=device,
+            finish=finish,
+        )
+        return job.done(made.record())

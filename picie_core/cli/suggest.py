@@ -1,0 +1,180 @@
+"""`scores`, `tree`, `next`, `truth`: what helps to choose K, to name, and to know how good the names are."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from picie_core.cli.options import ClusteringOption, RunOption, WorkspaceOption
+from picie_core.cli.parser import Job, MarkdownTable, Option
+from picie_core.errors import SettingError
+from picie_core.workspace.workspace import Workspace
+
+if TYPE_CHECKING:
+    from picie_core.workspace.ground_truth import SampledTruth
+
+
+def scores(
+    workspace: WorkspaceOption,
+    ks: Annotated[list[int] | None, Option("the K to try; without it the usual ones", low=1)] = None,
+    up_to: Annotated[int, Option("highest of the usual K to try", low=2)] = 100,
+    seeds: Annotated[int, Option("clusterings of each K, to see whether they repeat", low=1)] = 3,
+    run: RunOption = None,
+) -> dict[str, Any]:
+    """Measure what K do: how tight (inertia), how far apart (silhouette), how repeatable between seeds (stability).
+
+    Advice: no figure knows what you want to name. Stability shows where clusters are more than chance; clusters that
+    are named by hand may well outnumber that. Stop it any time: it goes on where it was.
+    """
+    from picie_core.clustering.k_selection import grid_up_to, score_workspace
+
+    space = Workspace.open(workspace)
+    run = space.pick_run(run)
+    with Job(space, "scores") as job:
+        job.status.name_run(run)
+        start = time.monotonic()
+        curve = score_workspace(space, run, ks or grid_up_to(up_to), seeds, report=job)
+        table = MarkdownTable(
+            {"K": one.k, "inertia": one.inertia, "silhouette": one.silhouette, "stability": one.stability}
+            for one in curve.points
+        )
+        seconds = round(time.monotonic() - start, 2)
+        return job.done({"run": run, "scores": table, "reading": curve.reading, "seconds": seconds})
+
+
+def tree(
+    workspace: WorkspaceOption,
+    linkage: Annotated[str, Option("how far apart two branches are", choices=("average", "ward"))] = "average",
+    groups: Annotated[int | None, Option("say the clusters in that many groups instead of the suggestions")] = None,
+    looks: Annotated[int, Option("say so many steps of the order in which naming goes fastest", low=0)] = 0,
+    run: RunOption = None,
+    clustering: ClusteringOption = None,
+) -> dict[str, Any]:
+    """Say which clusters look alike, so that they can be named together.
+
+    Advice: a group is a guess from the embeddings: look at the crops of its clusters before you name it. With many
+    clusters name a few large groups first, then what in them is something else: --looks 100 says in which order.
+    """
+    from picie_core.clustering.clustering import current_clustering, load_clustering
+    from picie_core.clustering.hierarchy import alike_groups, groups_at, merge_tree
+    from picie_core.clustering.uncertainty import cluster_doubt
+    from picie_core.data.embedding_sample import load_sample
+    from picie_core.labels.review_queue import naming_order
+
+    space = Workspace.open(workspace)
+    run = space.pick_run(run)
+    found = load_clustering(space, run, clustering) if clustering else current_clustering(space, run)
+    made = merge_tree(found.centroids, found.counts, linkage)
+    classes_of = space.label_map.classes_of(found.key)
+    shown = alike_groups(made, classes_of) if groups is None else groups_at(made, groups)
+    total = max(int(found.counts.sum()), 1)
+    result = {
+        "run": run,
+        "clustering": found.name,
+        "groups": [
+            {
+                "clusters": list(group),
+                "share": made.pixels(group) / total,
+                "unnamed": sum(cluster not in classes_of for cluster in group),
+            }
+            for group in shown
+        ],
+    }
+    if not looks:
+        return result
+    doubt = cluster_doubt(load_sample(space, run), found)
+    steps = [{"look": look.kind, "at": list(look.parts)} for look in naming_order(made, doubt)[:looks]]
+    return {**result, "order": steps}
+
+
+def look_next(
+    workspace: WorkspaceOption,
+    n: Annotated[int, Option("clusters and images to say", low=1)] = 10,
+    run: RunOption = None,
+    clustering: ClusteringOption = None,
+) -> dict[str, Any]:
+    """Say what to look at next: clusters by pixels x doubt, images by doubt, and what naming covers.
+
+    Advice: a pixel is in doubt when a second cluster is nearly as close as its own. Doubtful large clusters are the
+    ones to split; doubtful images are the ones to look at on the Masks screen.
+    """
+    from picie_core.clustering.clustering import current_clustering, load_clustering
+    from picie_core.clustering.uncertainty import (
+        cluster_doubt,
+        cluster_sentence,
+        coverage_sentence,
+        image_doubt,
+        next_clusters,
+    )
+    from picie_core.data.embedding_sample import load_sample
+
+    space = Workspace.open(workspace)
+    run = space.pick_run(run)
+    found = load_clustering(space, run, clustering) if clustering else current_clustering(space, run)
+    sample, classes_of = load_sample(space, run), space.label_map.classes_of(found.key)
+    doubt, listed = cluster_doubt(sample, found), space.image_list().records
+    return {
+        "run": run,
+        "clustering": found.name,
+        "naming": coverage_sentence(found, classes_of, n),
+        "clusters": [
+            {"cluster": cluster, "why": cluster_sentence(found, doubt, classes_of, cluster)}
+            for cluster in next_clusters(found, doubt, classes_of)[:n]
+        ],
+        "images": [
+            {"image": listed[image].path, "doubt": share}
+            for image, share in list(image_doubt(sample, found).items())[:n]
+        ],
+    }
+
+
+def truth(
+    workspace: WorkspaceOption,
+    masks: Annotated[
+        Path | None, Option("folder of masks of the workspace's images: PNG of class ids, 255 = ignored, same stems")
+    ] = None,
+    none: Annotated[bool, Option("forget the masks")] = False,
+    run: RunOption = None,
+    clustering: ClusteringOption = None,
+) -> dict[str, Any]:
+    """Tell a workspace where the ground truth of its images lies, and say how good the names are as they stand.
+
+    Advice: only for measuring; nothing is named or trained from it. Figures are those of the sampled pixels: `evaluate`
+    gives the exact ones. classes.txt in the folder or beside it names the classes. Run it again when masks changed.
+    """
+    from picie_core.workspace.ground_truth import forget_masks, has_truth, remember_masks, sample_truth
+
+    if none and masks is not None:
+        raise SettingError("truth takes --masks DIR or --none, not both")
+    space = Workspace.open(workspace)
+    if none:
+        forget_masks(space)
+        return {"workspace": str(space.root), "masks": None}
+    run = space.pick_run(run)
+    if masks is None and not has_truth(space):
+        raise SettingError("truth needs --masks DIR: this workspace has no ground truth yet")
+    with Job(space, "truth") as job:
+        job.status.name_run(run)
+        found = sample_truth(space, run, job) if masks is None else remember_masks(space, masks, run, job)
+        assert found is not None
+        known = float((found.labels < len(found.class_names)).mean())
+        result = {"run": run, "classes": list(found.class_names), "known_share": known}
+        return job.done({**result, **_figures(space, run, clustering, found)})
+
+
+def _figures(space: Workspace, run: str, clustering: str | None, found: SampledTruth) -> dict[str, Any]:
+    """What the ground truth says of the clustering in use and its names; nothing before there is a clustering."""
+    from picie_core.clustering.clustering import current_clustering, list_clusterings, load_clustering
+    from picie_core.workspace.ground_truth import cluster_truth, map_truth
+
+    if not list_clusterings(space, run):
+        return {}
+    made = load_clustering(space, run, clustering) if clustering else current_clustering(space, run)
+    label_map = space.label_map
+    named = map_truth(made, label_map.classes_of(made.key), label_map.classes(), found)
+    clusters = MarkdownTable(
+        {"cluster": one.cluster, "best match": one.class_name, "purity": one.purity, "pixels": pixels}
+        for one, pixels in zip(cluster_truth(made, found), made.counts.tolist(), strict=True)
+    )
+    return {"clustering": made.name, "accuracy": named.accuracy, "miou": named.mean_iou, "clusters": clusters}

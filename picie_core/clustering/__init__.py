@@ -1,0 +1,1 @@
+"""Clusters of pixel embeddings: k-means, splits, hierarchy, exemplars, uncertainty, projection."""

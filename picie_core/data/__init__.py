@@ -1,0 +1,1 @@
+"""Image files and labelled sets: found, read, resized, cached, sampled."""

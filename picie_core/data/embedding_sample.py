@@ -1,0 +1,87 @@
+"""The embedding sample and the dense cells of a run: what K, mosaics, projections and quick overlays are made from."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from picie_core.errors import PicieError
+from picie_core.workspace.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class EmbeddingSample:
+    """N sampled pixels with where they are; memory-mapped, so opening costs nothing."""
+
+    embeddings: np.ndarray
+    """(N, D) float16, unit norm."""
+    places: np.ndarray
+    """(N, 3) int32: image id, row and column of the stride-4 cell."""
+    pca: np.ndarray
+    """(N, 2) float32, the two widest axes."""
+
+
+def load_sample(workspace: Workspace, run: str) -> EmbeddingSample:
+    """Returns the embedding sample of `run`, memory-mapped. Raises PicieError when the run has none."""
+    folder = workspace.run_dir(run) / "sample"
+    try:
+        return EmbeddingSample(
+            *(np.load(folder / f"{part}.npy", mmap_mode="r") for part in ("embeddings", "places", "pca"))
+        )
+    except FileNotFoundError:
+        raise PicieError(f"run {run} has no embedding sample in {folder}: run `embed` or `train` again") from None
+
+
+def has_sample(workspace: Workspace, run: str) -> bool:
+    """Whether `run` got as far as its embedding sample."""
+    return (workspace.run_dir(run) / "sample" / "digest.txt").exists()
+
+
+def derived_dir(workspace: Workspace, run: str) -> Path:
+    """Returns the folder for what is computed from the present sample of `run`; a new sample gets a new folder."""
+    path = workspace.run_dir(run) / "sample" / "digest.txt"
+    try:
+        return workspace.run_dir(run) / "derived" / path.read_text()
+    except FileNotFoundError:
+        raise PicieError(
+            f"run {run} has no embedding sample ({path} is missing): run `embed` or `train` again"
+        ) from None
+
+
+class DenseCells:
+    """The int8 cells of the images that the disk budget holds; read with pread, so that memory stays flat."""
+
+    def __init__(self, folder: Path):
+        self.folder, self.index = folder, {}
+        self.file = -1
+        if (folder / "index.npz").exists():
+            stored = np.load(folder / "index.npz")
+            self.dim = int(stored["dim"])
+            rows = zip(stored["ids"].tolist(), stored["offsets"].tolist(), stored["shapes"].tolist(), strict=True)
+            self.index = {image_id: (offset, tuple(shape)) for image_id, offset, shape in rows}
+            self.file = os.open(folder / "cells.i8", os.O_RDONLY)
+
+    def __del__(self) -> None:
+        if self.file >= 0:
+            os.close(self.file)
+
+    @property
+    def ids(self) -> np.ndarray:
+        """Ids of the stored images, ascending."""
+        return np.array(sorted(self.index), dtype=np.int64)
+
+    def get(self, image_id: int) -> np.ndarray | None:
+        """Returns the cells (h, w, D) int8 of an image, not of unit length; None when the budget left it out."""
+        if image_id not in self.index:
+            return None
+        offset, (height, width) = self.index[image_id]
+        block = os.pread(self.file, height * width * self.dim, offset)
+        return np.frombuffer(block, np.int8).reshape(height, width, self.dim)
+
+
+def load_dense(workspace: Workspace, run: str) -> DenseCells:
+    """Returns the dense cells of `run`; empty when none were stored."""
+    return DenseCells(workspace.run_dir(run) / "dense")

@@ -1,0 +1,1 @@
+"""Against ground truth: metrics, evaluation of a labelled set, plots, comparison of methods."""

@@ -1,0 +1,112 @@
+"""Names and pictures of an export: unique stems, and each image as it is or upright and 8-bit again."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+from collections.abc import Collection, Sequence
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from PIL import Image
+
+from picie_core.data.image_index import ImageError, read_image
+from picie_core.segmentation.masks import png_bytes
+
+FORMAT_OF_SUFFIX = {
+    ".jpg": "JPEG",
+    ".jpeg": "JPEG",
+    ".jpe": "JPEG",
+    ".png": "PNG",
+    ".bmp": "BMP",
+    ".webp": "WEBP",
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
+}
+MAX_STEM_BYTES = 200
+JPEG_MAX_PX = 65_500
+JPEG_QUALITY = 95
+
+
+def folder_stems(paths: Sequence[str]) -> list[str]:
+    """Returns the relative stems of the paths, folders kept; where two would be equal the later gets its suffix too."""
+    folders = {str(parent) for path in paths for parent in PurePosixPath(path).parents}
+    wanted = [str(PurePosixPath(path).with_suffix("")) for path in paths]
+    return _unique(wanted, paths, {folder.removesuffix(".png") for folder in folders if folder.endswith(".png")})
+
+
+def flat_stems(paths: Sequence[str]) -> list[str]:
+    """Returns stems without folders (joined by `__`), white space, `:` and `#`, for lists of names in text files."""
+    wanted = []
+    for path in paths:
+        stem = re.sub(r"[\s:#\\\x00-\x1f]", "_", str(PurePosixPath(path).with_suffix("")).replace("/", "__"))
+        if len(stem.encode()) > MAX_STEM_BYTES:
+            digest = hashlib.sha256(stem.encode()).hexdigest()[:8]
+            stem = stem.encode()[: MAX_STEM_BYTES - 9].decode(errors="ignore") + "_" + digest
+        wanted.append(stem)
+    return _unique(wanted, paths, ())
+
+
+def _unique(wanted: list[str], paths: Sequence[str], forbidden: Collection[str]) -> list[str]:
+    """The wanted stems; one that is taken already gets its suffix and, if need be, a number."""
+    taken, reserved = set(forbidden), set(wanted)
+    stems = []
+    for stem, path in zip(wanted, paths, strict=True):
+        if stem in taken:
+            base = f"{stem}_{PurePosixPath(path).suffix[1:].lower()}"
+            names = [base, *(f"{base}_{number}" for number in range(2, len(paths) + 3))]
+            stem = next(name for name in names if name not in taken and name not in reserved)
+        taken.add(stem)
+        stems.append(stem)
+    return stems
+
+
+def put(path: Path, data: bytes) -> None:
+    """Writes a file of an export, in folders made as needed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+
+
+def write_picture(folder: Path, stem: str, source: Path) -> Path:
+    """Writes the image as it is when every reader sees it as we do, else upright as 8-bit PNG; returns its path.
+
+    Raises ImageError when it cannot be read.
+    """
+    suffix = source.suffix.lower()
+    data = unchanged_bytes(source, {FORMAT_OF_SUFFIX[suffix]}) if suffix in FORMAT_OF_SUFFIX else None
+    path = Path(f"{stem}{source.suffix if data else '.png'}")
+    put(folder / path, data or png_bytes(read_image(source)))
+    return path
+
+
+def write_jpeg(folder: Path, stem: str, source: Path) -> Path:
+    """Writes the image as an upright 8-bit JPEG, as it is when it is one; returns its path. Raises ImageError."""
+    path = Path(f"{stem}.jpg")
+    put(folder / path, unchanged_bytes(source, {"JPEG"}) or jpeg_bytes(read_image(source), source))
+    return path
+
+
+def unchanged_bytes(source: Path, formats: Collection[str]) -> bytes | None:
+    """Returns the file when it is an upright, opaque, 8-bit grey or RGB picture in one of the formats, else None."""
+    try:
+        data = source.read_bytes()
+        with Image.open(io.BytesIO(data)) as image:
+            plain = image.mode in ("L", "RGB") and "transparency" not in image.info and ";16" not in str(image.tile)
+            upright = Image.Image.getexif(image).get(0x0112, 1) == 1
+            still = image.format == "MPO" or getattr(image, "n_frames", 1) == 1
+            kind = "JPEG" if image.format == "MPO" else image.format  # phones append a second view to a JPEG
+    except OSError as error:
+        raise ImageError(source, f"cannot be read ({error.strerror or error})") from error
+    except Exception:  # damaged EXIF raises anything; re-encoding leaves it behind
+        return None
+    return data if plain and upright and still and kind in formats else None
+
+
+def jpeg_bytes(image: np.ndarray, source: Path) -> bytes:
+    """Returns uint8 (H, W, 3) as JPEG. Raises ImageError when it is larger than JPEG allows."""
+    if max(image.shape[:2]) > JPEG_MAX_PX:
+        raise ImageError(source, f"longer than the {JPEG_MAX_PX} pixels of a JPEG: cut it or export png")
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "JPEG", quality=JPEG_QUALITY, subsampling=0)
+    return buffer.getvalue()

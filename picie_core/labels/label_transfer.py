@@ -1,0 +1,77 @@
+"""Putting a clustering in use, and names that survive it: a class goes to the new clusters that hold its pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from picie_core.clustering.clustering import Clustering, cluster_workspace, current_clustering, list_clusterings
+from picie_core.errors import PicieError
+from picie_core.labels.label_map import Event
+from picie_core.workspace.workspace import Workspace
+
+OWNING_SHARE = 0.5
+"""A new cluster takes a class over that holds at least this share of its sampled pixels."""
+
+
+@dataclass(frozen=True)
+class Carried:
+    """Names that were carried over."""
+
+    names: int
+    """How many clusters got one."""
+    source: str
+    """Where from, as a person reads it: `K = 27`."""
+    event: Event
+    """The edit, to be undone with `LabelMap.undo(event.id)`."""
+
+
+def carried_classes(old: Clustering, classes_of: Mapping[int, int], new: Clustering) -> dict[int, int]:
+    """Returns new cluster -> class id where one class owns at least half of the cluster's sampled pixels.
+
+    Both clusterings are of one sample; classes_of: old cluster -> class id, ignore included, unnamed ones absent.
+    Of two classes with exactly half each the one with the lower id counts. Raises PicieError for two samples.
+    """
+    if len(old.labels) != len(new.labels):
+        raise PicieError(
+            f"{old.name} has {len(old.labels)} sampled pixels, {new.name} {len(new.labels)}: names are carried over "
+            "between clusterings of one sample only"
+        )
+    owners = np.array([classes_of.get(cluster, -1) for cluster in range(old.k)], np.int64)
+    ids, columns = np.unique(owners, return_inverse=True)
+    pairs = new.labels.astype(np.int64) * len(ids) + columns[old.labels]
+    shared = np.bincount(pairs, minlength=new.k * len(ids)).reshape(new.k, len(ids))  # pixels of cluster and class
+    counts = shared.sum(axis=1)
+    shared[:, ids < 0] = 0
+    best = shared.argmax(axis=1)
+    most = shared[np.arange(new.k), best]
+    return {int(k): int(ids[best[k]]) for k in np.flatnonzero((most > 0) & (most >= OWNING_SHARE * counts))}
+
+
+def carry_over(workspace: Workspace, old: Clustering, new: Clustering) -> Carried | None:
+    """Carries the names of one clustering over to another, in one edit; None when `new` has names or `old` has none."""
+    label_map = workspace.label_map
+    named = label_map.classes_of(old.key)
+    if old.key == new.key or not named or label_map.classes_of(new.key):
+        return None
+    source = f"K = {old.base_k}"
+    if not label_map.carry_names(new.key, carried_classes(old, named, new), source):
+        return None
+    edits = (event for event in label_map.history() if event.kind == "carry" and event.payload["clustering"] == new.key)
+    event = next(edits, None)
+    return None if event is None else Carried(len(event.payload["classes"]), source, event)
+
+
+def use_k(
+    workspace: Workspace, run: str, k: int, seed: int = 0, iterations: int = 20, device: str = "cpu"
+) -> tuple[Clustering, Carried | None]:
+    """Puts the clustering of `run` at K in use, made if it is not there, and returns it with what was carried over.
+
+    Where it has no names, it gets those of the clustering in use before. Raises SettingError for an impossible K.
+    """
+    before = current_clustering(workspace, run) if list_clusterings(workspace, run) else None
+    made = cluster_workspace(workspace, run, k, seed, iterations, device)
+    workspace.label_map.set_choice("clustering", made.name)
+    return made, None if before is None else carry_over(workspace, before, made)

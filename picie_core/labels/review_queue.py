@@ -1,0 +1,61 @@
+"""The order in which naming goes fastest: a few large groups first, then what in them is most likely something else.
+
+The merge tree is gone down from the top. What comes next has the most pixels times disagreement: of a branch, the
+distance between its two halves; of a single cluster, the share of its pixels that are in doubt. Only the embeddings
+decide, so the whole order is known beforehand and does not jump while a person names.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from heapq import heappop, heappush
+
+import numpy as np
+
+from picie_core.clustering.hierarchy import MergeTree, nodes_at
+from picie_core.errors import SettingError
+
+START_GROUPS = 10
+"""Groups that are named first: they cover every pixel with a name."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """One thing to look at."""
+
+    kind: str
+    """group: name all of it alike. branches: do both show the same? Else name one of them. inside: do all crops of this
+    cluster show the same? Else sort them out or split it."""
+    parts: tuple[tuple[int, ...], ...]
+    """The clusters of the group, of the two branches (more pixels first), or the one cluster."""
+
+
+def naming_order(tree: MergeTree, doubt: np.ndarray, groups: int = START_GROUPS) -> list[Look]:
+    """Returns what to look at, in order: the groups, then each branch and cluster of them once.
+
+    doubt: (k,) of `cluster_doubt`. A tree with fewer clusters than `groups` starts with every cluster by itself.
+    Raises SettingError when doubt is of another number of clusters, or groups is below 1.
+    """
+    if len(doubt) != tree.k:
+        raise SettingError(f"doubt is of {len(doubt)} clusters, the tree of {tree.k}: make both from one clustering")
+    starts = nodes_at(tree, min(groups, tree.k))
+    looks = [Look("group", (tree.members[node],)) for node in starts]
+    waiting: list[tuple[float, int]] = []
+    for node in starts:
+        heappush(waiting, (-_weight(tree, doubt, node), node))
+    while waiting:
+        _, node = heappop(waiting)
+        if node < tree.k:
+            looks.append(Look("inside", (tree.members[node],)))
+            continue
+        branches = tree.branches(node)
+        looks.append(Look("branches", tuple(tree.members[branch] for branch in branches)))
+        for branch in branches:
+            heappush(waiting, (-_weight(tree, doubt, branch), branch))
+    return looks
+
+
+def _weight(tree: MergeTree, doubt: np.ndarray, node: int) -> float:
+    """Pixels x disagreement of a branch or a cluster."""
+    disagreement = doubt[node] if node < tree.k else tree.gaps[node]
+    return tree.pixels(tree.members[node]) * float(disagreement)

@@ -1,0 +1,1 @@
+"""The network: backbones, their weights, the decoder, inference, and a learned classifier head."""

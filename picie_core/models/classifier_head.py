@@ -1,0 +1,63 @@
+"""A linear classifier on unit pixel embeddings: what mdc, iic, supervised and probe learn; centroids are one too."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+
+from picie_core.atomic_files import open_atomic
+from picie_core.clustering.splits import Split
+from picie_core.errors import PicieError
+
+
+@dataclass(frozen=True)
+class Head:
+    """Scores of K labels: embeddings (N, D) @ weight.T + bias."""
+
+    weight: np.ndarray
+    """(K, D) float32."""
+    bias: np.ndarray
+    """(K,) float32; with splits, one for each part too."""
+    class_names: tuple[str, ...] = ()
+    """Names of the rows where they are classes of a ground truth; empty where they are clusters."""
+    splits: Sequence[Split] = ()
+    """Clusters that a person took apart; never of a classifier that was learnt."""
+
+    @classmethod
+    def of_centroids(cls, centroids: np.ndarray, splits: Sequence[Split] = ()) -> Head:
+        """Returns the classifier whose scores are those of unit `centroids` (K, D), the cosines, with splits."""
+        return cls(centroids, np.zeros(splits[-1].end if splits else len(centroids), np.float32), splits=splits)
+
+    @property
+    def k(self) -> int:
+        """How many labels there are."""
+        return len(self.bias)
+
+    def scores(self, cells: np.ndarray) -> np.ndarray:
+        """Returns the scores (K, h, w) float32 of cells (h, w, D), which are brought to unit length first."""
+        from picie_core.segmentation.masks import class_scores
+
+        return class_scores(cells, self.weight, splits=self.splits) + self.bias[:, None, None]
+
+
+def save_head(head: Head, path: Path) -> None:
+    """Writes `head` to an npz file, in one step."""
+    with open_atomic(path) as file:
+        np.savez(file, weight=head.weight, bias=head.bias, class_names=np.array(head.class_names, dtype=str))
+
+
+def load_head(path: Path) -> Head:
+    """Returns what `save_head` wrote. Raises PicieError when there is none."""
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            return Head(stored["weight"], stored["bias"], tuple(stored["class_names"].tolist()))
+    except FileNotFoundError:
+        raise PicieError(
+            f"no classifier at {path}: only trainings with mdc, iic, supervised or probe have one"
+        ) from None
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+        raise PicieError(f"{path} cannot be read as a classifier ({error}): train again") from error

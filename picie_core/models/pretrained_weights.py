@@ -1,0 +1,118 @@
+"""Backbone weights: downloaded once, random, or from a file; never through pickle."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+
+import torch
+import torchvision
+from safetensors.torch import load_file
+from torch import Tensor
+
+from picie_core.errors import PicieError
+from picie_core.models.backbones import Backbone, ConvBackbone, VitBackbone, import_timm
+from picie_core.settings import EmbedderSettings
+
+WRAPPERS = ("state_dict", "model", "teacher")
+"""Names under which published checkpoints keep the tensors of the network."""
+
+
+def load_backbone_weights(backbone: Backbone, settings: EmbedderSettings) -> None:
+    """Fills `backbone` as `settings.weights` says: imagenet (the published ones), none (stays random) or a file.
+
+    Raises PicieError when a download or a file fails or does not fit the backbone.
+    """
+    if settings.weights == "none":
+        return
+    if settings.weights == "imagenet":
+        state, source = _published_state(backbone, settings.backbone), "the download"
+    else:
+        state, source = _file_state(Path(settings.weights)), settings.weights
+    if isinstance(backbone, VitBackbone):
+        state = _timm_names(backbone, state, source, settings.backbone)
+    _fill(backbone, state, settings.backbone, source)
+
+
+def _published_state(backbone: Backbone, name: str) -> dict[str, Tensor]:
+    try:
+        if isinstance(backbone, ConvBackbone):
+            weights = torchvision.models.get_model_weights(name).IMAGENET1K_V1
+            return weights.get_state_dict(progress=False, check_hash=True)
+        return import_timm(name).create_model(backbone.name, pretrained=True).state_dict()
+    except Exception as error:  # each library and version has its own for no network
+        raise PicieError(
+            f"the published weights of {name} cannot be downloaded ({_first_line(error)}): give --weights PATH of a "
+            f"saved state dict{', or --weights none for random weights' * isinstance(backbone, ConvBackbone)}"
+        ) from error
+
+
+def _file_state(path: Path) -> dict[str, Tensor]:
+    if not path.is_file():
+        raise PicieError(f"weights={path} is no file: give a state dict (.pth, .safetensors), imagenet or none")
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise PicieError(
+            f"{path} cannot be read as a state dict ({_first_line(error)}): save one with "
+            "`torch.save(model.state_dict(), PATH)` or as safetensors"
+        ) from error
+    for wrapper in WRAPPERS:
+        state = state.get(wrapper, state) if isinstance(state, dict) else state
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise PicieError(f"{path} holds no state dict: save one with `torch.save(model.state_dict(), PATH)`")
+    return {name.removeprefix("module.").removeprefix("backbone."): value for name, value in state.items()}
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def _timm_names(backbone: VitBackbone, state: dict[str, Tensor], source: str, name: str) -> dict[str, Tensor]:
+    """Returns the tensors as timm names and shapes them, from its own files or from those of the publications."""
+    patches = state.get("patch_embed.proj.weight")
+    if patches is not None and patches.ndim == 4 and patches.shape[-1] != backbone.patch:
+        raise PicieError(  # timm would resize them without a word
+            f"{source} has patches of {patches.shape[-1]} px, the backbone {name} wants {backbone.patch} px; "
+            "give --backbone and --weights that belong together"
+        )
+    convert = import_module(type(backbone.vit).__module__).checkpoint_filter_fn
+    try:
+        state = convert(dict(state), backbone.vit)
+    except Exception as error:
+        raise PicieError(
+            f"{source} does not fit the backbone {name} ({_first_line(error)}); give the state dict of timm's "
+            f"{backbone.name} or of its publication"
+        ) from error
+    for part in ("weight", "bias"):  # networks that average before their last norm call it so
+        if f"fc_norm.{part}" in state:
+            state.setdefault(f"norm.{part}", state[f"fc_norm.{part}"])
+    return state
+
+
+def _fill(backbone: Backbone, state: dict[str, Tensor], name: str, source: str) -> None:
+    """Copies published tensors into the stages in use, without classifier and unused stages."""
+    own = backbone.published_tensors()
+    missing = [one for one in own if one not in state and not one.endswith("num_batches_tracked")]
+    if missing:
+        library, called = ("torchvision", name) if isinstance(backbone, ConvBackbone) else ("timm", backbone.name)
+        raise PicieError(
+            f"{source} has no {missing[0]!r} ({len(missing)} tensors are missing): it does not fit the backbone "
+            f"{name}; give the state dict of a {library} {called}"
+        )
+    extra = [one for one in state if backbone.takes(one) and one not in own]
+    if extra:  # resnet18's tensors are all in a resnet34, but half a resnet34 is no network
+        raise PicieError(
+            f"{source} has {extra[0]!r} ({len(extra)} tensors too many): it does not fit the backbone {name}; "
+            "give --backbone and --weights that belong together"
+        )
+    for one, target in own.items():
+        value = state.get(one, target)
+        if value.shape != target.shape:
+            raise PicieError(
+                f"{source}: {one!r} has shape {tuple(value.shape)}, the backbone {name} wants "
+                f"{tuple(target.shape)}; give --backbone and --weights that belong together"
+            )
+        target.copy_(value)

@@ -1,0 +1,1 @@
+"""From embeddings to masks and pictures: upsampling, post-processing, overlays, contact sheets."""

@@ -1,0 +1,1 @@
+"""Training of an embedder: views, losses, the epoch loop, several processes, checkpoints."""

@@ -1,0 +1,74 @@
+"""Ground truth as labels: the upper bound of the figures, and the linear probe of frozen embeddings [1, section 4].
+
+[1] Cho, Mall, Bala, Hariharan, "PiCIE", CVPR 2021.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from picie_core.settings import TrainSettings
+from picie_core.training.losses.objective import ALONE, Objective, Processes, Step, StepLoss, new_head
+from picie_core.training.losses.pseudo_labels import weighted_cross_entropy
+
+IGNORE_ID = 255
+
+
+class Supervised(Objective):
+    """A linear classifier on the embeddings learns the classes of the masks, and the network with it."""
+
+    views = (1,)
+    clusters = False
+    needs_masks = True
+
+    def __init__(
+        self, settings: TrainSettings, dim: int, seed: int, device: torch.device, processes: Processes = ALONE
+    ):
+        super().__init__(settings.k)
+        self.settings, self.processes = settings, processes
+        self.classifier = new_head(dim, settings.k, seed, device)
+
+    def loss(self, step: Step) -> StepLoss:
+        rows, truth = self._scored_pixels(step.maps[0], step.masks)
+        even = torch.ones(self.k, device=rows.device)
+        total = weighted_cross_entropy(rows, truth, even, self.processes, IGNORE_ID)
+        with torch.no_grad():
+            said = rows.argmax(1)
+            counted = truth != IGNORE_ID
+            right = (said[counted] == truth[counted]).float().sum() * self.processes.world
+            right = right / self.processes.sum(counted.float().sum()).clamp_min(1)
+        return StepLoss(total, {"accuracy": right}, torch.bincount(said, minlength=self.k))
+
+    def _scored_pixels(self, maps: Tensor, masks: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Returns the scores (N, K), brought to the size of the masks, and the classes (N,) of all pixels."""
+        logits = self.classifier(maps.float().permute(0, 2, 3, 1) / self.settings.temperature).permute(0, 3, 1, 2)
+        if masks is None:
+            assert not len(maps), "images came without masks"
+            return logits.reshape(-1, self.k), torch.zeros(0, dtype=torch.int64, device=maps.device)
+        full = F.interpolate(logits, masks.shape[1:], mode="bilinear", align_corners=False)  # (B, K, H, W)
+        return full.permute(0, 2, 3, 1).reshape(-1, self.k), masks.flatten()
+
+    def label(self, z: Tensor) -> Tensor:
+        return self.classifier(z / self.settings.temperature).argmax(1)
+
+    def head(self) -> nn.Linear | None:
+        return self.classifier
+
+    def parameters(self) -> list[nn.Parameter]:
+        return list(self.classifier.parameters())
+
+    def state(self) -> dict[str, Any]:
+        return {"classifier": self.classifier.state_dict()}
+
+    def load_state(self, state: dict[str, Any], device: torch.device) -> None:
+        self.classifier.load_state_dict(state["classifier"])
+
+
+class Probe(Supervised):
+    """The same classifier on embeddings that stay as they are: how much of the classes is linear in them."""
+
+    trains_network = False

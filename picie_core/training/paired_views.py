@@ -1,0 +1,80 @@
+"""The views of a batch as images, and their maps brought back to the same pixels [1, section 3.2].
+
+[1] Cho, Mall, Bala, Hariharan, "PiCIE", CVPR 2021.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from picie_core.training.augmentations import (
+    Geometric,
+    apply_geometric,
+    apply_photometric,
+    draw_geometric,
+    draw_photometric,
+    uniforms,
+)
+
+WARP_STREAM = 0
+"""The stream of random numbers that draws the warp; a view's colours are drawn from the one of its number."""
+
+
+@dataclass(frozen=True)
+class AlignedViews:
+    """The views of the images `ids` in an epoch: 1 is recoloured and warped, 2 is recoloured.
+
+    numbers: the views to make; none leaves the images as they are, as one view.
+    """
+
+    numbers: tuple[int, ...]
+    seed: int
+    epoch: int
+    ids: list[int]
+
+    def images(self, images: Tensor) -> dict[int, Tensor]:
+        """Returns the image of each view, floats 0..1, of (B, 3, S, S) uint8 [1, eq. 5 to 7]: (B, 3, S/2, S/2) of 1."""
+        images = images.float() / 255
+        if not self.numbers:
+            return {1: images}
+        views = {}
+        for view in self.numbers:
+            coloured = apply_photometric(images, draw_photometric(self._uniforms(view, 11)))
+            views[view] = apply_geometric(coloured, self.warp(), images.shape[2] // 2) if view == 1 else coloured
+        return views
+
+    def maps(self, network: Callable[[Tensor], Tensor], views: dict[int, Tensor]) -> list[Tensor]:
+        """Returns (B, D, h, w) unit embeddings of the same pixels: warp then embed, and embed then warp."""
+        maps = []
+        for view, images in views.items():
+            z = network(images)
+            if view == 2:
+                cells = -(-(images.shape[2] // 2) // 4)
+                z = F.normalize(apply_geometric(z.float(), self.warp(), cells), dim=1)  # unit again after the warp
+            maps.append(z)
+        return maps
+
+    def masks(self, masks: Tensor) -> Tensor:
+        """Returns the class ids (B, S, S) that belong to the image of view 1, nearest pixel."""
+        if not self.numbers:
+            return masks.long()
+        side = masks.shape[2] // 2
+        return apply_geometric(masks[:, None].float(), self.warp(), side, mode="nearest")[:, 0].long()
+
+    def warp(self) -> Geometric:
+        """Returns the crop and flip of each image: that of view 1's image and of view 2's maps."""
+        return draw_geometric(self._uniforms(WARP_STREAM, 4))
+
+    def _uniforms(self, stream: int, count: int) -> np.ndarray:
+        return uniforms(self.seed, self.epoch, self.ids, stream, count)
+
+
+def blank_images(side_px: int, device: torch.device) -> Tensor:
+    """Returns one black image (1, 3, S, S) uint8, for a step in which no file could be read."""
+    return torch.zeros(1, 3, side_px, side_px, dtype=torch.uint8, device=device)

@@ -1,0 +1,203 @@
+"""`train` on the command line: what a run holds, stop and resume of a real process, several processes."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from picie_core.clustering.clustering import cluster_workspace
+from picie_core.data.embedding_sample import load_sample
+from picie_core.training.checkpoint import load_checkpoint
+from picie_core.training.losses.picie import PicieLoss
+from picie_core.workspace.workspace import Workspace
+
+PICIE = ("--k", "4", "--cluster-images", "6", "--precision", "32-true", "--device", "cpu")
+
+
+def start_process(*words: object, **environment: str) -> subprocess.Popen[str]:
+    """The command line as a person starts it, with one thread, in a process group of its own."""
+    command = [sys.executable, "-m", "picie_core", *map(str, words)]
+    pipe = subprocess.PIPE
+    surroundings = {**os.environ, "OMP_NUM_THREADS": "1", **environment}
+    return subprocess.Popen(command, text=True, stdout=pipe, stderr=pipe, env=surroundings, start_new_session=True)
+
+
+def run_process(*words: object) -> None:
+    """Runs the command line to its good end, with as many threads as every other process here."""
+    with start_process(*words) as process:
+        _, said = process.communicate(timeout=120)
+    assert process.returncode == 0, said
+
+
+def the_run(space: Workspace) -> str:
+    """The one trained run of the workspace."""
+    (run,) = [info.id for info in space.runs() if info.method == "picie"]
+    return run
+
+
+def embedder_of(space: Workspace, run: str) -> dict[str, torch.Tensor]:
+    """All tensors of a finished run."""
+    return load_file(space.run_dir(run) / "embedder" / "embedder.safetensors")
+
+
+def history(space: Workspace, run: str) -> list[dict]:
+    """The stored figures of each epoch."""
+    return [json.loads(line) for line in (space.run_dir(run) / "history.jsonl").read_text().splitlines()]
+
+
+def test_a_run_holds_everything(finished_copy, tiny, say):
+    """After `train`: settings, one line an epoch, a checkpoint, a sample to cluster, and the run is the one in use."""
+    space = finished_copy
+    said = say("train", "--workspace", space.root, *tiny, *PICIE, "--epochs", 2, "--json")
+    assert said.code == 0
+    result = json.loads(said.out)
+    run = result["run"]
+    info = space.run_info(run)
+    assert (info.state, info.epochs_done, info.title) == ("done", 2, "PiCIE K 4, 2 epochs")
+    assert (info.settings["k"], info.settings["size_px"], info.settings["dim"]) == (4, 64, 32)
+    assert [line["epoch"] for line in history(space, run)] == [1, 2]
+    assert load_checkpoint(space.run_dir(run) / "checkpoint.pt")["epoch"] == 2
+    assert space.current_run() == run
+    assert len(load_sample(space, run).embeddings) == result["pixels"] == 600
+    assert cluster_workspace(space, run, 5).k == 5
+    status = space.jobs()["train"]
+    assert (status.state, status.run, status.result["run"]) == ("done", run, run)
+
+
+def test_sigterm_stops_and_resume_finishes_the_same(finished_copy, tiny, say, tmp_path):
+    """SIGTERM ends a real process with code 1 and a checkpoint; resumed, it ends as if it was never stopped."""
+    space, words = finished_copy, (*tiny, *PICIE, "--epochs", 8)
+    with start_process("train", "--workspace", space.root, *words) as process:
+        for line in iter(lambda: process.stderr.readline(200), ""):
+            if "epoch 1/8:" in line:
+                break
+        process.send_signal(signal.SIGTERM)
+        _, rest = process.communicate(timeout=120)
+    assert process.returncode == 1
+    run = the_run(space)
+    assert f"go on with --resume {run}" in rest
+    assert "Traceback" not in rest
+    info = space.run_info(run)
+    assert (info.state, space.jobs()["train"].state) == ("stopped", "stopped")
+    state = load_checkpoint(space.run_dir(run) / "checkpoint.pt")
+    assert 0 < 2 * state["epoch"] + state["step"] < 16
+
+    run_process("train", "--workspace", space.root, "--resume", run, "--device", "cpu")
+    assert space.run_info(run).state == "done"
+    assert [line["epoch"] for line in history(space, run)] == list(range(1, 9))
+    whole = Workspace.create(tmp_path / "whole", space.images_root)
+    run_process("train", "--workspace", whole.root, *words)
+    stopped, uninterrupted = embedder_of(space, run), embedder_of(whole, the_run(whole))
+    assert all(torch.equal(stopped[name], uninterrupted[name]) for name in uninterrupted)
+
+
+def test_a_second_training_has_to_wait(finished_copy, tiny, say):
+    """While one process trains, another is told its command and pid; kill -9 frees the workspace."""
+    space = finished_copy
+    with start_process("train", "--workspace", space.root, *tiny, *PICIE, "--epochs", 1000) as process:
+        for line in iter(lambda: process.stderr.readline(200), ""):
+            if "epoch 1/1000:" in line:
+                break
+        said = say("embed", "--workspace", space.root, *tiny)
+        assert (said.code, said.out) == (1, "")
+        assert f"is being written by `train` (pid {process.pid}): wait for it or stop it" in said.err
+        assert space.run_info(the_run(space)).state == "running"
+        process.kill()
+        process.communicate()
+    run = the_run(space)
+    assert space.run_info(run).state == "stopped"
+    assert not space.jobs()["train"].alive
+    assert say("embed", "--workspace", space.root, *tiny).code == 0
+
+
+def test_a_loss_that_is_not_finite_keeps_the_checkpoint(finished_copy, tiny, say, replace_loss):
+    """A training that diverges in its second epoch fails with advice; it goes on from the checkpoint of the first."""
+    factor = iter([1.0, 1.0, math.nan])  # of the first three steps; two are an epoch
+    replace_loss(lambda found: replace(found, total=found.total * next(factor, 1.0)))
+    said = say("train", "--workspace", finished_copy.root, *tiny, *PICIE, "--epochs", 3)
+    run = the_run(finished_copy)
+    assert said.code == 1
+    assert "not finite at epoch 2, step 1: the last checkpoint is good" in said.err
+    assert finished_copy.run_info(run).state == "failed"
+    assert finished_copy.jobs()["train"].state == "failed"
+    assert load_checkpoint(finished_copy.run_dir(run) / "checkpoint.pt")["epoch"] == 1
+    assert say("train", "--workspace", finished_copy.root, "--resume", run).code == 0
+    assert finished_copy.run_info(run).epochs_done == 3
+
+
+def test_a_collapse_is_told(finished_copy, tiny, say, replace_loss):
+    """All pixels in one cluster: the log says so at the epoch, the summary at the end, and the history keeps it."""
+
+    def all_in_one(found: PicieLoss) -> PicieLoss:
+        one, two = (torch.zeros_like(labels) for labels in found.labels)
+        return replace(found, labels=(one, two))
+
+    replace_loss(all_in_one)
+    said = say("train", "--workspace", finished_copy.root, *tiny, *PICIE, "--epochs", 2, "--json")
+    told = "the training has collapsed, 100 % of the pixels are in one cluster: lower --lr-decoder"
+    assert f"epoch 1: {told}" in said.err and f"epoch 2: {told}" in said.err
+    assert json.loads(said.out)["collapse"].startswith(f"epoch 2: {told}")
+    assert [line["collapsed"] for line in history(finished_copy, the_run(finished_copy))] == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "message"),
+    [
+        (("--resume", "picie-x"), 2, "no run 'picie-x' in .*: the runs there are frozen-resnet18-64-"),
+        (("--resume", "frozen"), 1, "run frozen-.* is done: only a stopped or failed training can be resumed"),
+        (("--k", "1000", "--epochs", "1"), 2, "k=1000 needs at least 1000 sampled pixels, got 384"),
+        (("--k", "1"), 2, "k=1 is too small: give at least 2"),
+    ],
+)
+def test_impossible_trainings(finished_copy, tiny, say, options, code, message):
+    """An unknown run, a finished one, a K above the pixels: the message says what is wrong."""
+    frozen = finished_copy.current_run()
+    words = [frozen if word == "frozen" else word for word in options]
+    said = say("train", "--workspace", finished_copy.root, *tiny, "--device", "cpu", *words)
+    assert said.code == code
+    assert re.search(message, said.err)
+    assert "Traceback" not in said.err
+
+
+def test_two_processes_make_one_run(finished_copy, tiny):
+    """--processes 2 trains on both and leaves one finished run, one result, one job, one list of images."""
+    space = finished_copy
+    before = (space.root / "images.jsonl").read_bytes()
+    words = ("train", "--workspace", space.root, *tiny, *PICIE, "--epochs", 2, "--processes", 2, "--json")
+    with start_process(*words) as process:
+        out, err = process.communicate(timeout=150)
+    assert process.returncode == 0, err
+    assert json.loads(out)["run"] == the_run(space)
+    assert out.count("\n") == 1
+    info = space.run_info(the_run(space))
+    assert (info.state, info.epochs_done) == ("done", 2)
+    assert len(history(space, info.id)) == 2
+    assert sorted(space.jobs()) == ["embed", "train"]
+    assert (space.root / "images.jsonl").read_bytes() == before
+
+
+def test_a_stop_of_several_processes_leaves_none_behind(finished_copy, tiny):
+    """SIGTERM to the first of two processes ends both after the same step, with a checkpoint."""
+    space = finished_copy
+    words = ("train", "--workspace", space.root, *tiny, *PICIE, "--epochs", 1000, "--processes", 2)
+    with start_process(*words) as process:
+        for line in iter(lambda: process.stderr.readline(200), ""):
+            if "epoch 1/1000:" in line:
+                break
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=150)  # its pipe closes only when the last process is gone
+    assert process.returncode == 1
+    assert "go on with --resume" in err
+    assert "Traceback" not in err
+    state = load_checkpoint(space.run_dir(the_run(space)) / "checkpoint.pt")
+    assert 0 < state["epoch"] + state["step"] < 1000

@@ -1,0 +1,236 @@
+"""The embedding sample and the dense cells: places, rows and bytes belong together, whatever the batches."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from picie_core.cli.embed import embed
+from picie_core.clustering.clustering import cell_labels, cluster_workspace
+from picie_core.data.embedding_sample import load_dense, load_sample
+from picie_core.data.image_index import ImageRecord, resize_image
+from picie_core.data.sample_writer import cell_shape, draw_places, two_widest_axes
+from picie_core.errors import PicieError
+from picie_core.models.embedder import FrozenEmbedder, embed_image, load_embedder
+from picie_core.segmentation.masks import cells_of_image
+from picie_core.settings import EmbedderSettings, SampleSettings
+from picie_core.workspace import embedding
+from picie_core.workspace.workspace import Workspace
+
+NETWORK = EmbedderSettings(weights="none", dim=32)
+SAMPLING = SampleSettings(size_px=64, pixels=600, batch=4)
+
+
+def embedded(images: Path, root: Path, **changes: object) -> tuple[Workspace, str, dict]:
+    """A new workspace of the images, its run, and what `embed` said."""
+    result = embed(root, NETWORK, dataclasses.replace(SAMPLING, **changes), images)
+    return Workspace.open(root), result["run"], result
+
+
+def records(*sizes: tuple[int, int]) -> list[ImageRecord]:
+    """Records of images with these (width, height)."""
+    return [ImageRecord(i, f"{i}.png", width, height, 1) for i, (width, height) in enumerate(sizes)]
+
+
+# -- which places are drawn
+
+
+def test_places_are_spread_evenly():
+    """Every image gives its share of cells by area, to one pixel; together they are as many as wanted."""
+    listed = records((128, 64), (64, 64), (64, 256), (128, 64))
+    places = draw_places(listed, SampleSettings(size_px=64, pixels=500))
+    cells = {record.id: np.prod(cell_shape(record, 64)) for record in listed}
+    counts = {image: len(drawn) for image, drawn in places.items()}
+    assert sum(counts.values()) == 500
+    for image, count in counts.items():
+        assert abs(count - 500 * cells[image] / sum(cells.values())) <= 1
+
+
+def test_places_are_distinct_and_inside():
+    """No cell is drawn twice, none lies outside, and every part of an image has its chance."""
+    places = draw_places(records(*[(64, 64)] * 40), SampleSettings(size_px=64, pixels=4000))
+    for drawn in places.values():
+        assert len(np.unique(drawn)) == len(drawn)
+    every = np.concatenate(list(places.values()))
+    assert every.min() >= 0 and every.max() < 256
+    quarters = np.bincount(every // 64)
+    np.testing.assert_allclose(quarters / len(every), 0.25, atol=0.03)
+
+
+def test_few_cells_are_all_taken():
+    """A collection with fewer cells than wanted pixels gives each cell once."""
+    places = draw_places(records((64, 64), (64, 128)), SampleSettings(size_px=64, pixels=100_000))
+    np.testing.assert_array_equal(places[0], np.arange(256))
+    np.testing.assert_array_equal(places[1], np.arange(512))
+
+
+def test_of_very_many_images_a_subset_takes_part():
+    """Where fewer than 16 pixels would fall on each, pixels / 16 images are drawn by the seed."""
+    listed = records(*[(64, 64)] * 100)
+    places = draw_places(listed, SampleSettings(size_px=64, pixels=320))
+    assert len(places) == 20
+    assert {len(drawn) for drawn in places.values()} == {16}
+    again, other = (draw_places(listed, SampleSettings(size_px=64, pixels=320, seed=seed)) for seed in (0, 1))
+    assert set(places) == set(again) != set(other)
+    assert max(places) > 50
+
+
+def test_cell_shape_is_that_of_the_network():
+    """A quarter of the scaled size, rounded up."""
+    assert cell_shape(records((101, 67))[0], 66) == (17, 25)  # 66 x 99 px
+
+
+# -- what embed stores
+
+
+def test_rows_are_the_embeddings_of_their_places(finished):
+    """Each sampled row is the unit embedding that the network gives at its place."""
+    run = finished.current_run()
+    sample = load_sample(finished, run)
+    network, size_px = load_embedder(finished.run_dir(run) / "embedder")
+    engine = FrozenEmbedder(network, "cpu")
+    assert len(sample.embeddings) == len(sample.places) == len(sample.pca) == 600
+    np.testing.assert_allclose(np.linalg.norm(sample.embeddings.astype("f4"), axis=1), 1, atol=2e-3)
+    for image in range(6):
+        cells = embed_image(engine, resize_image(finished.read_image(image), size_px))
+        mine = sample.places[:, 0] == image
+        expected = cells[sample.places[mine, 1], sample.places[mine, 2]]
+        cosines = (expected * sample.embeddings[mine]).sum(1)
+        assert cosines.min() > 0.99
+
+
+def test_rows_are_ordered_by_place(finished):
+    """Rows are sorted by image, row and column, so that equal samples are equal files."""
+    places = load_sample(finished, finished.current_run()).places
+    np.testing.assert_array_equal(np.lexsort(places.T[::-1]), np.arange(len(places)))
+
+
+def test_batch_size_does_not_matter(scenes, tmp_path):
+    """Batches of 4 and of 16 give the same places and the same embeddings up to rounding."""
+    (small, run4, _), (large, run16, _) = (
+        embedded(scenes / "images", tmp_path / f"w{batch}", batch=batch) for batch in (4, 16)
+    )
+    one, other = load_sample(small, run4), load_sample(large, run16)
+    np.testing.assert_array_equal(one.places, other.places)
+    cosines = (one.embeddings.astype("f4") * other.embeddings.astype("f4")).sum(1)
+    assert cosines.min() > 0.98
+
+
+def test_the_same_command_gives_the_same_sample(scenes, finished, tmp_path):
+    """Two workspaces of the same images have samples of equal digest, byte by byte."""
+    _, _, first = embedded(scenes / "images", tmp_path / "a")
+    _, _, second = embedded(scenes / "images", tmp_path / "b")
+    assert first["digest"] == second["digest"]
+
+
+def test_dense_cells_are_the_embeddings_in_8_bit(finished):
+    """The stored cells of every image point where its embeddings point, to a degree."""
+    run = finished.current_run()
+    dense, sample = load_dense(finished, run), load_sample(finished, run)
+    assert dense.ids.tolist() == list(range(6))
+    for image in range(6):
+        cells = dense.get(image).astype("f4")
+        assert cells.shape == (16, 24, 32)
+        mine = sample.places[:, 0] == image
+        stored = cells[sample.places[mine, 1], sample.places[mine, 2]]
+        cosines = (stored * sample.embeddings[mine]).sum(1) / np.linalg.norm(stored, axis=1)
+        assert cosines.min() > np.cos(np.radians(1.5))
+
+
+def test_small_disk_budget_leaves_images_out_but_the_sample_whole(finished, tmp_path, monkeypatch):
+    """Dense cells stop at the budget, here five images; the sample still holds every image, a missing one is None."""
+    bytes_each = 16 * 24 * 32
+    writer = embedding.SampleWriter
+    monkeypatch.setattr(embedding, "SampleWriter", lambda wanted, _, file: writer(wanted, 6 * bytes_each - 1, file))
+    space, run, result = embedded(finished.images_root, tmp_path / "w")
+    assert (result["dense_images"], result["pixels"]) == (5, 600)
+    dense = load_dense(space, run)
+    assert (space.run_dir(run) / "dense" / "cells.i8").stat().st_size == 5 * bytes_each
+    assert [dense.get(i) is None for i in range(6)] == [i not in dense.ids for i in range(6)]
+    assert len(np.unique(load_sample(space, run).places[:, 0])) == 6
+
+
+def test_the_first_images_are_stored_and_the_others_embedded_again(finished, tmp_path, monkeypatch):
+    """Beyond the budget the network gives what would have been stored: the same clusters, up to 8 bits."""
+    writer = embedding.SampleWriter
+    monkeypatch.setattr(embedding, "SampleWriter", lambda wanted, _, file: writer(wanted, 2 * 16 * 24 * 32, file))
+    space, run, _ = embedded(finished.images_root, tmp_path / "w")
+    partly, whole = load_dense(space, run), load_dense(finished, finished.current_run())
+    order = embedding._image_order(dict.fromkeys(range(6)), 0)
+    assert sorted(partly.index) == sorted(order[:2])
+    clusters = cluster_workspace(space, run, 6)
+    for image in range(6):
+        again = cells_of_image(space, run, image, partly)
+        assert again.dtype == (np.int8 if image in partly.index else np.float32)
+        assert (cell_labels(again, clusters) == cell_labels(whole.get(image), clusters)).mean() > 0.97
+
+
+def test_a_nearly_full_disk_keeps_room_for_results(scenes, tmp_path, monkeypatch):
+    """However large the budget is, cells never take the last of the disk; embedding goes on without them."""
+    monkeypatch.setattr("picie_core.data.sample_writer.RESERVE_BYTES", 1 << 62)
+    _, _, result = embedded(scenes / "images", tmp_path / "w")
+    assert (result["dense_images"], result["pixels"]) == (0, 600)
+
+
+def test_ten_gigabytes_are_the_default_budget():
+    """Cells of about 7,000 images of 1920 x 1080 at 320 px, at the usual width, fit."""
+    assert SampleSettings().dense_mb << 20 == 10 * 1024**3
+    bytes_each = int(np.prod(cell_shape(records((1920, 1080))[0], 320))) * 128
+    assert 6500 < (SampleSettings().dense_mb << 20) // bytes_each < 8000
+
+
+def test_no_disk_budget_stores_no_dense_cells(scenes, tmp_path):
+    """--dense-mb 0 keeps the sample only."""
+    space, run, result = embedded(scenes / "images", tmp_path / "w", dense_mb=0)
+    assert (result["dense_images"], result["pixels"]) == (0, 600)
+    assert load_dense(space, run).get(0) is None
+
+
+def test_unreadable_image_in_the_middle(scenes, tmp_path):
+    """A file whose header is fine but whose pixels are cut off becomes a problem; all others are embedded."""
+    images = tmp_path / "in"
+    images.mkdir()
+    for i in range(6):
+        image = Image.open(scenes / "images" / f"scene-{i}.png").convert("RGB")
+        image.save(images / f"{i}.jpg", quality=95)
+    data = (images / "3.jpg").read_bytes()
+    (images / "3.jpg").write_bytes(data[: len(data) // 2])
+    space, run, result = embedded(images, tmp_path / "w")
+    assert (result["images"], result["unreadable"]) == (5, 1)
+    assert np.unique(load_sample(space, run).places[:, 0]).tolist() == [0, 1, 2, 4, 5]
+    problem = space.image_list().problems[0]
+    assert problem.path == "3.jpg"
+    assert problem.reason.startswith("truncated")
+
+
+def test_mixed_shapes_fill_whole_batches_of_their_own(tmp_path, scenes):
+    """Portrait and landscape in turns: every image is embedded at its own shape."""
+    images = tmp_path / "in"
+    images.mkdir()
+    for i in range(6):
+        image = Image.open(scenes / "images" / f"scene-{i}.png")
+        (image if i % 2 else image.transpose(Image.Transpose.ROTATE_90)).save(images / f"{i}.png")
+    space, run, _ = embedded(images, tmp_path / "w")
+    dense = load_dense(space, run)
+    assert [dense.get(i).shape for i in range(6)] == [(24, 16, 32), (16, 24, 32)] * 3
+
+
+def test_a_run_without_a_sample_says_what_to_do(finished_copy):
+    """The message names the run, the folder and the command."""
+    with pytest.raises(PicieError, match=r"run picie-x has no embedding sample in .*: run `embed` or `train` again"):
+        load_sample(finished_copy, "picie-x")
+    assert len(load_dense(finished_copy, "picie-x").ids) == 0
+
+
+def test_two_widest_axes_by_hand():
+    """Rows along one line, with a little across: x is the line, y the rest, both centred."""
+    rows = np.zeros((5, 4), np.float16)
+    rows[:, 2] = [-2, -1, 0, 1, 2]
+    rows[:, 0] = [0.25, -0.5, 0.5, -0.5, 0.25]
+    xy = two_widest_axes(rows)
+    np.testing.assert_allclose(xy[:, 0], rows[:, 2], atol=1e-3)
+    np.testing.assert_allclose(np.abs(xy[:, 1]), np.abs(rows[:, 0]), atol=1e-3)

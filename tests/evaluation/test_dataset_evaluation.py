@@ -1,0 +1,183 @@
+"""Counting over a whole set: against one image after the other, whatever is read, batched or counted when."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from picie_core.data.datasets import LabelledSet, open_labelled_set
+from picie_core.data.image_index import read_image, resize_image
+from picie_core.errors import PicieError
+from picie_core.evaluation import dataset_evaluation
+from picie_core.evaluation.dataset_evaluation import confusions
+from picie_core.evaluation.metrics import centre_square, confusion
+from picie_core.models.classifier_head import Head
+from picie_core.progress import Progress
+from picie_core.segmentation.masks import class_scores
+
+SIZES = [(48, 64)] * 7 + [(64, 48), (48, 64), (50, 50), (64, 48), (48, 64)]
+"""(H, W) of the images of the set: runs of equal shapes longer than nothing and changes of shape between them."""
+
+
+class PixelEmbedder:
+    """An engine whose cells are the means of 4 x 4 pixels, in three channels; notes the batches that it gets."""
+
+    def __init__(self) -> None:
+        self.batches: list[tuple[int, ...]] = []
+
+    def __call__(self, images: np.ndarray) -> torch.Tensor:
+        self.batches.append(images.shape)
+        pixels = torch.from_numpy(images).permute(0, 3, 1, 2).float() - 100
+        return torch.nn.functional.avg_pool2d(pixels, 4, ceil_mode=True).permute(0, 2, 3, 1)
+
+
+@pytest.fixture(scope="module")
+def truth(tmp_path_factory: pytest.TempPathFactory) -> LabelledSet:
+    """Twelve smooth pictures of three shapes with masks of four classes, some pixels ignored."""
+    root = tmp_path_factory.mktemp("set")
+    rng = np.random.default_rng(0)
+    for folder in ("images", "masks"):
+        (root / folder).mkdir()
+    for i, (height, width) in enumerate(SIZES):
+        coarse = Image.fromarray(rng.integers(0, 256, (6, 8, 3), dtype=np.uint8))
+        coarse.resize((width, height)).save(root / "images" / f"{i:02}.png")
+        mask = rng.integers(0, 5, (height, width))
+        Image.fromarray(np.where(mask == 4, 255, mask).astype(np.uint8)).save(root / "masks" / f"{i:02}.png")
+    return open_labelled_set(root / "images", root / "masks", ["a", "b", "c", "d"])
+
+
+def centroids(k: int) -> np.ndarray:
+    """K unit vectors (K, 3)."""
+    rows = np.random.default_rng(k).normal(size=(k, 3))
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+
+def one_by_one(truth: LabelledSet, head: Head, whole: bool) -> np.ndarray:
+    """The confusion as the paper words it: an image, its scores, the full-size argmax, its pixels."""
+    total = np.zeros((head.k, 4), np.int64)
+    for index, (name, _) in enumerate(truth.pairs):
+        image, mask = resize_image(read_image(truth.images_root / name), 32), truth.read_mask(index)
+        if not whole:
+            image, mask = centre_square(image), centre_square(mask)
+        cells = torch.nn.functional.normalize(PixelEmbedder()(image[None])[0], dim=2).numpy()
+        scores = (cells @ head.weight.T + head.bias).transpose(2, 0, 1)
+        full = torch.nn.functional.interpolate(torch.from_numpy(scores)[None], size=mask.shape, mode="bilinear")
+        total += confusion(full[0].argmax(0).numpy(), mask, head.k, 4)
+    return total
+
+
+@pytest.mark.parametrize("whole", [False, True])
+@pytest.mark.parametrize("k", [2, 4, 30])
+def test_equals_one_image_after_the_other(truth, whole, k):
+    """In batches and threads the counts are those of the plain way, but for pixels that rounding decides."""
+    counts = confusions(PixelEmbedder(), 32, truth, [centroids(k)], whole)[0]
+    expected = one_by_one(truth, Head.of_centroids(centroids(k)), whole)
+    assert counts.sum() == expected.sum()
+    assert np.abs(counts - expected).sum() <= 4
+
+
+def test_several_heads_in_one_pass(truth):
+    """Each gets its own confusion, as if it had been alone."""
+    heads = [centroids(3), Head(centroids(5), np.linspace(-1, 1, 5, dtype=np.float32)), centroids(300)]
+    together = confusions(PixelEmbedder(), 32, truth, heads)
+    assert [counts.shape for counts in together] == [(3, 4), (5, 4), (300, 4)]
+    for head, counts in zip(heads, together, strict=True):
+        np.testing.assert_array_equal(counts, confusions(PixelEmbedder(), 32, truth, [head])[0])
+
+
+def test_a_head_has_a_bias(truth):
+    """Scores are cells @ weight.T + bias: against the plain way, and a bias that no cosine reaches decides alone."""
+    head = Head(centroids(6), np.array([0.3, -0.2, 0, 0.1, 0.5, -0.4], np.float32))
+    counts = confusions(PixelEmbedder(), 32, truth, [head])[0]
+    assert np.abs(counts - one_by_one(truth, head, False)).sum() <= 4
+    assert (counts != confusions(PixelEmbedder(), 32, truth, [centroids(6)])[0]).any()
+    fixed = confusions(PixelEmbedder(), 32, truth, [Head(centroids(6), np.eye(6, dtype=np.float32)[2] * 5)])[0]
+    assert fixed[2].sum() == fixed.sum()
+
+
+def test_centroids_are_heads_without_bias():
+    """Their scores are the cosines that masks are made from, bit by bit."""
+    cells = np.random.default_rng(0).normal(size=(5, 6, 3)).astype(np.float32)
+    np.testing.assert_array_equal(Head.of_centroids(centroids(7)).scores(cells), class_scores(cells, centroids(7)))
+
+
+def test_threads_and_batches_change_nothing(truth, monkeypatch):
+    """One thread and batches of one give the same counts as many of both."""
+    expected = confusions(PixelEmbedder(), 32, truth, [centroids(9)], threads=4)[0]
+    monkeypatch.setattr(dataset_evaluation, "BATCH", 1)
+    np.testing.assert_array_equal(confusions(PixelEmbedder(), 32, truth, [centroids(9)], threads=1)[0], expected)
+
+
+def test_images_of_one_shape_share_a_pass(truth, monkeypatch):
+    """Whole pictures of other shapes never share one; centre squares all do."""
+    monkeypatch.setattr(dataset_evaluation, "BATCH", 5)
+    engine = PixelEmbedder()
+    confusions(engine, 32, truth, [centroids(3)], whole=True)
+    assert [shape[0] for shape in engine.batches] == [5, 2, 1, 1, 1, 1, 1]
+    engine = PixelEmbedder()
+    confusions(engine, 32, truth, [centroids(3)])
+    assert [shape[:3] for shape in engine.batches] == [(5, 32, 32), (5, 32, 32), (2, 32, 32)]
+
+
+def test_what_waits_is_bounded(truth, monkeypatch):
+    """However many images there are, only so many are read and not yet counted: memory does not grow with the set."""
+    lock, waiting, most = threading.Lock(), 0, 0
+    read, count = dataset_evaluation._read, dataset_evaluation._count
+
+    def reading(*arguments):
+        nonlocal waiting, most
+        with lock:
+            waiting += 1
+            most = max(most, waiting)
+        return read(*arguments)
+
+    def counting(*arguments):
+        nonlocal waiting
+        with lock:
+            waiting -= 1
+        return count(*arguments)
+
+    monkeypatch.setattr(dataset_evaluation, "_read", reading)
+    monkeypatch.setattr(dataset_evaluation, "_count", counting)
+    many = LabelledSet(truth.images_root, truth.masks_root, truth.pairs[:1] * 200, truth.class_names)
+    counts = confusions(PixelEmbedder(), 32, many, [centroids(3)], threads=2)[0]
+    assert counts.sum() > 0
+    assert waiting == 0
+    assert most <= 2 * dataset_evaluation.BATCH + 2 + 2 * 2
+
+
+def test_progress_counts_images(truth):
+    """Every image is reported once it is counted."""
+    seen: list[Progress] = []
+    confusions(PixelEmbedder(), 32, truth, [centroids(3)], report=seen.append)
+    assert [one.done for one in seen] == list(range(13))
+    assert {(one.phase, one.total) for one in seen} == {("evaluate", 12)}
+
+
+def test_the_first_bad_file_stops_the_work(truth, tmp_path):
+    """A mask of another size, ids outside the list, an image that cannot be read: the message names the file."""
+    strange = np.full((48, 64), 9, np.uint8)
+    for name, pixels, message in (
+        (
+            "size",
+            np.zeros((10, 10), np.uint8),
+            r"size.png is \(10, 10\), its image 03.png is \(64, 48\): sizes must agree",
+        ),
+        ("ids", strange, r"ids.png has the ids 9, known are 0 to 3, 255"),
+    ):
+        Image.fromarray(pixels).save(tmp_path / f"{name}.png")
+        pairs = list(truth.pairs)
+        pairs[3] = ("03.png", str(tmp_path / f"{name}.png"))
+        broken = LabelledSet(truth.images_root, truth.masks_root, pairs, truth.class_names)
+        with pytest.raises(PicieError, match=message):
+            confusions(PixelEmbedder(), 32, broken, [centroids(3)])
+    (tmp_path / "torn.png").write_bytes((truth.images_root / "03.png").read_bytes()[:200])
+    torn = LabelledSet(truth.images_root, truth.masks_root, [(str(tmp_path / "torn.png"), "03.png")], truth.class_names)
+    with pytest.raises(PicieError, match=r"torn.png: "):
+        confusions(PixelEmbedder(), 32, torn, [centroids(3)])
+    assert Path(truth.masks_root, "03.png").is_file()

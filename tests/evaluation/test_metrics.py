@@ -1,0 +1,250 @@
+"""Figures against ground truth: against scikit-learn and torchmetrics, by hand, and whatever ids clusters have."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import accuracy_score, confusion_matrix, jaccard_score
+from torchmetrics.classification import MulticlassAccuracy, MulticlassJaccardIndex
+
+from picie_core.errors import PicieError
+from picie_core.evaluation.dataset_evaluation import summary
+from picie_core.evaluation.metrics import (
+    centre_square,
+    confusion,
+    match_identity,
+    match_many_to_one,
+    match_one_to_one,
+    score,
+)
+
+
+def labels_and_truth(k: int = 5, classes: int = 4, size: int = 40) -> tuple[np.ndarray, np.ndarray]:
+    """Random labels that follow the truth in part, and a truth with some ignored pixels."""
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, classes, (size, size))
+    labels = np.where(rng.random(truth.shape) < 0.6, truth % k, rng.integers(0, k, truth.shape))
+    truth[rng.random(truth.shape) < 0.1] = 255
+    return labels.astype(np.uint16), truth.astype(np.uint8)
+
+
+# -- confusion
+
+
+def test_confusion_equals_scikit_learn():
+    """Counts are those of scikit-learn's matrix over the pixels that are not ignored."""
+    labels, truth = labels_and_truth(k=6, classes=4)
+    theirs = confusion_matrix(labels[truth < 255], truth[truth < 255], labels=range(6))[:, :4]
+    np.testing.assert_array_equal(confusion(labels, truth, 6, 4), theirs)
+
+
+def test_ignored_pixels_count_nowhere():
+    """Whatever the labels are under ignored pixels, the counts are the same; all ignored gives zeros."""
+    labels, truth = labels_and_truth()
+    other = np.where(truth == 255, 3, labels)
+    np.testing.assert_array_equal(confusion(labels, truth, 5, 4), confusion(other, truth, 5, 4))
+    assert confusion(labels, np.full_like(truth, 255), 5, 4).sum() == 0
+
+
+def test_impossible_masks_are_refused():
+    """Other sizes and unknown class ids are named."""
+    labels, truth = labels_and_truth()
+    with pytest.raises(PicieError, match=r"labels are \(40, 40\), the mask is \(40, 39\)"):
+        confusion(labels, truth[:, 1:], 5, 4)
+    with pytest.raises(PicieError, match="class id 3, known are 0 to 2 and 255"):
+        confusion(labels, truth, 5, 3)
+
+
+# -- matching
+
+
+def test_one_to_one_by_hand():
+    """The best sum wins, not the best single pair: 0 -> 1 and 1 -> 0 give 15 where the greedy way gives 11."""
+    assert match_one_to_one(np.array([[10, 8], [7, 1]])).tolist() == [1, 0]
+
+
+def test_many_to_one_by_hand():
+    """Each cluster takes its majority class; one without pixels takes none."""
+    assert match_many_to_one(np.array([[10, 8], [7, 1], [2, 3], [0, 0]])).tolist() == [0, 0, 1, -1]
+
+
+@pytest.mark.parametrize(("k", "matched"), [(2, 2), (3, 3), (7, 3)])
+def test_one_to_one_with_other_numbers_of_clusters_than_classes(k, matched):
+    """Fewer clusters leave classes without one, more clusters stay unmatched; no class is taken twice."""
+    counts = np.random.default_rng(k).integers(0, 100, (k, 3))
+    matching = match_one_to_one(counts)
+    named = matching[matching >= 0]
+    assert len(matching) == k
+    assert len(named) == len(set(named.tolist())) == matched
+
+
+# -- scores
+
+
+def test_scores_equal_torchmetrics():
+    """With matched labels, IoU per class and its mean are JaccardIndex's, accuracy the share of equal pixels."""
+    labels, truth = labels_and_truth(k=4, classes=4)
+    counts = confusion(labels, truth, 4, 4)
+    found = score(counts, match_one_to_one(counts))
+    predicted, target = (torch.from_numpy(a.astype(np.int64)) for a in (found.matching[labels], truth))
+    jaccard = MulticlassJaccardIndex(num_classes=4, ignore_index=255, average="none")
+    np.testing.assert_allclose(found.class_iou, jaccard(predicted, target), atol=1e-6)
+    accuracy = MulticlassAccuracy(num_classes=4, ignore_index=255, average="micro")
+    assert found.accuracy == pytest.approx(float(accuracy(predicted, target)))
+    recall = MulticlassAccuracy(num_classes=4, ignore_index=255, average="none")
+    np.testing.assert_allclose(found.class_accuracy, recall(predicted, target), atol=1e-6)
+    mean = MulticlassJaccardIndex(num_classes=4, ignore_index=255, average="macro")
+    assert found.mean_iou == pytest.approx(float(mean(predicted, target)))
+
+
+@pytest.mark.parametrize(("k", "classes"), [(4, 4), (3, 5), (9, 4)])
+@pytest.mark.parametrize("match", [match_one_to_one, match_many_to_one])
+def test_scores_equal_scikit_learn(k, classes, match):
+    """Either matching, K above or below the classes: accuracy, IoU per class and its mean are those of the labels."""
+    labels, truth = labels_and_truth(k, classes)
+    found = score(confusion(labels, truth, k, classes), match(confusion(labels, truth, k, classes)))
+    counted = truth < 255
+    predicted, target = found.matching[labels][counted], truth[counted].astype(int)
+    assert found.accuracy == pytest.approx(accuracy_score(target, predicted))
+    every = range(classes)  # -1, the label of an unmatched cluster, is nobody's class: an error
+    np.testing.assert_allclose(found.class_iou, jaccard_score(target, predicted, labels=every, average=None))
+    assert found.mean_iou == pytest.approx(jaccard_score(target, predicted, labels=every, average="macro"))
+
+
+def test_scores_by_hand():
+    """Of 12 pixels two matched clusters get 9 right, IoU 6/9 and 3/5; named by hand, the third cluster is right too."""
+    counts = np.array([[6, 1], [1, 3], [1, 0]])
+    found = score(counts, np.array([0, 1, -1]))
+    assert found.accuracy == pytest.approx(9 / 12)
+    np.testing.assert_allclose(found.class_iou, [6 / 9, 3 / 5])
+    np.testing.assert_allclose(found.class_accuracy, [6 / 8, 3 / 4])
+    named = score(counts, match_many_to_one(counts))
+    assert named.accuracy == pytest.approx(10 / 12)
+    np.testing.assert_allclose(named.class_iou, [7 / 9, 3 / 5])
+
+
+def test_ids_of_clusters_do_not_matter():
+    """Permuted cluster ids change no figure, with any number of clusters."""
+    for k in (3, 4, 9):
+        labels, truth = labels_and_truth(k=k)
+        turn = np.random.default_rng(k).permutation(k)
+        assert summary(confusion(labels, truth, k, 4)) == pytest.approx(
+            summary(confusion(turn[labels], truth, k, 4)), nan_ok=False
+        )
+
+
+def test_more_clusters_than_classes():
+    """Clusters beyond the classes are errors one-to-one, and no loss many-to-one."""
+    truth = np.repeat(np.arange(3), 40).reshape(12, 10)
+    halves = 2 * truth + np.arange(10)[None, :] // 5  # every class split into two clusters
+    figures = summary(confusion(halves, truth, 6, 3))
+    assert figures["accuracy"] == pytest.approx(50)
+    assert figures["accuracy_named"] == figures["miou_named"] == pytest.approx(100)
+
+
+def test_fewer_clusters_than_classes():
+    """A class without a cluster has IoU 0 and stays in the mean."""
+    truth = np.repeat(np.arange(4), 25).reshape(10, 10)
+    figures = summary(confusion(np.minimum(truth, 1), truth, 2, 4))
+    assert figures["accuracy"] == pytest.approx(50)
+    assert figures["miou"] == pytest.approx(100 * (1 + 1 / 3) / 4)
+
+
+def test_a_class_that_is_absent_from_the_truth():
+    """It has no IoU and is left out of the mean; the authors' figure counts it as 0 when it was matched."""
+    counts = np.array([[8, 0, 0], [0, 4, 0], [2, 1, 0]])
+    found = score(counts, match_one_to_one(counts))
+    assert np.isnan(found.class_iou).tolist() == [False, False, True]
+    assert found.mean_iou == pytest.approx((8 / 10 + 4 / 5) / 2)
+    assert found.mean_iou_absent_zero == pytest.approx((8 / 10 + 4 / 5) / 3)
+    unmatched = score(counts, np.array([0, 1, -1]))
+    assert unmatched.mean_iou_absent_zero == unmatched.mean_iou
+
+
+@pytest.mark.parametrize(("k", "classes"), [(6, 6), (4, 6), (11, 6)])
+@pytest.mark.parametrize("only", [{0, 2}, {1, 3, 4, 5}, set(range(6))])
+def test_subset_figures_equal_brute_force(k, classes, only):
+    """Pixels of the other classes are thrown away one by one, after all pixels were matched; what is left is scored."""
+    labels, truth = labels_and_truth(k, classes)
+    counts = confusion(labels, truth, k, classes)
+    matching = match_one_to_one(counts)
+    right, union, pixels = dict.fromkeys(only, 0), dict.fromkeys(only, 0), 0
+    for label, true in zip(labels.ravel(), truth.ravel(), strict=True):
+        if true in only:
+            pixels += 1
+            said = matching[label]
+            right[true] += said == true
+            for one in {said, true} & only:
+                union[one] += 1
+    found = score(counts, matching, only)
+    assert found.accuracy == pytest.approx(sum(right.values()) / pixels)
+    assert found.mean_iou == pytest.approx(np.mean([right[one] / union[one] for one in only]))
+    assert np.isnan(found.class_iou).tolist() == [one not in only for one in range(classes)]
+    assert (found.matching == matching).all()
+
+
+def test_subsets_restrict_the_ground_truth_not_the_predictions():
+    """Restricting what was predicted gives other figures, by hand: the axis that the authors' code takes is wrong."""
+    counts = np.array([[8, 2, 4], [2, 6, 0], [0, 2, 6]])  # cluster i is class i
+    identity = np.arange(3)
+    things = score(counts, identity, {0, 1})  # of 10 + 10 pixels 8 + 6 are right
+    assert things.accuracy == pytest.approx(14 / 20)
+    np.testing.assert_allclose(things.class_iou[:2], [8 / (8 + 2 + 2), 6 / (6 + 2 + 4)])
+    rows_of_clusters = np.where(np.isin(identity, [0, 1])[:, None], counts, 0)
+    assert score(rows_of_clusters, identity).accuracy == pytest.approx(14 / 22)
+    assert things.accuracy != pytest.approx(14 / 22)
+
+
+def test_parts_make_the_whole():
+    """Right pixels of things and of stuff are all right pixels: their accuracies, weighed by their pixels, agree."""
+    labels, truth = labels_and_truth(k=9, classes=6)
+    counts = confusion(labels, truth, 9, 6)
+    found = summary(counts, thing_classes={0, 1, 4})
+    share = counts[:, [0, 1, 4]].sum() / counts.sum()
+    for figure in ("accuracy", "accuracy_named"):
+        parts = share * found[f"{figure}_things"] + (1 - share) * found[f"{figure}_stuff"]
+        assert parts == pytest.approx(found[figure])
+    assert "accuracy_things" not in summary(counts)
+
+
+def test_subsets_and_absent_classes():
+    """A class that is absent and matched counts as 0 in the authors' figure of its own subset only."""
+    counts = np.array([[8, 0, 0, 0], [0, 4, 0, 0], [2, 1, 0, 0]])
+    matching = np.array([0, 1, 2])
+    assert score(counts, matching, {0, 1}).mean_iou_absent_zero == pytest.approx((8 / 10 + 4 / 5) / 2)
+    assert score(counts, matching, {0, 2}).mean_iou_absent_zero == pytest.approx(8 / 10 / 2)
+    assert score(counts, matching, {2, 3}).mean_iou == 0
+
+
+# -- classifiers whose rows are classes
+
+
+def test_rows_that_are_classes_are_not_matched():
+    """A classifier that mistakes two classes for each other is wrong, however well it could be matched."""
+    counts = np.array([[0, 9, 0], [7, 0, 0], [1, 0, 8]])
+    assert match_identity(counts).tolist() == [0, 1, 2]
+    found = summary(counts, rows_are_classes=True)
+    assert found["accuracy"] == found["accuracy_named"] == pytest.approx(100 * 8 / 25)
+    assert found["miou"] == found["miou_named"] == pytest.approx(100 * 8 / 9 / 3)
+    assert summary(counts)["accuracy"] == pytest.approx(100 * 24 / 25)
+
+
+def test_rows_that_are_classes_are_as_many():
+    """A classifier of other classes is refused, with both numbers."""
+    with pytest.raises(PicieError, match="the classifier has 3 rows, the ground truth 4 classes"):
+        match_identity(np.ones((3, 4), np.int64))
+
+
+def test_nothing_counted():
+    """A truth of ignored pixels gives zeros, not NaN."""
+    found = score(np.zeros((3, 2), np.int64), match_one_to_one(np.zeros((3, 2), np.int64)))
+    assert (found.accuracy, found.mean_iou, found.mean_iou_absent_zero) == (0, 0, 0)
+
+
+@pytest.mark.parametrize(("height", "width", "rows", "columns"), [(6, 10, (0, 6), (2, 8)), (9, 4, (2, 6), (0, 4))])
+def test_centre_square(height, width, rows, columns):
+    """The square of the shorter side from the middle, for images and masks alike."""
+    image = np.arange(height * width).reshape(height, width)
+    np.testing.assert_array_equal(centre_square(image), image[slice(*rows), slice(*columns)])
+    assert centre_square(np.zeros((height, width, 3))).shape == (min(height, width),) * 2 + (3,)

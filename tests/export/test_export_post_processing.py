@@ -1,0 +1,75 @@
+"""Finished exports: nothing changes by default, what was asked for is in the masks and in the record."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from picie_core.cli import COMMANDS
+from picie_core.cli.parser import run_command
+from picie_core.errors import SettingError
+from picie_core.export import export_masks
+from picie_core.segmentation.edge_refinement import remove_specks
+from picie_core.segmentation.post_processing import Finish
+
+
+def masks_of(out: Path) -> dict[str, np.ndarray]:
+    """Every mask of an export by its name."""
+    return {str(path.relative_to(out)): np.asarray(Image.open(path)) for path in (out / "masks").rglob("*.png")}
+
+
+def test_the_defaults_write_the_same_bytes(made, png_export, tmp_path):
+    """An export that names the defaults is the export that names nothing, file by file."""
+    out = tmp_path / "out"
+    report = export_masks(*made, "png", out, command_line="picie export X", device="cpu", finish=Finish())
+    assert report.finish == {} and "finish" not in report.record()
+    before = {path.relative_to(png_export[0]) for path in png_export[0].rglob("*") if path.is_file()}
+    assert {path.relative_to(out) for path in out.rglob("*") if path.is_file()} == before
+    for path in before:
+        assert (out / path).read_bytes() == (png_export[0] / path).read_bytes(), path
+
+
+def test_options_of_the_command_are_in_masks_and_record(made, png_export, tmp_path):
+    """A threshold ignores more, specks are gone, and export.json and the result say what was done."""
+    workspace, run, clustering = made  # other tests choose other clusterings of this workspace
+    words = ["export", "--workspace", str(workspace.root), "--out", str(tmp_path / "out"), "--device", "cpu"]
+    words += ["--run", run, "--clustering", clustering.name]
+    assert run_command(COMMANDS, [*words, "--min-confidence", "0.3", "--min-area", "40"]) == 0
+    record = json.loads((tmp_path / "out" / "export.json").read_text())
+    assert record["finish"] == {"min_confidence": 0.3, "min_area_px": 40}
+    assert "--min-confidence 0.3 --min-area 40" in record["command"] and run in record["command"]
+    plain, finished = masks_of(png_export[0]), masks_of(tmp_path / "out")
+    assert plain.keys() == finished.keys()
+    assert record["ignored_share"] > json.loads((png_export[0] / "export.json").read_text())["ignored_share"]
+    for name, mask in finished.items():
+        np.testing.assert_array_equal(mask, remove_specks(mask, 40), err_msg=name)
+
+
+@pytest.mark.parametrize("method", ["guided", "pamr"])
+def test_a_refined_export_differs_and_says_so(made, png_export, tmp_path, method):
+    """Refined masks hold the same classes, have the same sizes, and are not the plain ones."""
+    report = export_masks(*made, "png", tmp_path / "out", device="cpu", finish=Finish(refine=method))
+    assert report.finish == {"refine": method}
+    plain, refined = masks_of(png_export[0]), masks_of(tmp_path / "out")
+    assert all(
+        plain[name].shape == mask.shape and set(np.unique(mask)) <= {0, 1, 255} for name, mask in refined.items()
+    )
+    assert any((plain[name] != mask).any() for name, mask in refined.items())
+
+
+def test_doubt_in_a_raw_export_counts_as_ignored(made, tmp_path):
+    """Cluster ids with a threshold hold 255, and the share of it is told."""
+    report = export_masks(*made, "png", tmp_path / "out", raw=True, device="cpu", finish=Finish(min_confidence=0.5))
+    found = np.concatenate([mask.ravel() for mask in masks_of(tmp_path / "out").values()])
+    assert report.ignored_share == pytest.approx((found == 255).mean()) and report.ignored_share > 0
+
+
+def test_a_wrong_threshold_writes_nothing(made, tmp_path):
+    """The refusal comes before the first mask."""
+    with pytest.raises(SettingError, match="min-confidence=2 is too large"):
+        export_masks(*made, "png", tmp_path / "out", device="cpu", finish=Finish(min_confidence=2))
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,94 @@
+"""Exports that cannot be: each says what is wrong and the remedy, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from picie_core.clustering.clustering import cluster_workspace
+from picie_core.errors import PicieError
+from picie_core.export import FORMATS, export_masks, image_files
+from tests.export.odd_images import draw_scene, no_network, save
+
+
+def test_without_names_there_is_nothing_to_write(made, tmp_path):
+    """The error says how to name or to go without names."""
+    workspace, run, _ = made
+    unnamed = cluster_workspace(workspace, run, 3)
+    with pytest.raises(PicieError, match=r"no cluster of k3-s0 has a name.*label --import.*--raw"):
+        export_masks(workspace, run, unnamed, "png", tmp_path / "out")
+    workspace.label_map.name_clusters(unnamed.key, [0], "ignore")
+    with pytest.raises(PicieError, match="has a name"):
+        export_masks(workspace, run, unnamed, "png", tmp_path / "out")
+
+
+def test_wrong_settings_are_refused(made, tmp_path):
+    """Format, share and folders: what is wrong, and what to give instead."""
+    save(tmp_path / "full" / "x.png", draw_scene(0))
+    (tmp_path / "empty").mkdir()
+    cases = [
+        ({"fmt": "coco"}, "format='coco' is unknown: choose one of png, voc"),
+        ({"val_share": 1.5}, "val-share=1.5 must be from 0 to 1"),
+        ({"out": tmp_path / "full"}, "exists and is not an empty folder"),
+        ({"out": tmp_path / "full" / "x.png"}, "exists and is not an empty folder"),
+        ({"out": made[0].images_root / "masks"}, "lies in the folder of images"),
+        ({"images": tmp_path / "nowhere"}, "is not a folder"),
+        ({"images": tmp_path / "empty"}, "no images under"),
+    ]
+    for changes, message in cases:
+        arguments = {"fmt": "png", "out": tmp_path / "out", **changes}
+        with pytest.raises(PicieError, match=message):
+            export_masks(*made, **arguments, cells_source=no_network)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "full"]
+
+
+def test_an_empty_folder_may_be_filled(made, tmp_path):
+    """A person may make the folder first."""
+    (tmp_path / "out").mkdir()
+    export_masks(*made, "png", tmp_path / "out", cells_source=no_network)
+    assert (tmp_path / "out" / "export.json").exists()
+
+
+@pytest.mark.parametrize("fmt", FORMATS)
+@pytest.mark.parametrize("after", [0, 7])
+def test_a_full_disk_leaves_nothing(made, tmp_path, monkeypatch, fmt, after):
+    """The error names folder and remedy, and neither the folder nor a part of it stays."""
+    real, calls = Path.write_bytes, []
+
+    def full(path: Path, data: bytes) -> int:
+        calls.append(path)
+        if len(calls) > after:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(path, data)
+
+    monkeypatch.setattr(image_files.Path, "write_bytes", full)
+    with pytest.raises(PicieError, match=r"cannot write .*out: No space left on device; free some space"):
+        export_masks(*made, fmt, tmp_path / "out", cells_source=no_network)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_stop_leaves_nothing(made, tmp_path):
+    """Ctrl-C in the middle takes the half-written folder away."""
+
+    def stopping(images: np.ndarray) -> np.ndarray:
+        if list(tmp_path.rglob("*.png")):
+            raise KeyboardInterrupt
+        return no_network(images)
+
+    for i in range(40):
+        save(tmp_path / "in" / f"{i}.jpg", draw_scene(i))
+    with pytest.raises(KeyboardInterrupt):
+        export_masks(*made, "png", tmp_path / "sub" / "out", images=tmp_path / "in", cells_source=stopping)
+    assert list((tmp_path / "sub").iterdir()) == []
+
+
+def test_only_broken_images_is_an_error(made, tmp_path):
+    """An export of nothing is no success; the first reason is told."""
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "x.jpg").write_text("hello")
+    with pytest.raises(PicieError, match=r"none of the 1 images of .* can be read; the first: x.jpg: not an image"):
+        export_masks(*made, "png", tmp_path / "out", images=tmp_path / "in", cells_source=no_network)
+    assert not (tmp_path / "out").exists()

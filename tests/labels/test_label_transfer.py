@@ -1,0 +1,97 @@
+"""Names survive a change of K: a class goes to the new clusters that hold its pixels, and nowhere else."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from picie_core.clustering.clustering import Clustering, current_clustering, load_clustering
+from picie_core.clustering.split_proposals import propose_split, split_cluster
+from picie_core.errors import PicieError
+from picie_core.labels.label_map import IGNORE_ID
+from picie_core.labels.label_transfer import carried_classes, use_k
+from tests.hand_made import clustering_of
+
+
+def labelled(labels: list[int], k: int) -> Clustering:
+    """A clustering whose sample has these labels."""
+    return replace(clustering_of(np.eye(k, dtype=np.float32)), labels=np.array(labels, np.uint16))
+
+
+def test_a_class_needs_half_of_the_cluster():
+    """New cluster 0: 3 of 4 road; 1: 1 of 3 sky, 2 unnamed; 2: half ignored; 3: two clusters of one class together."""
+    old = labelled([0, 0, 0, 1, 1, 2, 2, 3, 2, 0, 4], 6)
+    new = labelled([0, 0, 0, 0, 1, 1, 1, 2, 2, 3, 3], 5)
+    classes = {0: 0, 4: 0, 1: 1, 3: IGNORE_ID}
+    assert carried_classes(old, classes, new) == {0: 0, 2: IGNORE_ID, 3: 0}
+
+
+def test_of_two_halves_the_first_class_counts():
+    """Exactly half each: the class with the lower id, whatever the order of pixels."""
+    old, new = labelled([1, 0, 1, 0], 2), labelled([0, 0, 0, 0], 1)
+    assert carried_classes(old, {0: 5, 1: 3}, new) == {0: 3}
+
+
+def test_the_same_clusters_carry_everything():
+    """From a clustering to itself, every class arrives."""
+    labels = np.random.default_rng(0).integers(0, 7, 100).tolist()
+    made = labelled(labels, 7)
+    classes = {0: 2, 3: 0, 5: IGNORE_ID, 6: 2}
+    assert carried_classes(made, classes, made) == classes
+
+
+def test_clusterings_of_two_samples_are_refused():
+    """Pixels of two samples cannot be compared."""
+    with pytest.raises(PicieError, match="between clusterings of one sample only"):
+        carried_classes(labelled([0, 1], 2), {0: 0}, labelled([0, 1, 1], 2))
+
+
+def test_moving_k_carries_names_once_and_can_be_undone(finished_copy):
+    """What is carried is what half of the pixels say; names that are there stay; one undo takes all of it back."""
+    run, label_map = finished_copy.current_run(), finished_copy.label_map
+    before = current_clustering(finished_copy, run)
+    label_map.name_clusters(before.key, [0, 2], "road")
+    label_map.name_clusters(before.key, [1], "ignore")
+    made, carried = use_k(finished_copy, run, 20)
+    assert label_map.get_choice("clustering") == "k20-s0"
+    expected = carried_classes(before, label_map.classes_of(before.key), made)
+    assert label_map.classes_of(made.key) == expected and len(expected) > 3
+    assert (carried.names, carried.source) == (len(expected), "K = 6") and carried.event == label_map.can_undo()
+    assert use_k(finished_copy, run, 6)[1] is None and use_k(finished_copy, run, 20)[1] is None
+    label_map.undo(carried.event.id)
+    assert label_map.classes_of(made.key) == {} and label_map.classes_of(before.key) == {0: 0, 1: IGNORE_ID, 2: 0}
+
+
+def test_names_of_parts_are_carried_too(finished_copy):
+    """A class that only a part of a split has goes where the pixels of that part go."""
+    run, label_map = finished_copy.current_run(), finished_copy.label_map
+    before = current_clustering(finished_copy, run)
+    parts = split_cluster(finished_copy, run, before, 0, propose_split(finished_copy, run, before, 0, 2)).parts
+    label_map.name_clusters(before.key, [parts[1]], "road")
+    made, carried = use_k(finished_copy, run, 20)
+    split = load_clustering(finished_copy, run, "k6-s0")
+    owned = label_map.classes_of(made.key)
+    assert carried.names == len(owned) > 0
+    for cluster in owned:
+        assert np.mean(split.labels[made.labels == cluster] == parts[1]) >= 0.5
+
+
+def test_without_names_nothing_is_carried(finished_copy):
+    """The first clusterings of a workspace make no edit."""
+    run = finished_copy.current_run()
+    assert use_k(finished_copy, run, 9)[1] is None and finished_copy.label_map.version() == 0
+
+
+def test_the_command_line_says_what_was_carried(finished_copy, say):
+    """`cluster --k` names how many and from where, and `label undo` takes it back."""
+    key = current_clustering(finished_copy, finished_copy.current_run()).key
+    finished_copy.label_map.name_clusters(key, [0, 1, 2], "road")
+    result = json.loads(say("cluster", "--workspace", finished_copy.root, "--k", 4, "--json").out)
+    assert result["names_carried"] > 0 and result["carried_from"] == "K = 6"
+    undone = json.loads(say("label", "undo", "--workspace", finished_copy.root, "--json").out)["undone"]
+    names = f"{result['names_carried']} name{'s' * (result['names_carried'] > 1)}"
+    assert undone == [f"carried {names} over from K = 6"]
+    assert "names_carried" not in json.loads(say("cluster", "--workspace", finished_copy.root, "--k", 6, "--json").out)

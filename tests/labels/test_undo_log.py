@@ -1,0 +1,400 @@
+"""The history of edits: undo is the exact inverse, redo the exact inverse of undo, for everyone and across restarts."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from picie_core.errors import PicieError, SettingError
+from picie_core.labels.database import transaction
+from picie_core.labels.label_map import IGNORE_ID, LabelMap
+from picie_core.labels.undo_log import read_rows
+from tests.hand_made import unit
+
+KEY, OTHER = "k27-digest", "k60-digest"
+ROOT = Path(__file__).parents[2]
+PROTOTYPES = unit(np.random.default_rng(0).normal(size=(3, 8)))
+
+
+@pytest.fixture
+def label_map(tmp_path: Path) -> LabelMap:
+    """A label map whose file does not exist yet."""
+    return LabelMap(tmp_path / "labels.sqlite")
+
+
+def decided(label_map: LabelMap) -> dict:
+    """All rows that hold decisions."""
+    with transaction(label_map.path) as database:
+        return read_rows(database)
+
+
+def names_of(label_map: LabelMap, key: str = KEY) -> dict[int, str]:
+    """Cluster -> class name, as a person sees it."""
+    names = {item.id: item.name for item in label_map.classes()} | {IGNORE_ID: "ignore"}
+    return {cluster: names[owner] for cluster, owner in label_map.classes_of(key).items()}
+
+
+EVERY_EDIT = [
+    lambda m: m.name_clusters(KEY, [0, 3], "road"),
+    lambda m: m.name_clusters(KEY, [1, 4], "sky"),
+    lambda m: m.name_clusters(OTHER, [7], "road"),
+    lambda m: m.name_clusters(KEY, [2], "tree"),
+    lambda m: m.split_cluster(KEY, 3, PROTOTYPES, 27),
+    lambda m: m.name_clusters(KEY, [27], "car"),
+    lambda m: m.split_cluster(KEY, 27, PROTOTYPES[:2], 29),
+    lambda m: m.name_clusters(KEY, [1, 27], "ignore"),
+    lambda m: m.name_clusters(KEY, [2], None),
+    lambda m: m.name_clusters(KEY, [0, 3, 28, 29], "sky"),
+    lambda m: m.rename_class(0, "street"),
+    lambda m: m.recolor_class(1, "#010203"),
+    lambda m: m.delete_class(1),
+    lambda m: m.carry_names(OTHER, {1: 0, 2: IGNORE_ID, 7: 1}, "K = 27"),
+    lambda m: m.import_map(KEY, {"classes": [{"name": "a"}, {"name": "street"}], "clusters": {"1": "a"}}, 27),
+    lambda m: m.restore_snapshot("early"),
+]
+WORDS = [
+    "named 2 clusters road",
+    "named 2 clusters sky",
+    "named cluster 7 road",
+    "named cluster 2 tree",
+    "split cluster 3 into 3",
+    "named cluster 27 car",
+    "split cluster 27 into 2",
+    "ignored 2 clusters",
+    "took the name of cluster 2 away",
+    "named 4 clusters sky",
+    "renamed road to street",
+    "recoloured sky",
+    "deleted class sky",
+    "carried 2 names over from K = 27",
+    "imported 1 name",
+    "returned to snapshot “early”",
+]
+
+
+def test_every_edit_back_and_forth(label_map):
+    """Every kind of edit, undone down to nothing and redone to the end: each state comes back row by row."""
+    states, events = [decided(label_map)], []
+    for index, edit in enumerate(EVERY_EDIT):
+        edit(label_map)
+        if index == 3:
+            label_map.save_snapshot("early")
+        states.append(decided(label_map))
+        events.append(label_map.can_undo())
+    assert [event.words for event in events] == WORDS
+    for event, state in zip(events[::-1], states[-2::-1], strict=True):
+        assert label_map.can_undo() == event and label_map.undo() == event
+        assert decided(label_map) == state
+    assert label_map.undo() is None and label_map.can_undo() is None
+    for event, state in zip(events, states[1:], strict=True):
+        assert label_map.can_redo() == event and label_map.redo() == event
+        assert decided(label_map) == state
+    assert label_map.redo() is None and label_map.can_redo() is None
+
+
+def test_undo_and_redo_are_events_and_nothing_leaves_the_log(label_map):
+    """The log only grows: it says what was undone and redone, and the version tells other tabs."""
+    label_map.name_clusters(KEY, [0], "road")
+    label_map.undo()
+    label_map.redo()
+    label_map.undo()
+    label_map.name_clusters(KEY, [0], "sky")
+    assert [event.id for event in label_map.history()] == [5, 4, 3, 2, 1] and label_map.version() == 5
+    assert [event.words for event in label_map.history()] == [
+        "named cluster 0 sky",
+        "undid: named cluster 0 road",
+        "redid: named cluster 0 road",
+        "undid: named cluster 0 road",
+        "named cluster 0 road",
+    ]
+    assert label_map.history(2)[1].payload == {"undoes": 1, "what": "named cluster 0 road"}
+
+
+def test_a_new_edit_ends_what_can_be_redone(label_map):
+    """After undos, the next edit starts from what is there; what was undone stays in the log only."""
+    for name in ("road", "sky", "tree"):
+        label_map.name_clusters(KEY, [0], name)
+    label_map.undo()
+    label_map.undo()
+    assert label_map.can_redo().words == "named cluster 0 sky"
+    label_map.name_clusters(KEY, [1], "car")
+    assert label_map.can_redo() is None and label_map.redo() is None
+    assert names_of(label_map) == {0: "road", 1: "car"}
+    label_map.undo()
+    label_map.undo()
+    assert names_of(label_map) == {} and label_map.classes() == []
+
+
+def test_an_edit_that_changes_nothing_is_none(label_map):
+    """Naming a cluster as it is called is no edit: nothing to undo, and what can be redone stays."""
+    label_map.name_clusters(KEY, [0], "road")
+    label_map.name_clusters(KEY, [1], "road")
+    label_map.undo()
+    label_map.name_clusters(KEY, [0], "ROAD")
+    label_map.rename_class(0, "road")
+    label_map.name_clusters(KEY, [5], None)
+    assert label_map.version() == 3 and label_map.can_redo().words == "named cluster 1 road"
+
+
+def test_choices_and_refusals_are_no_edits(label_map):
+    """What is in use, and what was refused, cannot be undone."""
+    label_map.set_choice("clustering", "k27-s0")
+    with pytest.raises(SettingError):
+        label_map.rename_class(0, "x")
+    assert label_map.can_undo() is None and label_map.undo() is None
+    assert label_map.get_choice("clustering") == "k27-s0"
+
+
+def test_undo_in_another_process_after_a_restart(label_map):
+    """The history is in the file: a process that never saw the edits takes them back, another makes them again."""
+    for edit in EVERY_EDIT[:4]:
+        edit(label_map)
+    after = decided(label_map)
+    program = (
+        "import sys; from picie_core.labels.label_map import LabelMap\n"
+        "print(getattr(LabelMap(sys.argv[1]), sys.argv[2])().words)"
+    )
+
+    def elsewhere(name: str) -> str:
+        command = [sys.executable, "-c", program, str(label_map.path), name]
+        return subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stdout.strip()
+
+    assert [elsewhere("undo"), elsewhere("undo")] == ["named cluster 2 tree", "named cluster 7 road"]
+    assert names_of(label_map) == {0: "road", 3: "road", 1: "sky", 4: "sky"}
+    assert [elsewhere("redo"), elsewhere("redo")] == ["named cluster 7 road", "named cluster 2 tree"]
+    assert decided(label_map) == after
+
+
+def test_undo_refuses_another_edit_than_the_one_meant(label_map):
+    """Who clicks on “undo: named road” does not take back what another tab did since."""
+    label_map.name_clusters(KEY, [0], "road")
+    meant = label_map.can_undo().id
+    LabelMap(label_map.path).name_clusters(KEY, [1], "sky")
+    with pytest.raises(SettingError, match="somebody edited meanwhile, the last edit is now “named cluster 1 sky”"):
+        label_map.undo(meant)
+    assert names_of(label_map) == {0: "road", 1: "sky"}
+    label_map.undo(label_map.can_undo().id)
+    with pytest.raises(SettingError, match="somebody edited meanwhile"):
+        label_map.redo(meant)
+    label_map.redo()
+    with pytest.raises(SettingError, match="nothing is left"):
+        label_map.redo(meant)
+
+
+def test_a_file_changed_behind_the_log_is_never_made_worse(label_map):
+    """Where rows are not what the edit left, undo refuses instead of guessing."""
+    label_map.name_clusters(KEY, [0], "road")
+    with closing(sqlite3.connect(label_map.path)) as database, database:
+        database.execute("UPDATE assignments SET cluster = 5")
+    before = decided(label_map)
+    with pytest.raises(PicieError, match=r"edit 1 .* cannot be undone or redone: another program changed assignments"):
+        label_map.undo()
+    assert decided(label_map) == before
+
+
+# -- merges never swap
+
+
+def test_a_merge_moves_the_clusters_it_names_and_no_other(label_map):
+    """Merging b into a leaves a called a, b's old clusters called a, and c untouched, whatever the order of ids."""
+    for cluster, name in enumerate(["c", "a", "b", "a", "b", "c"]):
+        label_map.name_clusters(KEY, [cluster], name)
+    ids = {item.name: item.id for item in label_map.classes()}
+    colors = {item.name: item.color for item in label_map.classes()}
+    label_map.name_clusters(KEY, [2, 4], "a")
+    assert names_of(label_map) == {0: "c", 1: "a", 2: "a", 3: "a", 4: "a", 5: "c"}
+    assert {item.name: item.id for item in label_map.classes()} == ids
+    label_map.delete_class(ids["b"])
+    assert names_of(label_map) == {0: "c", 1: "a", 2: "a", 3: "a", 4: "a", 5: "c"}
+    assert {item.name: item.color for item in label_map.classes()} == {"c": colors["c"], "a": colors["a"]}
+    label_map.undo()
+    label_map.undo()
+    assert names_of(label_map) == dict(enumerate(["c", "a", "b", "a", "b", "c"]))
+
+
+# -- splits
+
+
+def test_parts_get_new_ids_and_inherit_the_class(label_map):
+    """The first part keeps the id; a part can be split again; other clusters keep id and name."""
+    label_map.name_clusters(KEY, [3], "road")
+    label_map.name_clusters(KEY, [4], "sky")
+    assert label_map.split_cluster(KEY, 3, PROTOTYPES, 27) == [3, 27, 28]
+    assert label_map.split_cluster(KEY, 28, PROTOTYPES[:2], 29) == [28, 29]
+    assert label_map.split_cluster(KEY, 5, PROTOTYPES[:2], 30) == [5, 30]
+    assert names_of(label_map) == {3: "road", 27: "road", 28: "road", 29: "road", 4: "sky"}
+    assert [(one.cluster, one.first_new, len(one.centroids)) for one in label_map.splits_of(KEY)] == [
+        (3, 27, 3),
+        (28, 29, 2),
+        (5, 30, 2),
+    ]
+    np.testing.assert_array_equal(label_map.splits_of(KEY)[0].centroids, PROTOTYPES)
+    assert label_map.splits_of(OTHER) == []
+
+
+def test_two_who_split_at_once(label_map):
+    """Somebody else's split of another cluster moves the new ids; one of the same cluster is told."""
+    assert label_map.split_cluster(KEY, 3, PROTOTYPES, 27) == [3, 27, 28]
+    assert label_map.split_cluster(KEY, 5, PROTOTYPES[:2], 27) == [5, 29]
+    with pytest.raises(SettingError, match="cluster 3 was split, or a split undone, meanwhile"):
+        label_map.split_cluster(KEY, 3, PROTOTYPES, 27)
+    label_map.undo()
+    with pytest.raises(SettingError, match="cluster 7 was split, or a split undone, meanwhile"):
+        label_map.split_cluster(KEY, 7, PROTOTYPES, 30)
+    label_map.undo()
+    with pytest.raises(SettingError, match="a split undone, meanwhile"):
+        label_map.split_cluster(KEY, 3, PROTOTYPES, 29)
+    with pytest.raises(SettingError, match="no cluster 27: ids run from 0 to 26"):
+        label_map.split_cluster(KEY, 27, PROTOTYPES, 27)
+    assert label_map.splits_of(KEY) == []
+
+
+def test_splits_are_exported_and_imported(label_map, tmp_path):
+    """A map with splits goes into an empty workspace and comes back the same; one without removes them."""
+    for edit in EVERY_EDIT[:8]:
+        edit(label_map)
+    record, other = label_map.export_map(KEY), LabelMap(tmp_path / "other.sqlite")
+    other.import_map(KEY, record, 27, 8)
+    assert other.export_map(KEY) == record and len(record["splits"]) == 2
+    assert other.split_cluster(KEY, 0, PROTOTYPES, 30) == [0, 30, 31]
+    old = {name: record[name] for name in ("classes",)} | {"clusters": {"0": "road"}}
+    other.import_map(KEY, old, 27)
+    assert other.splits_of(KEY) == [] and names_of(other) == {0: "road"}
+    with pytest.raises(SettingError, match="cluster from 0 to 26, got '27'"):
+        other.import_map(KEY, {**old, "clusters": {"27": "road"}}, 27)
+
+
+# -- snapshots
+
+
+def test_snapshots_are_listed_saved_once_and_deleted(label_map):
+    """Saving and deleting change no decision and cannot be undone; returning is an edit like any other."""
+    label_map.name_clusters(KEY, [0, 1], "road")
+    label_map.save_snapshot(" before ")
+    label_map.name_clusters(KEY, [0], "ignore")
+    label_map.save_snapshot("after")
+    assert [(one.name, one.classes, one.clusters) for one in label_map.snapshots()] == [
+        ("after", 1, 2),
+        ("before", 1, 2),
+    ]
+    label_map.restore_snapshot("before")
+    assert names_of(label_map) == {0: "road", 1: "road"}
+    label_map.undo()
+    assert names_of(label_map) == {0: "ignore", 1: "road"}
+    label_map.delete_snapshot("before")
+    assert label_map.can_redo().words == "returned to snapshot “before”" and label_map.redo() is not None
+    assert names_of(label_map) == {0: "road", 1: "road"}
+    assert [event.kind for event in label_map.history(3)] == ["redo", "forget", "undo"]
+
+
+@pytest.mark.parametrize(
+    ("use", "message"),
+    [
+        (lambda m: m.save_snapshot("one"), "snapshot 'one' is there already: choose another"),
+        (lambda m: m.save_snapshot("  "), "1 to 60 characters"),
+        (lambda m: m.save_snapshot("a\nb"), "one line"),
+        (lambda m: m.restore_snapshot("two"), "no snapshot 'two': there are one"),
+        (lambda m: m.delete_snapshot("two"), "no snapshot 'two': there are one"),
+    ],
+)
+def test_wrong_snapshots_are_refused(label_map, use, message):
+    """Nothing is overwritten in silence, and an unknown name lists the known ones."""
+    label_map.save_snapshot("one")
+    with pytest.raises(SettingError, match=message):
+        use(label_map)
+    assert label_map.version() == 1
+
+
+# -- carried names
+
+
+def test_carried_names_never_replace_what_a_person_gave(label_map):
+    """Only clusters without a name get one, in one edit; an unknown class is refused."""
+    label_map.name_clusters(KEY, [0], "road")
+    label_map.name_clusters(OTHER, [1], "sky")
+    assert label_map.carry_names(OTHER, {1: 0, 2: 0, 3: IGNORE_ID}, "K = 27") == 2
+    assert names_of(label_map, OTHER) == {1: "sky", 2: "road", 3: "ignore"}
+    with pytest.raises(SettingError, match="no class 7: there are 2"):
+        label_map.carry_names(OTHER, {5: 7}, "K = 27")
+    assert label_map.undo().words == "carried 2 names over from K = 27"
+    assert names_of(label_map, OTHER) == {1: "sky"}
+
+
+# -- files of version 1
+
+VERSION_1 = """
+CREATE TABLE meta (version INTEGER NOT NULL);
+CREATE TABLE classes (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, color TEXT NOT NULL UNIQUE);
+CREATE TABLE assignments (
+    clustering TEXT NOT NULL, cluster INTEGER NOT NULL,
+    class_id INTEGER NOT NULL REFERENCES classes (id) ON UPDATE CASCADE ON DELETE CASCADE,
+    PRIMARY KEY (clustering, cluster)
+);
+CREATE TABLE choices (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE events (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, at REAL NOT NULL, kind TEXT NOT NULL, payload TEXT NOT NULL
+);
+INSERT INTO meta VALUES (1);
+INSERT INTO classes VALUES (255, 'ignore', '#4d4d4d'), (0, 'road', '#e69f00'), (1, 'sky', '#56b4e9');
+INSERT INTO assignments VALUES ('k27-digest', 0, 0), ('k27-digest', 1, 1), ('k27-digest', 2, 255);
+INSERT INTO choices VALUES ('clustering', 'k27-s0');
+INSERT INTO events (at, kind, payload) VALUES
+    (1.0, 'name', '{"clustering": "k27-digest", "before": {"0": null}, "name": "road"}'),
+    (2.0, 'recolor', '{"color": "#56b4e9", "id": 1, "before": "#000001"}');
+"""
+
+
+@pytest.fixture
+def old(tmp_path: Path) -> LabelMap:
+    """A label map as the first version wrote it."""
+    path = tmp_path / "old.sqlite"
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("PRAGMA journal_mode = WAL")
+        database.executescript(VERSION_1)
+    return LabelMap(path)
+
+
+def version_in(path: Path) -> int:
+    with closing(sqlite3.connect(path)) as database:
+        return database.execute("SELECT version FROM meta").fetchone()[0]
+
+
+def test_an_old_file_is_read_as_it_is(old):
+    """Reading changes nothing, and finds everything; what came before cannot be undone."""
+    assert names_of(old) == {0: "road", 1: "sky", 2: "ignore"} and old.version() == 2
+    assert old.splits_of(KEY) == [] and old.snapshots() == [] and old.can_undo() is None and old.can_redo() is None
+    assert [event.words for event in old.history()] == ["recoloured a class", "named cluster 0 road"]
+    with old.reading():
+        for _ in range(2):
+            assert names_of(old) == {0: "road", 1: "sky", 2: "ignore"} and old.splits_of(KEY) == []
+    assert version_in(old.path) == 1
+    old.path.parent.chmod(0o500)
+    try:
+        assert names_of(old) == {0: "road", 1: "sky", 2: "ignore"} and old.splits_of(KEY) == []
+    finally:
+        old.path.parent.chmod(0o700)
+
+
+def test_an_old_file_is_brought_up_at_the_first_edit(old):
+    """Names, choices and log stay; from then on edits can be undone, down to what the old program left."""
+    before = decided(old)
+    old.name_clusters(KEY, [3], "tree")
+    assert version_in(old.path) == 2 and old.get_choice("clustering") == "k27-s0"
+    assert [event.id for event in old.history()] == [3, 2, 1]
+    old.split_cluster(KEY, 3, PROTOTYPES, 27)
+    old.save_snapshot("new")
+    assert old.undo().kind == "split" and old.undo().kind == "name" and old.undo() is None
+    assert decided(old) == before
+
+
+def test_an_edit_that_fails_leaves_an_old_file_old(old):
+    """A refused edit is no reason to change the file."""
+    with pytest.raises(SettingError):
+        old.rename_class(9, "x")
+    assert version_in(old.path) == 1 and names_of(old)[0] == "road"

@@ -1,0 +1,307 @@
+"""Backbones: their stages are those of the published networks, at any image size, and a wrong name lists the right."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import timm
+import torch
+import torchvision
+from sklearn.decomposition import PCA
+from torch import nn
+from torch.nn import functional as F
+from torchvision.models.feature_extraction import create_feature_extractor
+
+from picie_core.errors import PicieError, SettingError
+from picie_core.models import backbones
+from picie_core.models.backbones import VitBackbone, make_backbone, timm_name
+from picie_core.models.embedder import Embedder, FrozenEmbedder, embed_image, load_embedder, new_embedder, save_embedder
+from picie_core.settings import BACKBONES, CONV_BACKBONES, VIT_BACKBONES, EmbedderSettings
+
+TINY_VIT = "timm:test_vit"
+"""timm's own network for tests: 6 blocks of width 64, patches of 16 px."""
+
+
+def pictures(count: int = 2, height: int = 64, width: int = 96) -> torch.Tensor:
+    """Smooth random pictures, uint8 (B, 3, H, W)."""
+    coarse = torch.rand(count, 3, 6, 6, generator=torch.Generator().manual_seed(0))
+    return (F.interpolate(coarse, (height, width), mode="bicubic").clamp(0, 1) * 255).byte()
+
+
+def embedder(backbone: str, **settings: object) -> Embedder:
+    """A network with random weights, in evaluation mode."""
+    return Embedder(EmbedderSettings(backbone=backbone, dim=16, **settings)).eval()
+
+
+# -- stages
+
+
+@pytest.mark.parametrize(
+    ("backbone", "channels"),
+    [
+        ("resnet18", [64, 128, 256, 512]),
+        ("resnet34", [64, 128, 256, 512]),
+        ("resnet50", [256, 512, 1024, 2048]),
+        ("mobilenet_v2", [24, 32, 96, 320]),
+    ],
+)
+def test_stages_of_convolutional_networks(backbone, channels):
+    """Four stages at strides 4 to 32, with the channels of the papers; fewer stages are the first ones."""
+    with torch.device("meta"):  # shapes only
+        made = make_backbone(EmbedderSettings(backbone=backbone))
+        assert (made.channels, made.strides) == (channels[:3], [4, 8, 16])
+        made = make_backbone(EmbedderSettings(backbone=backbone, stages=4))
+        assert (made.channels, made.strides) == (channels, [4, 8, 16, 32])
+        maps = made(torch.zeros(1, 3, 61, 99))
+    assert [one.shape[1:] for one in maps] == [
+        (c, -(-61 // stride), -(-99 // stride)) for c, stride in zip(channels, made.strides, strict=True)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("backbone", "nodes"),
+    [
+        ("resnet18", ["layer1", "layer2", "layer3", "layer4"]),
+        ("mobilenet_v2", ["features.3", "features.6", "features.13", "features.17"]),
+    ],
+)
+def test_maps_are_those_of_torchvision(backbone, nodes, tmp_path):
+    """With the same weights the stages give what torchvision's own network gives at those layers."""
+    torch.manual_seed(0)
+    net = torchvision.models.get_model(backbone, weights=None).eval()
+    torch.save(net.state_dict(), tmp_path / "w.pth")
+    made = new_embedder(EmbedderSettings(backbone=backbone, weights=str(tmp_path / "w.pth"), stages=4)).backbone
+    x = torch.randn(2, 3, 64, 96, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        theirs = create_feature_extractor(net, nodes)(x)
+        for ours, node in zip(made(x), nodes, strict=True):
+            torch.testing.assert_close(ours, theirs[node], atol=1e-4, rtol=1e-3)
+
+
+@pytest.mark.parametrize("stages", [1, 3])
+def test_maps_are_the_last_blocks_of_timm(stages):
+    """A transformer's stages are the patches of its last blocks behind the final norm, in the order of the image."""
+    made = make_backbone(EmbedderSettings(backbone=TINY_VIT, stages=stages)).eval()
+    seen: list[torch.Tensor] = []
+    for block in made.vit.blocks[-stages:]:
+        block.register_forward_hook(lambda module, inputs, output: seen.append(made.vit.norm(output)))
+    x = torch.randn(2, 3, 160, 160, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        maps = made(x)
+        last = made.vit.forward_features(x)[:, 1:]  # without the class token
+    assert len(maps) == stages
+    torch.testing.assert_close(maps[-1].flatten(2).transpose(1, 2), last)
+    for one, tokens in zip(maps, seen, strict=False):
+        torch.testing.assert_close(one[:, :, 3, 7], tokens[:, 1 + 3 * 10 + 7])
+
+
+@pytest.mark.parametrize(("height", "width"), [(64, 64), (65, 70), (33, 120)])
+def test_transformer_maps_cover_any_image(height, width):
+    """An image of any size is resized to the next multiple of the patch; positions are interpolated."""
+    made = make_backbone(EmbedderSettings(backbone=TINY_VIT)).eval()
+    assert (made.channels, made.strides) == ([64] * 3, [16] * 3)
+    x = torch.randn(1, 3, height, width, generator=torch.Generator().manual_seed(1))
+    rows, columns = -(-height // 16), -(-width // 16)
+    grown = F.interpolate(x, (rows * 16, columns * 16), mode="bilinear", align_corners=False)
+    with torch.no_grad():
+        for one, other in zip(made(x), made(grown), strict=True):
+            assert one.shape == (1, 64, rows, columns)
+            torch.testing.assert_close(one, other)
+
+
+def test_short_names_are_networks_of_timm():
+    """Each short name has published weights at timm, and the patch that it names."""
+    for short in VIT_BACKBONES:
+        assert timm_name(short) == VIT_BACKBONES[short]
+        assert timm.get_pretrained_cfg(VIT_BACKBONES[short]).has_weights
+        assert f"_small_patch{short.split('_')[1][1:]}_" in VIT_BACKBONES[short]
+    with torch.device("meta"):  # shapes only
+        made = make_backbone(EmbedderSettings(backbone="dinov2_s14", stages=4))
+    assert (made.patch, made.strides, made.channels) == (14, [14] * 4, [384] * 4)
+
+
+@pytest.mark.parametrize(
+    "name", ["test_vit2", "test_vit3", "eva02_tiny_patch14_224", "vit_pe_spatial_tiny_patch16_512"]
+)
+def test_other_transformers_of_timm(name):
+    """Register tokens, no class token, average pooling, rotary positions: all give maps of the patches."""
+    made = embedder(f"timm:{name}", stages=2)
+    with torch.no_grad():
+        z = made(pictures(1, 50, 70))
+    assert z.shape == (1, 16, 13, 18)
+    assert torch.isfinite(z).all()
+
+
+def test_parameters_by_stage():
+    """Each parameter of the backbone is in one stage; the stem is in the first, the last blocks have their own."""
+    for backbone in ("resnet18", "mobilenet_v2", TINY_VIT):
+        made = embedder(backbone)
+        stages = [[id(one) for one in stage] for stage in made.stage_parameters()]
+        flat = [one for stage in stages for one in stage]
+        assert len(stages) == 3
+        assert sorted(flat) == sorted(id(one) for one in made.backbone.parameters())
+        assert [id(one) for one in made.backbone_parameters()] == flat
+    assert id(made.backbone.vit.patch_embed.proj.weight) in stages[0]
+    assert id(made.backbone.vit.blocks[3].attn.qkv.weight) in stages[0]
+    assert id(made.backbone.vit.blocks[4].attn.qkv.weight) in stages[1]
+    assert {id(one) for one in made.backbone.vit.norm.parameters()} < set(stages[2])
+
+
+def test_every_parameter_learns():
+    """A loss on the embeddings reaches every parameter, so that no process of a training waits for one."""
+    for backbone in ("mobilenet_v2", TINY_VIT):
+        made = embedder(backbone).train()
+        made(pictures(2, 64, 64)).square()[:, :8].sum().backward()
+        assert [name for name, one in made.named_parameters() if one.grad is None] == []
+
+
+@pytest.mark.parametrize("backbone", ["resnet18", "mobilenet_v2"])
+def test_replicated_borders_are_like_the_rest(backbone):
+    """An image of one colour has the same cells everywhere with padding=replicate; zeros make its borders differ."""
+    spread = {}
+    for padding in ("zeros", "replicate"):
+        made = embedder(backbone, padding=padding, stages=4)
+        with torch.no_grad():
+            z = F.normalize(FrozenEmbedder(made, "cpu", torch.float32)(np.full((1, 64, 64, 3), 90, np.uint8)), dim=3)
+        spread[padding] = float((z - z[:, 8:9, 8:9]).abs().max())
+    assert spread["replicate"] < 1e-5 < 1e-2 < spread["zeros"]
+
+
+# -- inside the embedder
+
+
+@pytest.mark.parametrize("backbone", ["mobilenet_v2", TINY_VIT])
+@pytest.mark.parametrize(("height", "width"), [(64, 64), (61, 99)])
+def test_cells_are_a_quarter_rounded_up(backbone, height, width):
+    """Whatever the backbone, an image has ceil(H / 4) x ceil(W / 4) cells of length 1."""
+    made, images = embedder(backbone), pictures(2, height, width)
+    with torch.no_grad():
+        z = made(images)
+    assert z.shape == (2, 16, -(-height // 4), -(-width // 4))
+    torch.testing.assert_close(z.norm(dim=1), torch.ones(2, *z.shape[2:]))
+    one = embed_image(FrozenEmbedder(made, "cpu", torch.float32), images[0].permute(1, 2, 0).numpy())
+    np.testing.assert_allclose(one, z[0].permute(1, 2, 0), atol=1e-4)
+
+
+@pytest.mark.parametrize("backbone", ["resnet18", "mobilenet_v2", TINY_VIT])
+def test_the_engine_gives_what_the_network_gives(backbone):
+    """Folded batch norm changes nothing in float32; bfloat16 keeps embeddings within a cosine of 0.99."""
+    made, images = embedder(backbone), pictures()
+    generator = torch.Generator().manual_seed(5)
+    for module in made.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.running_mean.normal_(0, 0.1, generator=generator)
+            module.running_var.uniform_(0.5, 1.5, generator=generator)
+    arrays = images.permute(0, 2, 3, 1).numpy()
+    with torch.no_grad():
+        made.fit_decoder([made.stage_features(images)])
+        z = made(images)
+    engine = FrozenEmbedder(made, "cpu", torch.float32)
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in engine.network.modules())
+    plain = F.normalize(engine(arrays), dim=3).permute(0, 3, 1, 2)
+    torch.testing.assert_close(plain, z, atol=1e-3, rtol=0)
+    fast = F.normalize(FrozenEmbedder(made, "cpu", torch.bfloat16)(arrays).float(), dim=3).permute(0, 3, 1, 2)
+    assert (fast * z).sum(1).mean() > 0.99
+
+
+def test_decoder_of_a_transformer_is_the_pca_of_its_patches():
+    """The blocks weigh the same; the decoder gives scikit-learn's principal components, brought to stride 4."""
+    made, images = embedder(TINY_VIT), pictures(4, 64, 128)
+    with torch.no_grad():
+        features = made.stage_features(images)
+        made.fit_decoder([features])
+        ours = made.decode(features)
+    rows = torch.cat(list(features), 1).permute(0, 2, 3, 1).reshape(-1, 3 * 64)
+    theirs = torch.from_numpy(PCA(16, svd_solver="full").fit_transform(rows.numpy()))
+    theirs = F.interpolate(theirs.view(4, 4, 8, 16).permute(0, 3, 1, 2), (16, 32), mode="bilinear")
+    signs = (theirs * ours).sum((0, 2, 3), keepdim=True).sign()
+    torch.testing.assert_close(ours, theirs * signs, atol=1e-3 * float(theirs.abs().max()), rtol=0)
+
+
+@pytest.mark.parametrize(("pool", "window"), [(1, 1), (5, 1), (13, 3), (31, 7)])
+def test_patches_are_averaged_over_the_same_part_of_the_image(pool, window):
+    """`pool` counts stride-4 cells, of which a patch of 16 px holds four a side."""
+    assert embedder(TINY_VIT, pool=pool, stages=1).pool_windows() == [window]
+
+
+def test_stages_without_norm_are_the_maps_of_the_backbone():
+    """stage_norm=none and pool=1, the paper's, hand the maps to the decoder as they are."""
+    made, images = embedder("resnet18", stage_norm="none", pool=1, context=0, stages=4), pictures()
+    with torch.no_grad():
+        maps = made.backbone((images.float() - made.mean) / made.std)
+        for one, other in zip(maps, made.stage_features(images), strict=True):
+            assert torch.equal(one, other)
+        unit = embedder("resnet18", pool=1).stage_features(images)
+    torch.testing.assert_close(unit[1].norm(dim=1), torch.ones(2, 8, 12))
+
+
+def test_normalisation_is_that_of_the_published_weights():
+    """timm's networks say which mean and deviation they were trained with."""
+    assert embedder(TINY_VIT).mean.flatten().tolist() == pytest.approx([127.5] * 3)
+    assert embedder("mobilenet_v2").std.flatten().tolist() == pytest.approx([58.395, 57.12, 57.375])
+
+
+@pytest.mark.parametrize("backbone", ["mobilenet_v2", TINY_VIT])
+def test_round_trip(backbone, tmp_path):
+    """A saved embedder of any backbone comes back whole, without its weights file."""
+    made, images = embedder(backbone, weights="gone.pth"), pictures()
+    save_embedder(made, tmp_path / "embedder", 320)
+    again, _ = load_embedder(tmp_path / "embedder")
+    with torch.no_grad():
+        torch.testing.assert_close(again(images), made(images), atol=0, rtol=0)
+
+
+# -- names
+
+
+def test_names_that_settings_take():
+    """The listed names and timm:NAME are taken; a wrong one lists the right ones."""
+    for name in (*BACKBONES, "timm:vit_base_patch16_224", "timm:vit_small_patch16_224.dino"):
+        assert EmbedderSettings(backbone=name).backbone == name
+    for wrong in ("vgg", "timm:", "timm:../x", "dinov2", ""):
+        with pytest.raises(SettingError, match=r"is unknown: choose one of resnet18, .*mobilenet_v2, dinov2_s14,"):
+            EmbedderSettings(backbone=wrong)
+
+
+@pytest.mark.parametrize(
+    ("backbone", "message"),
+    [
+        ("timm:resnet50", r"is no vision transformer of timm .*: choose one of dinov2_s14, .*, timm:vit_"),
+        ("timm:vit_small_patch14_dinov1", "choose one of dinov2_s14, .*timm:vit_small_patch14_dinov2"),
+        ("timm:vit_small_patch16_224.dinn", r"choose one of timm:vit_small_patch16_224, .*timm:.*_224\.dino"),
+    ],
+)
+def test_unknown_networks_of_timm_are_refused(backbone, message):
+    """A typing error lists what is near; other weights list those that there are."""
+    with pytest.raises(SettingError, match=message):
+        Embedder(EmbedderSettings(backbone=backbone))
+
+
+def test_random_transformers_are_refused():
+    """weights=none goes with convolutional networks only, and the message says what to give."""
+    for name in CONV_BACKBONES:
+        assert EmbedderSettings(backbone=name, weights="none").weights == "none"
+    for name in (*VIT_BACKBONES, TINY_VIT):
+        with pytest.raises(SettingError, match=r"weights=none does not go with backbone=.* give --weights PATH"):
+            EmbedderSettings(backbone=name, weights="none")
+
+
+def test_timm_that_is_missing_is_named(monkeypatch):
+    """Without timm its backbones say how to get it, and the others work."""
+    monkeypatch.setitem(sys.modules, "timm", None)
+    with pytest.raises(PicieError, match=r"backbone=dinov2_s14 needs timm .*pip install 'timm>=1.0.20', or give"):
+        Embedder(EmbedderSettings(backbone="dinov2_s14"))
+    assert not isinstance(embedder("resnet18").backbone, VitBackbone)
+
+
+def test_timm_loads_for_its_backbones_only():
+    """No file imports timm when it is loaded: only the backbones that need it do."""
+    for path in Path(backbones.__file__).parent.rglob("*.py"):
+        for node in ast.parse(path.read_text()).body:
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            module = node.module or "" if isinstance(node, ast.ImportFrom) else ""
+            assert not any(name.split(".")[0] == "timm" for name in (*names, module)), path

@@ -1,0 +1,339 @@
+"""Several processes train as one: the same figures, one writer, and an end of all when one of them dies."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import torch
+
+from picie_core.errors import PicieError, SettingError
+from picie_core.models.embedder import load_embedder
+from picie_core.settings import TrainSettings
+from picie_core.training import distributed, fabric
+from picie_core.training.checkpoint import load_checkpoint
+from picie_core.training.distributed import Place, place_here
+from picie_core.workspace.workspace import Workspace
+from tests.conftest import TINY
+from tests.real_processes import Started, hold, replace_name, started, started_by_torchrun
+
+TRAIN = (
+    *TINY,
+    "--stages",
+    "2",
+    "--batch",
+    "3",
+    "--k",
+    "4",
+    "--cluster-images",
+    "7",
+    "--precision",
+    "32-true",
+    "--device",
+    "cpu",
+)
+
+
+def words_of(space: Workspace, *more: object) -> tuple[object, ...]:
+    """The command line of a training from the frozen run."""
+    return ("train", "--workspace", space.root, *TRAIN, "--start", space.current_run(), *more)
+
+
+def the_run(space: Workspace) -> str:
+    """The one trained run of the workspace."""
+    (run,) = [info.id for info in space.runs() if info.method != "frozen"]
+    return run
+
+
+def state_of(space: Workspace) -> dict[str, Any]:
+    """The last checkpoint."""
+    return load_checkpoint(space.run_dir(the_run(space)) / "checkpoint.pt")
+
+
+def history(space: Workspace) -> list[dict[str, Any]]:
+    """The figures of each epoch."""
+    return [json.loads(line) for line in (space.run_dir(the_run(space)) / "history.jsonl").read_text().splitlines()]
+
+
+def centroids_of(space: Workspace) -> list[torch.Tensor]:
+    """The centroids of every clustering of the last epoch."""
+
+    def find(value: Any) -> list[torch.Tensor]:
+        parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+        own = [value["centroids"]] if isinstance(value, dict) and "centroids" in value else []
+        return own + [one for part in parts for one in find(part)]
+
+    return find(state_of(space)["objective"])
+
+
+def assert_same_figures(one: Workspace, two: Workspace, losses: float = 1e-4, centroids: float = 1e-5) -> None:
+    """Both trainings have the same losses in every epoch, the same centroids, and the same problems."""
+    for mine, theirs in zip(history(one), history(two), strict=True):
+        assert mine.keys() == theirs.keys()
+        for name in mine.keys() - {"seconds", "images_per_s", "clustering_s", "changed_labels"}:
+            assert theirs[name] == pytest.approx(mine[name], abs=losses), (mine["epoch"], name)
+    for mine, theirs in zip(centroids_of(one), centroids_of(two), strict=True):
+        assert torch.allclose(mine, theirs, rtol=0, atol=centroids)
+    assert one.image_list().problems == two.image_list().problems
+
+
+# -- two against one
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--labels", "step"),
+        ("--labels", "teacher", "--overcluster", "6"),
+        ("--labels", "epoch", "--clustered", "pass", "--centroids", "anew", "--balance", "1"),
+        ("--method", "mdc"),
+        ("--method", "iic", "--overcluster", "6"),
+        ("--method", "supervised", "--masks", "masks"),
+        ("--method", "probe", "--masks", "masks"),
+    ],
+    ids=lambda options: "-".join(options[1::2]),
+)
+def test_two_processes_train_as_one(copies, tmp_path, options):
+    """The same losses and centroids, epoch by epoch, with a batch for one process only and a file nobody can read."""
+    one, two = copies("one"), copies("two")
+    options = [one.images_root.parent / "masks" if word == "masks" else word for word in options]
+    with started(*words_of(one, *options, "--epochs", 2), log=tmp_path / "log") as running:
+        assert running.end().code == 0, running.end().err
+    with started_by_torchrun(*words_of(two, *options, "--epochs", 2, "--json"), log=tmp_path / "logs") as ranks:
+        ends = [rank.end() for rank in ranks]
+    assert [end.code for end in ends] == [0, 0], ends
+    assert json.loads(ends[0].out)["run"] == the_run(two)
+    assert ends[1].out == ""
+    assert [problem.path for problem in two.image_list().problems] == ["scene-6.png"]
+    assert_same_figures(one, two)
+
+
+def test_two_machines_with_one_folder(copies, tmp_path):
+    """One process on each of two machines: the first of all is the only writer, and the figures are those of one."""
+    one, two = copies("one"), copies("two")
+    with started(*words_of(one, "--epochs", 1), log=tmp_path / "log") as running:
+        assert running.end().code == 0
+    with started_by_torchrun(*words_of(two, "--epochs", 1), log=tmp_path / "logs", machines=2) as ranks:
+        assert [(end.code, bool(end.out)) for end in (rank.end() for rank in ranks)] == [(0, True), (0, False)]
+    assert_same_figures(one, two)
+
+
+def store_network(out: Path) -> None:
+    """Makes a process store its network, with the batch norm statistics, at the end of every epoch."""
+
+    def change(finish_epoch: Callable) -> Callable:
+        def finish(work: Any, seconds: float) -> Any:
+            torch.save(work.embedder.state_dict(), out.with_suffix(f".{work.processes.rank}"))
+            return finish_epoch(work, seconds)
+
+        return finish
+
+    replace_name("picie_core.training.trainer.Training._finish_epoch", change)
+
+
+def test_batch_norm_that_trains_is_the_same_in_both(copies, tmp_path):
+    """With batch_norm=train each process normalises by its own pixels, and both hold the same network bit by bit."""
+    space, prepare = copies("two"), partial(store_network, tmp_path / "network")
+    before = load_embedder(space.run_dir(space.current_run()) / "embedder")[0].state_dict()
+    words = words_of(space, "--batch-norm", "train", "--epochs", 1)
+    with started_by_torchrun(*words, log=tmp_path / "logs", prepare=(prepare, prepare)) as ranks:
+        assert [rank.end().code for rank in ranks] == [0, 0]
+    first, second = (torch.load(tmp_path / f"network.{rank}") for rank in (0, 1))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert not torch.equal(first["backbone.stem.1.running_mean"], before["backbone.stem.1.running_mean"])
+
+
+def test_a_real_torchrun(scenes, tmp_path):
+    """`torchrun --nproc-per-node 2 -m picie_core train` on a new workspace leaves one run with the figures of one."""
+    words = ("train", scenes / "images", *TRAIN, "--epochs", 1, "--json", "--workspace")
+    with started(*words, tmp_path / "one", log=tmp_path / "log") as running:
+        assert running.end().code == 0
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "picie_core", *words]
+    done = subprocess.run([*map(str, command), str(tmp_path / "two")], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    one, two = Workspace.open(tmp_path / "one"), Workspace.open(tmp_path / "two")
+    assert json.loads(done.stdout)["run"] == the_run(two)
+    assert list(two.jobs()) == ["train"]
+    assert_same_figures(one, two)
+
+
+# -- sums, broadcasts and gathered rows
+
+
+def exchange(out: Path) -> None:
+    """Stands for the command in each of two processes: every way to exchange values, with what came out of it."""
+    place = place_here(1)
+    launched = fabric.launch(fabric.make_fabric(TrainSettings(precision="32-true"), "cpu", place))
+    both = fabric.FabricProcesses(launched)
+    mine = torch.arange(3.0).requires_grad_() + both.rank
+    rows = torch.full((2 * both.rank, 2), float(both.rank))  # none in the first process
+    table = both.gather_tables({both.rank: "seen", 7: "both"})
+    found = [both.sum(mine), both.mean(mine), both.broadcast(mine.detach()), both.gather(rows), both.gather(rows[:0])]
+    torch.save({"found": found, "table": table, "grad": found[0].requires_grad}, out.with_suffix(f".{both.rank}"))
+    os._exit(0)
+
+
+def test_exchanged_values(tmp_path):
+    """Sum and mean over two processes, the first one's value, rows of 0 and 2, tables: by hand, alike in both."""
+    prepare = partial(exchange, tmp_path / "found")
+    with started_by_torchrun("info", log=tmp_path / "log", prepare=(prepare, prepare)) as ranks:
+        assert [rank.end().code for rank in ranks] == [0, 0]
+    for rank in ("0", "1"):
+        got = torch.load(tmp_path / f"found.{rank}")
+        total, mean, first, rows, none = got["found"]
+        assert (total.tolist(), mean.tolist(), first.tolist()) == ([1, 3, 5], [0.5, 1.5, 2.5], [0, 1, 2])
+        assert (rows.tolist(), none.shape) == ([[1, 1], [1, 1]], (0, 2))
+        assert (got["table"], got["grad"]) == ({0: "seen", 1: "seen", 7: "both"}, False)
+
+
+# -- deaths
+
+
+def resume_alone(space: Workspace, log: Path) -> None:
+    """Goes on with the run in one process."""
+    words = ("train", "--workspace", space.root, "--resume", the_run(space), "--device", "cpu")
+    with started(*words, log=log) as running:
+        assert running.end().code == 0, running.end().err
+
+
+@pytest.mark.parametrize("dead", [0, 1])
+def test_a_killed_process_ends_the_other(copies, tmp_path, dead):
+    """kill -9 of one of two: the other ends with code 1 and the way to go on, and one process brings it to its end."""
+    space, whole = copies("two"), copies("one")
+    holds: list[Any] = [None, None]
+    holds[dead] = partial(hold, "picie_core.training.trainer.Training._train_step", 5)  # the second step of epoch 2
+    with started_by_torchrun(*words_of(space, "--epochs", 2), log=tmp_path / "logs", prepare=tuple(holds)) as ranks:
+        ranks[dead].wait_until_held()
+        ranks[dead].kill()
+        left = ranks[1 - dead].end()
+    run = the_run(space)
+    assert left.code == 1
+    assert f"the last checkpoint is good, go on with the same torchrun command with --resume {run}" in left.err
+    assert "Traceback" not in left.err
+    assert state_of(space)["epoch"] == 1
+    assert space.run_info(run).state == ("stopped" if dead == 0 else "failed")
+    resume_alone(space, tmp_path / "log")
+    with started(*words_of(whole, "--epochs", 2), log=tmp_path / "whole") as running:
+        assert running.end().code == 0
+    assert_same_figures(whole, space)
+
+
+def kill_a_follower(space: Workspace, running: Started) -> None:
+    """Kills the process that the first one has started."""
+    (follower,) = psutil.Process(running.process.pid).children()
+    follower.kill()
+
+
+def short_grace(then: Callable[[], None]) -> None:
+    """Stands before a command: a process that waits for a dead one ends sooner."""
+    distributed.GRACE_S = 0.2
+    then()
+
+
+def test_no_process_waits_for_a_dead_one(copies, tmp_path):
+    """When the first one is inside a call that never comes back, it still ends soon after the death of the other."""
+    space = copies("two")
+    prepare = partial(short_grace, partial(hold, "picie_core.training.trainer.Training._train_step", 2))
+    words = words_of(space, "--epochs", 2, "--processes", 2)
+    with started(*words, log=tmp_path / "log", prepare=prepare) as running:
+        running.wait_until_held()
+        kill_a_follower(space, running)
+        end = running.end()
+    run = the_run(space)
+    assert end.code == 1
+    words = f"train: process 2 of 2 was killed by signal 9; the last checkpoint is good, go on with --resume {run}"
+    assert f"{words} --processes 2\n" in end.err
+    assert space.run_info(run).state == "stopped"
+    resume_alone(space, tmp_path / "again")
+
+
+def test_no_follower_outlives_the_first_process(copies, tmp_path):
+    """kill -9 of the first of two, between two exchanges: the other one ends too."""
+    space = copies("two")
+    prepare = partial(hold, "picie_core.training.trainer.Training._train_step", 2)
+    with started(*words_of(space, "--processes", 2), log=tmp_path / "log", prepare=prepare) as running:
+        running.wait_until_held()
+        (follower,) = psutil.Process(running.process.pid).children()
+        running.kill()
+        follower.wait(distributed.GRACE_S + 30)
+    err = (tmp_path / "log.err").read_text()
+    assert (
+        f"process 2 of 2 has lost the others; the last checkpoint is good, go on with --resume {the_run(space)}" in err
+    )
+    assert "Traceback" not in err
+
+
+# -- errors
+
+
+def spoil_loss() -> None:
+    """Makes the loss of the fifth step of this process not a number: epoch 2, step 2."""
+
+    def change(picie_loss: Callable) -> Callable:
+        factors = iter([1.0, 1.0, 1.0, 1.0, math.nan])
+
+        def spoilt(*arguments: Any, **more: Any) -> Any:
+            found = picie_loss(*arguments, **more)
+            return replace(found, total=found.total * next(factors))
+
+        return spoilt
+
+    replace_name("picie_core.training.losses.picie.picie_loss", change)
+
+
+def test_a_loss_that_is_not_finite_in_one_of_two(copies, tmp_path):
+    """Both stop; the first one says epoch and step, once; the checkpoint of the epoch before stays."""
+    space = copies("two")
+    words = words_of(space, "--epochs", 3)
+    with started_by_torchrun(*words, log=tmp_path / "logs", prepare=(None, spoil_loss)) as ranks:
+        first, second = (rank.end() for rank in ranks)
+    assert first.code == 1
+    assert "train: the loss is not finite at epoch 2, step 2: the last checkpoint is good" in first.err
+    assert "finite" not in second.err and "Traceback" not in first.err + second.err
+    assert (state_of(space)["epoch"], space.run_info(the_run(space)).state) == (1, "failed")
+
+
+def test_an_error_of_the_first_process_ends_the_other(copies, tmp_path):
+    """What the first one alone can see, here a K above the cells, is its last word; the other ends quietly."""
+    space = copies("two")
+    with started_by_torchrun(*words_of(space)[:-2], "--k", 900, log=tmp_path / "logs") as ranks:
+        first, second = (rank.end() for rank in ranks)
+    assert (first.code, second.code) == (2, 1)
+    assert "k=900 needs at least 900 sampled pixels" in first.err.splitlines()[-1]
+    assert "Traceback" not in second.err
+
+
+def test_a_number_that_torchrun_did_not_start(monkeypatch):
+    """--processes 3 under a torchrun of 2 is refused; 2, or none given, is what torchrun says."""
+    told = {"RANK": "1", "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "1", "TORCHELASTIC_RUN_ID": "x"}
+    for name, value in told.items():
+        monkeypatch.setenv(name, value)
+    assert place_here(1) == place_here(2) == Place(1, 2, 1, by_torchrun=True)
+    with pytest.raises(SettingError, match="processes=3 but torchrun started 2: leave --processes out"):
+        place_here(3)
+
+
+def test_more_processes_than_gpus(monkeypatch):
+    """Each process needs a GPU of its own."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with pytest.raises(PicieError, match="2 processes need as many CUDA devices on this machine, torch finds 1"):
+        fabric.make_fabric(TrainSettings(), "cuda", Place(0, 2, 2))
+
+
+def test_fabric_run_that_took_an_option(monkeypatch):
+    """`fabric run` takes --precision for itself: the message says how to call it."""
+    monkeypatch.setenv("LT_CLI_USED", "1")
+    monkeypatch.setenv("LT_PRECISION", "bf16-mixed")
+    with pytest.raises(PicieError, match="Put `--` before `train`"):
+        fabric.make_fabric(TrainSettings(precision="32-true"), "cpu", Place(0, 2, 2))

@@ -1,0 +1,92 @@
+"""The network's start on the images of a workspace: which decoder, which backbone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+
+from picie_core.data.embedding_sample import load_sample
+from picie_core.models.embedder import Embedder, FrozenEmbedder, load_embedder
+from picie_core.settings import EmbedderSettings, SampleSettings, TrainSettings
+from picie_core.training.trainer import Training
+from picie_core.workspace.embedding import fit_embedder, make_sample, start_embedder
+from picie_core.workspace.workspace import Workspace
+
+SAMPLING = SampleSettings(size_px=64, pixels=600, batch=4, dense_mb=0)
+
+
+@pytest.fixture
+def space(scenes: Path, tmp_path: Path) -> Workspace:
+    """A workspace of the scenes, scanned."""
+    made = Workspace.create(tmp_path / "work", scenes / "images")
+    made.scan()
+    return made
+
+
+@pytest.fixture
+def vit_weights(tmp_path: Path) -> str:
+    """A file with random weights of timm's test network, whose patches are of 16 px."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        torch.save(timm.create_model("test_vit").state_dict(), tmp_path / "vit.pth")
+    return str(tmp_path / "vit.pth")
+
+
+def decoder_of(network: Embedder) -> torch.Tensor:
+    """All weights of the decoder, copied."""
+    return torch.cat([value.flatten() for value in network.decoder.state_dict().values()])
+
+
+@pytest.mark.parametrize("decoder", ["pca", "random"])
+def test_the_decoder_starts_as_the_settings_say(space, decoder):
+    """pca fits it, in training and in embedding alike; random leaves what the seed drew."""
+    settings = EmbedderSettings(weights="none", dim=16, decoder=decoder)
+    drawn = decoder_of(Embedder(settings, SAMPLING.seed))
+    for_training = start_embedder(space, settings, SAMPLING)
+    fit_embedder(space, for_training, SAMPLING, "cpu")
+    network = start_embedder(space, settings, SAMPLING)
+    engine = FrozenEmbedder(network, "cpu")
+    make_sample(space, "one", engine, SAMPLING, embedder_to_fit=network)
+    assert (
+        torch.equal(decoder_of(network), drawn) == torch.equal(decoder_of(for_training), drawn) == (decoder == "random")
+    )
+    torch.testing.assert_close(decoder_of(engine.network).float(), decoder_of(network), atol=1e-2, rtol=1e-2)
+    assert load_sample(space, "one").embeddings.shape == (600, 16)
+
+
+@pytest.mark.parametrize("backbone", ["mobilenet_v2", "timm:test_vit"])
+def test_any_backbone_goes_the_whole_way(scenes, tmp_path, vit_weights, backbone, say: Callable):
+    """embed, cluster and evaluate work alike, and cells are of 4 px for patches of 16 px, too."""
+    weights = "none" if backbone == "mobilenet_v2" else vit_weights
+    options = ("--size", 64, "--pixels", 600, "--batch", 4, "--dim", 16, "--backbone", backbone, "--weights", weights)
+    made = json.loads(say("embed", scenes / "images", "--workspace", tmp_path / "w", *options, "--json").out)
+    assert made["run"].startswith(f"frozen-{backbone.removeprefix('timm:')}-64-")
+    space = Workspace.open(tmp_path / "w")
+    assert load_embedder(space.run_dir(made["run"]) / "embedder")[0].settings.backbone == backbone
+    assert load_sample(space, made["run"]).places[:, 1:].max(0).tolist() == [15, 23]  # of 64 x 96 px
+    assert say("cluster", "--workspace", tmp_path / "w", "--k", 4).code == 0
+    truth = ("--images", scenes / "images", "--masks", scenes / "masks")
+    figures = json.loads(say("evaluate", "--workspace", tmp_path / "w", *truth, "--json").out)
+    assert 0 < figures["accuracy_named"] <= 100
+
+
+@pytest.mark.parametrize("backbone", ["mobilenet_v2", "timm:test_vit"])
+def test_any_backbone_trains(space, vit_weights, backbone):
+    """An epoch moves the first weights of the backbone and the decoder, and all of them stay finite."""
+    weights = "none" if backbone == "mobilenet_v2" else vit_weights
+    network = start_embedder(space, EmbedderSettings(backbone=backbone, weights=weights, dim=16), SAMPLING)
+    fit_embedder(space, network, SAMPLING, "cpu")
+    first, decoder = network.backbone_parameters()[0].detach().clone(), decoder_of(network)
+    ids = [record.id for record in space.image_list().readable]
+    cache = space.image_cache(SAMPLING.size_px, writable=True)
+    work = Training(network, cache, ids, TrainSettings(k=4, epochs=1, precision="32-true"), SAMPLING, "cpu")
+    (record,) = work.epochs()
+    assert record.loss > 0
+    assert not torch.equal(network.backbone_parameters()[0], first)
+    assert not torch.equal(decoder_of(network), decoder)
+    assert all(torch.isfinite(one).all() for one in network.parameters())
