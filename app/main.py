@@ -10,9 +10,9 @@ import streamlit as st
 from app.session.caches import current_clustering, reading
 from app.session.clustering import NEEDS_CLUSTERS, cluster_if_wanted
 from app.session.state import current_run, current_workspace, session, write_address
-from app.shared.edit_history import carried_notice
+from app.shared.edit_history import transfer_notice
 from app.shared.layout import LOGO, STYLE, page_icon, pages, show_notice
-from app.shared.notices import told
+from app.shared.notices import show_errors
 from app.shared.sidebar import draw_sidebar
 
 st.set_page_config(page_title="PiCIE Explorer", page_icon=page_icon(), layout="wide")
@@ -20,7 +20,7 @@ page = st.navigation(pages())
 st.html(STYLE)
 st.logo(LOGO, size="large")
 workspace = run = None
-with told():
+with show_errors():
     session()
     workspace = current_workspace()
     if workspace is not None:
@@ -29,11 +29,11 @@ with told():
     write_address()
 with reading(workspace):
     draw_sidebar()
-with told(), reading(workspace):
+with show_errors(), reading(workspace):
     if page.title != "Clusters":
         session().looking.dialog = ()  # what was open there is not any more when one comes back
     show_notice()
     with st.container():  # always there, so that the page below keeps its place
         if workspace is not None and run is not None and page.title in NEEDS_CLUSTERS:
-            carried_notice(workspace, current_clustering(workspace, run))
+            transfer_notice(workspace, current_clustering(workspace, run))
     page.run()

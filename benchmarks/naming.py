@@ -33,16 +33,16 @@ import numpy as np
 
 from picie_core.clustering.clustering import Clustering, cluster_workspace, load_clustering
 from picie_core.clustering.hierarchy import merge_tree
-from picie_core.clustering.uncertainty import cluster_doubt, next_clusters
+from picie_core.clustering.uncertainty import cluster_uncertainty, next_clusters
 from picie_core.data.datasets import LabelledSet, open_labelled_set, read_mask
-from picie_core.data.embedding_sample import EmbeddingSample, load_dense, load_sample
+from picie_core.data.embedding_sample import EmbeddingSample, load_dense_features, load_sample
 from picie_core.evaluation.metrics import confusion, score
 from picie_core.export import export_masks
-from picie_core.export.pipeline import CellsSource, network_cells
+from picie_core.export.pipeline import FeatureSource, network_features
 from picie_core.labels.classes import IGNORE_ID
-from picie_core.labels.crop_split import crops_to_sort, sort_out
+from picie_core.labels.crop_split import crops_to_review, split_crops
 from picie_core.labels.label_map import LabelMap
-from picie_core.labels.review_queue import START_GROUPS, Look, naming_order
+from picie_core.labels.review_queue import START_GROUPS, Look, naming_steps
 from picie_core.workspace.ground_truth import SampledTruth, look_up_truth
 from picie_core.workspace.workspace import Workspace
 
@@ -82,9 +82,9 @@ class Person:
     def __init__(self, space: Workspace, run: str, clustering: Clustering, truth: SampledTruth, measure: Measure):
         self.space, self.run, self.clustering, self.truth = space, run, clustering, truth
         self.sample: EmbeddingSample = load_sample(space, run)
-        self.stored = load_dense(space, run).index
+        self.stored = load_dense_features(space, run).index
         self.named, self.split = Counter(measure), Counter(measure)  # the two ways to count
-        self.looks = 0
+        self.steps = 0
 
     @property
     def done(self) -> bool:
@@ -93,9 +93,9 @@ class Person:
 
     def look(self, look: Look) -> None:
         """Looks at what is suggested and does what is to be done."""
-        self.looks += 1
+        self.steps += 1
         if look.kind == "inside":
-            self._sort_out(look.parts[0][0])
+            self._split_crops(look.parts[0][0])
             return
         for clusters in look.parts:
             shown = self._majority(np.isin(self.clustering.labels, clusters))
@@ -103,9 +103,9 @@ class Person:
                 self._count(1, 0)
                 self._name(clusters, shown)
 
-    def _sort_out(self, cluster: int) -> None:
+    def _split_crops(self, cluster: int) -> None:
         """Picks the crops of one other class after the other and names them, which takes them off the cluster."""
-        shown = crops_to_sort(self.sample, self.clustering, cluster, self.stored)
+        shown = crops_to_review(self.sample, self.clustering, cluster, self.stored)
         classes = self.truth.labels[shown]
         counts = np.bincount(classes[classes != IGNORE_ID], minlength=len(self.truth.class_names))
         own, sets, event = self._class_of(cluster), {}, None
@@ -115,7 +115,7 @@ class Person:
             if other != own and counts[other] >= self._enough(counts):
                 self._count(1, 1)
                 sets[self.truth.class_names[other]] = np.flatnonzero(classes == other).tolist()
-                sort_out(self.space, self.sample, self.clustering, cluster, shown, sets, event)
+                split_crops(self.space, self.sample, self.clustering, cluster, shown, sets, event)
                 last = self.space.label_map.can_undo()
                 event = last.id if last else None
         self.clustering = load_clustering(self.space, self.run, self.clustering.name)
@@ -145,16 +145,16 @@ class Person:
 
 def suggested(space: Workspace, run: str, clustering: Clustering, order: str) -> Iterator[Look]:
     """Yields what the app suggests to look at: by the merge tree, or cluster by cluster."""
-    doubt = cluster_doubt(load_sample(space, run), clustering)
+    uncertainty = cluster_uncertainty(load_sample(space, run), clustering)
     if order == "guided":
-        yield from naming_order(merge_tree(clustering.centroids, clustering.counts, "ward"), doubt, START_GROUPS)
+        yield from naming_steps(merge_tree(clustering.centroids, clustering.counts, "ward"), uncertainty, START_GROUPS)
         return
-    yield from (Look("group", ((cluster,),)) for cluster in next_clusters(clustering, doubt, {}))
+    yield from (Look("group", ((cluster,),)) for cluster in next_clusters(clustering, uncertainty, {}))
     everything = dict.fromkeys(range(clustering.k), 0)
-    yield from (Look("inside", ((cluster,),)) for cluster in next_clusters(clustering, doubt, everything))
+    yield from (Look("inside", ((cluster,),)) for cluster in next_clusters(clustering, uncertainty, everything))
 
 
-def remembered(source: CellsSource) -> CellsSource:
+def remembered(source: FeatureSource) -> FeatureSource:
     """Returns a source of cells that embeds every batch of images once, in half precision."""
     known: dict[str, np.ndarray] = {}
 
@@ -168,7 +168,7 @@ def remembered(source: CellsSource) -> CellsSource:
 
 
 def measure_export(
-    space: Workspace, run: str, name: str, truth: LabelledSet, class_names: tuple[str, ...], source: CellsSource
+    space: Workspace, run: str, name: str, truth: LabelledSet, class_names: tuple[str, ...], source: FeatureSource
 ) -> dict[str, float]:
     """Returns accuracy and mIoU, percent, of the masks that the export writes for the images of `truth` now."""
     clustering, c = load_clustering(space, run, name), len(class_names)
@@ -178,7 +178,7 @@ def measure_export(
     counts = np.zeros((c + 1, c), np.int64)
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "masks"
-        export_masks(space, run, clustering, "png", out, truth.images_root, cells_source=source)
+        export_masks(space, run, clustering, "png", out, truth.images_root, feature_source=source)
         written = {path.stem: path for path in (out / "masks").rglob("*.png")}
         for index, (image, _) in enumerate(truth.pairs):
             mask = read_mask(written[Path(image).stem])
@@ -194,7 +194,7 @@ def simulate(
     order: str,
     truth: SampledTruth,
     val: LabelledSet,
-    source: CellsSource,
+    source: FeatureSource,
     seed: int = 0,
 ) -> Person:
     """Returns the person after all milestones, with the figures; the names are in a label map that is thrown away."""
@@ -272,7 +272,7 @@ def main() -> None:
     results: list[dict] = []
     for run in arguments.run or [Workspace.open(arguments.workspace).current_run()]:
         space = Workspace.open(arguments.workspace)
-        title, source = space.run_info(run).title, remembered(network_cells(space, run, "auto"))
+        title, source = space.run_info(run).title, remembered(network_features(space, run, "auto"))
         truth = look_up_truth(space, run, arguments.masks)
         for k in arguments.ks:
             for order in arguments.orders:

@@ -8,7 +8,7 @@ import pytest
 from benchmarks.naming import ACTIONS, Counter, Person, simulate, suggested
 from picie_core.clustering.clustering import current_clustering
 from picie_core.data.datasets import open_labelled_set
-from picie_core.export.pipeline import network_cells
+from picie_core.export.pipeline import network_features
 from picie_core.labels.review_queue import Look
 from picie_core.workspace.ground_truth import cluster_truth, look_up_truth, map_truth
 
@@ -40,7 +40,7 @@ def test_a_person_names_groups_and_corrects_branches(finished_copy, scenes):
     other = next(cluster for cluster in range(6) if best[cluster] != whole)
     same = next(cluster for cluster in range(6) if best[cluster] == whole)
     person.look(Look("branches", ((same,), (other,))))
-    assert (person.named.actions, person.split.actions, person.looks) == (2, 2, 2)
+    assert (person.named.actions, person.split.actions, person.steps) == (2, 2, 2)
     named = finished_copy.label_map.classes()[finished_copy.label_map.classes_of(made.key)[other]].name
     assert named == truth.class_names[best[other]]
 
@@ -71,7 +71,7 @@ def test_a_whole_simulation(finished_copy, scenes, order):
     root, label_map = finished_copy.root, finished_copy.label_map
     truth = look_up_truth(finished_copy, run, scenes / "masks")
     val = open_labelled_set(scenes / "images", scenes / "masks")
-    person = simulate(finished_copy, run, 6, order, truth, val, network_cells(finished_copy, run, "cpu"))
+    person = simulate(finished_copy, run, 6, order, truth, val, network_features(finished_copy, run, "cpu"))
     assert tuple(person.named.figures) == tuple(person.split.figures) == ACTIONS
     assert person.named.figures[200]["accuracy"] > 60 and person.named.figures[200]["miou"] > 40
     assert label_map.version() == before and not (root / "exports").exists()

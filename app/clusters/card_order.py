@@ -68,7 +68,7 @@ def _ordered(workspace: Workspace, run: str, found: Clustering, order: str, name
     if order == "doubt":
         from picie_core.clustering.uncertainty import next_clusters
 
-        first = next_clusters(found, cluster_caches.doubt(workspace, run, found), named)
+        first = next_clusters(found, cluster_caches.uncertainty(workspace, run, found), named)
         return [*first, *(cluster for cluster in area if cluster not in set(first))]
     if order == "tightness":
         figures = caches.cluster_figures(workspace, run, found)

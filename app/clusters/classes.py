@@ -10,7 +10,7 @@ import streamlit as st
 from app.session import cluster_caches
 from app.shared.formatting import count, literal, percent
 from app.shared.layout import small, small_fit
-from app.shared.notices import told
+from app.shared.notices import show_errors
 from app.shared.synced_fields import shown_key, typed
 from picie_core.labels.classes import MAX_NAME_LENGTH, Class
 from picie_core.labels.label_map import IGNORE_ID
@@ -93,24 +93,24 @@ def _merge_popover(workspace: Workspace, classes: list[Class], item: Class) -> N
 def _recolor(workspace: Workspace, class_id: int, key: str) -> None:
     if not typed(key):
         return
-    with told():
+    with show_errors():
         workspace.label_map.recolor_class(class_id, st.session_state[key])
 
 
 def _rename(workspace: Workspace, class_id: int, key: str) -> None:
     if not typed(key):
         return
-    with told():
+    with show_errors():
         workspace.label_map.rename_class(class_id, st.session_state[key])
 
 
 def _delete(workspace: Workspace, class_id: int) -> None:
-    with told():
+    with show_errors():
         workspace.label_map.delete_class(class_id)
 
 
 def _merge(workspace: Workspace, class_id: int, into: int) -> None:
-    with told():
+    with show_errors():
         workspace.label_map.merge_class(class_id, into)
 
 
@@ -124,6 +124,6 @@ def draw_vocabulary(workspace: Workspace) -> None:
         from picie_core.labels.vocabulary import set_vocabulary
 
         st.session_state["vocabulary_seen"] = file.file_id
-        with told():
+        with show_errors():
             set_vocabulary(workspace, file.getvalue(), file.name)
             st.rerun(scope="fragment")

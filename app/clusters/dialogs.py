@@ -13,7 +13,7 @@ from app.clusters.focus import looking_at
 from app.clusters.more_crops import KIND, ROOM, draw_more, page_key
 from app.clusters.split_dialog import draw_split
 from app.shared.naming import shown_color
-from app.shared.notices import told
+from app.shared.notices import show_errors
 from picie_core.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def draw_dialog(workspace: Workspace, run: str, found: Clustering, look: Look) -
 def _open(title: str, close: Callable[[], None], draw: Callable[[], None]) -> None:
     @st.dialog(title, width="large", on_dismiss=close)
     def drawn() -> None:
-        with told():
+        with show_errors():
             draw()
 
     drawn()

@@ -9,7 +9,7 @@ import numpy as np
 import streamlit as st
 
 from app.session.state import Key, Looking, session
-from app.shared.notices import told
+from app.shared.notices import show_errors
 from picie_core.labels.classes import IGNORE_NAME
 from picie_core.workspace.workspace import Workspace
 
@@ -111,7 +111,7 @@ def name(workspace: Workspace, found: Clustering, typed: str) -> None:
     """Names the clusters that are meant, and goes on to the next without a name."""
     words, clusters, record = " ".join(typed.split()), meant(found), session()
     record.names_given += 1
-    with told():
+    with show_errors():
         if words and clusters:
             workspace.label_map.name_clusters(found.key, clusters, words)
             if words.casefold() != IGNORE_NAME:
@@ -134,6 +134,6 @@ def name_group(workspace: Workspace, found: Clustering, clusters: list[int], typ
     """Names some clusters together; nothing typed does nothing."""
     words = " ".join((typed or "").split())
     if words:
-        with told():
+        with show_errors():
             workspace.label_map.name_clusters(found.key, clusters, words)
             session().last_name = words

@@ -13,7 +13,7 @@ from app.session import cluster_caches
 from app.session.jobs import job_of, start
 from app.shared.formatting import percent
 from app.shared.layout import job_bar, small
-from app.shared.notices import told
+from app.shared.notices import show_errors
 from picie_core.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def _draw_look_up(workspace: Workspace, run: str) -> None:
         st.error(job.status.message or f"It ended without a word. The log is in {job.log}.")
     st.caption("The masks are not looked up for this embedder yet.")
     if st.button("Look them up", key="truth_start", icon=":material/play_arrow:"):
-        with told():
+        with show_errors():
             start(workspace, COMMAND, ["--run", run])
             st.rerun()
 

@@ -10,7 +10,7 @@ from app.clusters.charts import k_figure
 from app.session.jobs import Job, job_of, start, stop
 from app.session.state import session
 from app.shared.layout import job_bar
-from app.shared.notices import told
+from app.shared.notices import show_errors
 from picie_core.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def _draw_start(workspace: Workspace, run: str, curve: ScoreCurve | None, job: J
 
 
 def _start(workspace: Workspace, run: str, highest: int) -> None:
-    with told():
+    with show_errors():
         start(workspace, COMMAND, ["--run", run, "--up-to", str(highest)])
 
 

@@ -23,7 +23,7 @@ from app.session.state import Key, session
 from app.shared.edit_history import split_notice
 from app.shared.formatting import count
 from app.shared.layout import headline, need_clustering, need_run, need_workspace, small, small_fit
-from app.shared.notices import told
+from app.shared.notices import show_errors
 from app.shared.sidebar import LARGEST_K, want_k
 from app.shared.synced_fields import shown_key
 from picie_core.workspace.workspace import Workspace
@@ -156,7 +156,7 @@ def draw_work(workspace: Workspace, run: str, clustering: Clustering) -> None:
     if session().wanted_k is not None:
         st.rerun()  # all screens speak of the same clusters, so the whole page is drawn for another K
     version = caches.label_version(workspace)
-    with told(), caches.reading(workspace):
+    with show_errors(), caches.reading(workspace):
         draw_progress(workspace, run, clustering)
         with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
             with st.container(horizontal=True, vertical_alignment="center", gap="small", width="content"):
@@ -212,7 +212,7 @@ headline(
     ("Look at the masks", "masks"),
     primary=caches.named_share(workspace, clustering) > 0.5,
 )
-with told():
+with show_errors():
     with st.container():  # always there, so that what is below keeps its place
         split_notice(workspace, clustering)
     draw_work(workspace, run, clustering)

@@ -49,16 +49,16 @@ HINTS = {
 
 def draw_guide(workspace: Workspace, run: str, found: Clustering) -> None:
     """Draws what is to be looked at, the question, and what answers it."""
-    looks = review_queue.looks_of(workspace, run)
-    at = review_queue.step_of(workspace, found, looks)
-    if at == len(looks):
+    steps = review_queue.steps_of(workspace, run)
+    at = review_queue.step_of(workspace, found, steps)
+    if at == len(steps):
         _draw_end(workspace, found)
         return
-    step, names = looks[at], cluster_names(workspace, found)
+    step, names = steps[at], cluster_names(workspace, found)
     with st.container(gap=None):
         st.markdown(f"**{QUESTIONS[step.kind]}**")
-        small(f"{HINTS[step.kind]} {at + 1} of {len(looks)}.")
-    _draw_bar(workspace, run, found, looks, step, names)
+        small(f"{HINTS[step.kind]} {at + 1} of {len(steps)}.")
+    _draw_bar(workspace, run, found, steps, step, names)
     if step.kind == "inside":
         _draw_crops(workspace, run, found, step.parts[0][0])
     elif step.kind == "branches":
@@ -73,11 +73,11 @@ def _draw_end(workspace: Workspace, found: Clustering) -> None:
 
 
 def _draw_bar(
-    workspace: Workspace, run: str, found: Clustering, looks: list[Step], step: Step, names: dict[int, str]
+    workspace: Workspace, run: str, found: Clustering, steps: list[Step], step: Step, names: dict[int, str]
 ) -> None:
     here, last = looking_at(found), session().last_name
     clusters = step.parts[here.side if step.kind == "branches" else 0]
-    answer = partial(review_queue.name, workspace, run, found, looks)
+    answer = partial(review_queue.name, workspace, run, found, steps)
     with st.container(key="naming_bar", horizontal=True, vertical_alignment="center", gap="small"):
         with st.container(width="stretch"):
             naming_field(
@@ -100,9 +100,9 @@ def _draw_bar(
             "Name it so",
         )
         key_button("i", "Ignore", partial(answer, "ignore"), False, "Leave these pixels out of the masks")
-        go_back = partial(review_queue.go_back, workspace, found, looks)
+        go_back = partial(review_queue.go_back, workspace, found, steps)
         key_button("p", "Back", go_back, here.step == 0, "To the question before")
-        go_on = partial(review_queue.go_on, workspace, found, looks)
+        go_on = partial(review_queue.go_on, workspace, found, steps)
         key_button("n", "Skip" if step.kind == "group" else "Yes, go on", go_on, False, "Change nothing")
         draw_key_sheet()
 
@@ -172,15 +172,17 @@ def _draw_sides(workspace: Workspace, run: str, found: Clustering, step: Step) -
 
 def _draw_crops(workspace: Workspace, run: str, found: Clustering, cluster: int) -> None:
     """Draws the crops of a cluster with a ring around those that are picked."""
-    facts, sorting = (
+    facts, crop_split = (
         _facts(found, [cluster], cluster_names(workspace, found)),
-        review_queue.sorting_of(workspace, found),
+        review_queue.crop_split_of(workspace, found),
     )
-    by_name = {name: color for name, color in _class_colors(workspace).items() if sorting and name in sorting.sets}
+    by_name = {
+        name: color for name, color in _class_colors(workspace).items() if crop_split and name in crop_split.sets
+    }
     small(" · ".join([facts, *(f"{swatch(color)} {html.escape(name)}" for name, color in by_name.items())]))
     rings = dict.fromkeys(looking_at(found).crops, RING)
     for name, color in by_name.items():
-        rings |= dict.fromkeys(sorting.sets[name] - rings.keys() if sorting else (), rgb_color(color))
+        rings |= dict.fromkeys(crop_split.sets[name] - rings.keys() if crop_split else (), rgb_color(color))
     reserve(CROPS_ROOM, "crops")
     place = sheet_place(f"crops_{cluster}")
     sheet = _crops(workspace, run, found, cluster).result()
@@ -195,8 +197,8 @@ def _class_colors(workspace: Workspace) -> dict[str, str]:
 
 def _crops(workspace: Workspace, run: str, found: Clustering, cluster: int) -> Future[Sheet]:
     """The sheet of the crops, as they were before some were sorted out."""
-    sorting, color = review_queue.sorting_of(workspace, found), shown_color(workspace, found, cluster)
-    clustering = sorting.clustering if sorting else found
+    crop_split, color = review_queue.crop_split_of(workspace, found), shown_color(workspace, found, cluster)
+    clustering = crop_split.clustering if crop_split else found
     return ask_sheets(workspace, run, clustering, [cluster], [color], Look("random", CROPS_ROOM))[cluster]
 
 

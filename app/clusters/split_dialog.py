@@ -13,7 +13,7 @@ from app.shared.colors import cluster_color
 from app.shared.formatting import literal, percent
 from app.shared.layout import small, swatch
 from app.shared.naming import cluster_names, cluster_title
-from app.shared.notices import told
+from app.shared.notices import show_errors
 from picie_core.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def draw_split(workspace: Workspace, run: str, found: Clustering, cluster: int) 
             looking_at(found).dialog = ()
             st.rerun()
         if st.button(f"Split into {parts}", type="primary", key="split_accept", icon=":material/call_split:"):
-            with told():
+            with show_errors():
                 accept_split(workspace, run, found, cluster, preview)
                 st.rerun()
 

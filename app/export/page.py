@@ -20,12 +20,12 @@ from app.session.state import Key
 from app.shared import overlays
 from app.shared.formatting import count, duration, literal, percent, place, size
 from app.shared.layout import empty_state, headline, job_bar, need_clustering, need_run, need_workspace, picture, small
-from app.shared.notices import told
+from app.shared.notices import show_errors
 from app.shared.overlays import Look
 from app.shared.post_processing import draw_threshold, draw_tidying, finish_words
 from app.shared.thumbnails import spread
 from picie_core.labels.label_map import IGNORE_ID
-from picie_core.segmentation.post_processing import Finish
+from picie_core.segmentation.post_processing import PostProcessing
 from picie_core.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class Choice:
     form: str
     raw: bool
     val_share: float
-    finish: Finish
+    post_processing: PostProcessing
 
 
 def choose_options(form: str, clusters: int) -> Choice:
@@ -121,17 +121,17 @@ def choose_options(form: str, clusters: int) -> Choice:
         with first:
             least = draw_threshold(not raw or clusters <= IGNORE_ID)
         with second:
-            finish = Finish(least, *draw_tidying())
-    if finish.changes:
-        st.caption(f"Masks are not written as they are: {finish_words(finish)}, as on the Masks screen.")
-    return Choice(form, raw, share / 100, finish)
+            post_processing = PostProcessing(least, *draw_tidying())
+    if post_processing.changes:
+        st.caption(f"Masks are not written as they are: {finish_words(post_processing)}, as on the Masks screen.")
+    return Choice(form, raw, share / 100, post_processing)
 
 
 def previews(workspace: Workspace, run: str, clustering: Clustering, choice: Choice) -> None:
     """Draws a few masks as they will be written, in their colours; what stays a photograph becomes 255."""
     items = spread(workspace.image_list().readable, PREVIEWS)
-    left_out = frozenset({IGNORE_ID}) if not choice.raw or choice.finish.min_confidence else frozenset()
-    look = Look("cluster" if choice.raw else "class", PREVIEW_PX, 1.0, left_out, choice.finish)
+    left_out = frozenset({IGNORE_ID}) if not choice.raw or choice.post_processing.min_confidence else frozenset()
+    look = Look("cluster" if choice.raw else "class", PREVIEW_PX, 1.0, left_out, choice.post_processing)
     for column, item in zip(st.columns(PREVIEWS, gap="xsmall"), items, strict=False):
         with column:
             data = overlays.overlay_png(workspace, run, clustering, item, look)
@@ -143,7 +143,7 @@ def previews(workspace: Workspace, run: str, clustering: Clustering, choice: Cho
 def arguments(workspace: Workspace, run: str, clustering: Clustering, choice: Choice, out: Path) -> list[str]:
     """Returns the options of `export` for what is chosen on the page."""
     words = ["--format", choice.form, "--out", str(out), "--run", run, "--clustering", clustering.name]
-    words += ["--raw"] * choice.raw + choice.finish.options()
+    words += ["--raw"] * choice.raw + choice.post_processing.options()
     return words + (["--val-share", f"{choice.val_share:g}"] if choice.form == "voc" else [])
 
 
@@ -242,11 +242,11 @@ headline(
     f"{count(len(workspace.image_list().readable), 'image')} · {clustering.k} clusters · "
     f"<b>{count(len(classes), 'class', 'classes')}</b>",
 )
-with told():
+with show_errors():
     chosen_format = choose_format()
     choice = choose_options(chosen_format, clustering.k)
     if classes or choice.raw:
-        with told():
+        with show_errors():
             previews(workspace, run, clustering, choice)
         write_part(workspace, run, clustering, choice)
     else:

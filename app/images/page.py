@@ -13,7 +13,7 @@ from app.session.jobs import Job, job_of, log_tail, start, stop
 from app.session.state import Key, current_run, current_workspace, open_workspace, session
 from app.shared.formatting import about, count, device_here, duration, percent, pixels, place
 from app.shared.layout import headline, job_bar, page_path, picture
-from app.shared.notices import told
+from app.shared.notices import show_errors
 from app.shared.thumbnails import aspect_of, spread, thumbnails
 from picie_core.data.image_index import ImageList, find_images
 from picie_core.errors import PicieError
@@ -78,7 +78,7 @@ def _folder_card() -> None:
         "the workspace, a folder of its own. Folders below the home folder and the current one may be opened."
     )
     if opened:
-        with told():
+        with show_errors():
             open_folder(check_images(text))
 
 

@@ -40,7 +40,7 @@ class Groups:
 def groups_of(workspace: Workspace, run: str, clustering: Clustering, by: str) -> Groups:
     """Returns the groups by `cluster`, `class` or `image`; for `confidence`, which has none, those by cluster."""
     if by == "image":
-        images = np.asarray(caches.sample_places(workspace, run)[:, 0])
+        images = np.asarray(caches.sample_positions(workspace, run)[:, 0])
         records = workspace.image_list().records
         present = np.unique(images).tolist()
         names = {image: records[image].path for image in present}

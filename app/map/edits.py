@@ -11,7 +11,7 @@ import streamlit as st
 from app.session.state import session
 from app.shared.formatting import count, percent
 from app.shared.naming import class_names
-from app.shared.notices import told
+from app.shared.notices import show_errors
 from picie_core.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -104,5 +104,5 @@ def do_wish() -> None:
     state = session().map
     wish, state.wish = state.wish, None
     if wish is not None:
-        with told():
+        with show_errors():
             wish()

@@ -27,7 +27,7 @@ from app.shared.formatting import count
 from app.shared.image_strip import show_image
 from app.shared.layout import headline, need_clustering, need_run, need_workspace, page_path, small_fit
 from app.shared.naming import cluster_names, cluster_title
-from app.shared.notices import told
+from app.shared.notices import show_errors
 from picie_core.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def hover_part(
     workspace: Workspace, run: str, clustering: Clustering, placed: Projection, shown: np.ndarray, key: str
 ) -> None:
     """Shows the crop of the point under the pointer, and the way to the image of the one that was clicked."""
-    with told():
+    with show_errors():
         at = heard("at")
         crop = None
         if at:
@@ -130,7 +130,7 @@ def point_at(placed: Projection, shown: np.ndarray, at: list[float]) -> int:
 
 def image_of(workspace: Workspace, run: str, row: int) -> Any:
     """Returns the image record of a sampled pixel."""
-    return workspace.image_list().records[int(caches.sample_places(workspace, run)[row, 0])]
+    return workspace.image_list().records[int(caches.sample_positions(workspace, run)[row, 0])]
 
 
 def title_of(workspace: Workspace, clustering: Clustering, row: int) -> str:
@@ -156,7 +156,7 @@ def draw(workspace: Workspace, run: str, clustering: Clustering, version: int) -
 
     version: of the label map that the page was drawn with; after an edit here all of the page is drawn anew.
     """
-    with told():
+    with show_errors():
         do_wish()
         if caches.label_version(workspace) != version:
             st.rerun()

@@ -118,7 +118,7 @@ def draw_selection(workspace: Workspace, run: str, clustering: Clustering) -> No
         return
     digest = hashlib.sha256(selected.tobytes()).hexdigest()[:16]
     order = caches.selection_order(workspace, run, selected, digest)
-    images = len(np.unique(caches.sample_places(workspace, run)[selected, 0]))
+    images = len(np.unique(caches.sample_positions(workspace, run)[selected, 0]))
     with st.container(horizontal=True, vertical_alignment="center"):
         total = len(clustering.labels)
         small_fit(f"<b>{len(selected):,} of {total:,}</b> sampled pixels · {count(images, 'image')}")

@@ -10,7 +10,7 @@ from app.session.jobs import Job, job_of, start, stop
 from app.session.state import session
 from app.shared.charts import MAP_HEIGHT
 from app.shared.layout import job_bar, small_fit
-from app.shared.notices import told
+from app.shared.notices import show_errors
 from picie_core.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def arguments(run: str, wanted: UmapSettings) -> list[str]:
 @st.fragment(run_every=1)
 def umap_progress(workspace: Workspace, run: str, placed: Projection | None) -> None:
     """Draws how far the UMAP is, over the whole place of the map when there is none before it."""
-    with told():
+    with show_errors():
         if not follow_umap(workspace, run, placed):
             st.rerun()
         job = job_of(workspace, COMMAND)

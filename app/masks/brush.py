@@ -13,8 +13,8 @@ from app.session.state import Key
 from app.shared.components.picture import Stroke
 from app.shared.formatting import literal, percent
 from app.shared.naming import IGNORE, class_names, cluster_names, cluster_title
-from app.shared.notices import told
-from app.shared.overlays import cells_of, source
+from app.shared.notices import show_errors
+from app.shared.overlays import feature_map_of, source
 from picie_core.errors import SettingError
 from picie_core.workspace.workspace import Workspace
 
@@ -124,7 +124,7 @@ def stroke_taker(workspace: Workspace, run: str, clustering: Clustering) -> Call
     """Returns what the picture calls with a stroke: before the page is redrawn, so everything on it follows."""
 
     def take(stroke: Stroke) -> None:
-        with told():
+        with show_errors():
             _take(workspace, run, clustering, stroke)
 
     return take
@@ -135,7 +135,7 @@ def _take(workspace: Workspace, run: str, clustering: Clustering, stroke: Stroke
 
     record, name = memory(), painted_name()
     item = workspace.image_list().records[stroke.image_id]
-    under = brushed(cells_of(workspace, run, item), clustering, stroke.points, item.width, item.height)
+    under = brushed(feature_map_of(workspace, run, item), clustering, stroke.points, item.width, item.height)
     record.offers, record.place = [], (clustering.key, item.id)
     if name is None:
         record.said = _answer(workspace, clustering, under)
@@ -200,7 +200,7 @@ def _offer(workspace: Workspace, run: str, clustering: Clustering, cluster: int,
 
 
 def _rename(workspace: Workspace, clustering: Clustering, offer: Offer) -> None:
-    with told():
+    with show_errors():
         workspace.label_map.name_clusters(clustering.key, [offer.cluster], offer.new)
         memory().remember(clustering.key, offer.cluster, offer.new, offer.painted)
         _done(f"Now called **{literal(offer.new)}**: cluster {offer.cluster}.")
@@ -210,7 +210,7 @@ def _split(workspace: Workspace, clustering: Clustering, offer: Offer) -> None:
     from picie_core.labels.brush import split_painted
 
     assert offer.prototypes is not None
-    with told():
+    with show_errors():
         made = split_painted(workspace, clustering, offer.cluster, offer.prototypes, offer.new)
         memory().remember(clustering.key, made, offer.new, offer.painted)
         _done(f"Cluster {offer.cluster} is split: what is like here is cluster {made}, **{literal(offer.new)}**.")

@@ -28,12 +28,12 @@ from app.shared.layout import (
     swatch,
 )
 from app.shared.naming import class_names, cluster_names, cluster_title
-from app.shared.notices import told
+from app.shared.notices import show_errors
 from app.shared.overlays import Look
 from app.shared.post_processing import draw_threshold, draw_tidying, finish_words
 from picie_core.data.image_index import ImageRecord
 from picie_core.labels.classes import IGNORE_ID
-from picie_core.segmentation.post_processing import Finish
+from picie_core.segmentation.post_processing import PostProcessing
 from picie_core.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -83,8 +83,8 @@ def choose_view(workspace: Workspace, clustering: Clustering) -> View:
     least = draw_threshold(by == "class" or clustering.k <= IGNORE_ID)
     beside = st.toggle("Show the original beside it", key=Key.MASK_BESIDE, persist_state="session")
     with st.expander("Borders and specks"):
-        finish = Finish(least, *draw_tidying())
-        look = Look(by or "cluster", PICTURE_PX, opacity / 100, frozenset(), finish)
+        post_processing = PostProcessing(least, *draw_tidying())
+        look = Look(by or "cluster", PICTURE_PX, opacity / 100, frozenset(), post_processing)
         tidied = overlays.before(look) != look
         before = st.toggle(
             "Show the mask before beside it", key=Key.MASK_BEFORE, persist_state="session", disabled=not tidied
@@ -97,7 +97,7 @@ def labels_shown(workspace: Workspace, clustering: Clustering, look: Look) -> di
     if look.by == "class":
         return {**class_names(workspace), IGNORE_ID: "ignored or not named"}
     names = cluster_names(workspace, clustering)
-    unsure = {IGNORE_ID: "not sure enough"} if look.finish.min_confidence else {}
+    unsure = {IGNORE_ID: "not sure enough"} if look.post_processing.min_confidence else {}
     return {cluster: cluster_title(cluster, names) for cluster in range(clustering.k)} | unsure
 
 
@@ -108,7 +108,7 @@ def legend(mask: np.ndarray, names: dict[int, str], colors: dict[int, str], look
     hidden = set()
     with st.container(height=400, border=False, gap=None, key="legend"):
         for label in present:
-            left_out = label == IGNORE_ID and (look.by == "class" or bool(look.finish.min_confidence))
+            left_out = label == IGNORE_ID and (look.by == "class" or bool(look.post_processing.min_confidence))
             with st.container(horizontal=True, vertical_alignment="center", gap="small"):
                 st.html(swatch(UNNAMED_COLOR if left_out else colors.get(label, UNNAMED_COLOR)), width="content")
                 shown = st.checkbox(
@@ -126,13 +126,13 @@ def legend(mask: np.ndarray, names: dict[int, str], colors: dict[int, str], look
 
 def facts(workspace: Workspace, run: str, clustering: Clustering, mask: np.ndarray, look: Look) -> None:
     """Draws how many labels there are and what the threshold leaves of this image and of all."""
-    left_out = IGNORE_ID if look.by == "class" or look.finish.min_confidence else None
+    left_out = IGNORE_ID if look.by == "class" or look.post_processing.min_confidence else None
     said = [count(len(np.unique(mask[mask != left_out] if left_out is not None else mask)), "label") + " in this image"]
-    if look.finish.min_confidence:
+    if look.post_processing.min_confidence:
         here = float((mask != IGNORE_ID).mean())
         everywhere = overlays.set_coverage(workspace, run, clustering, look)
         said.append(f"covers <b>{percent(here)}</b> of it, about <b>{percent(everywhere)}</b> of all")
-    done = f"<br>The export does the same: {finish_words(look.finish)}" if look.finish.changes else ""
+    done = f"<br>The export does the same: {finish_words(look.post_processing)}" if look.post_processing.changes else ""
     small(" · ".join(said) + done)
 
 
@@ -207,5 +207,5 @@ headline(
 if not workspace.image_list().readable:
     empty_state("None of the images can be read any more.", "See why", "images")
 else:
-    with told():
+    with show_errors():
         draw(workspace, run, clustering, bool(named))

@@ -137,9 +137,9 @@ def _confidence(
     return confidence_at(_source.sample, _found, _shown)
 
 
-def sample_places(workspace: Workspace, run: str) -> np.ndarray:
+def sample_positions(workspace: Workspace, run: str) -> np.ndarray:
     """Returns image id, row and column of every sampled pixel, (N, 3) int32."""
-    return mosaic_source_of(workspace, run).sample.places
+    return mosaic_source_of(workspace, run).sample.positions
 
 
 def run_stamp(workspace: Workspace, run: str) -> float:
@@ -209,8 +209,8 @@ def _points_sheet(
 ) -> bytes:
     from picie_core.segmentation.contact_sheet import crops_at
 
-    places = np.asarray(_source.sample.places[np.asarray(indices)])
-    return crops_at(_source, places, _found, px, columns=columns).png
+    positions = np.asarray(_source.sample.positions[np.asarray(indices)])
+    return crops_at(_source, positions, _found, px, columns=columns).png
 
 
 @st.cache_data(max_entries=64, show_spinner=False)

@@ -20,16 +20,16 @@ if TYPE_CHECKING:
     from picie_core.workspace.ground_truth import ClusterTruth, MapTruth, SampledTruth
 
 
-def doubt(workspace: Workspace, run: str, found: Clustering) -> np.ndarray:
+def uncertainty(workspace: Workspace, run: str, found: Clustering) -> np.ndarray:
     """Returns the share of each cluster's pixels that are nearly in another: (k,)."""
-    return _doubt(found.digest, mosaic_source_of(workspace, run), found)
+    return _uncertainty(found.digest, mosaic_source_of(workspace, run), found)
 
 
 @st.cache_data(max_entries=16, show_spinner="Looking for doubtful pixels")
-def _doubt(digest: str, _source: MosaicSource, _found: Clustering) -> np.ndarray:
-    from picie_core.clustering.uncertainty import cluster_doubt
+def _uncertainty(digest: str, _source: MosaicSource, _found: Clustering) -> np.ndarray:
+    from picie_core.clustering.uncertainty import cluster_uncertainty
 
-    return cluster_doubt(_source.sample, _found)
+    return cluster_uncertainty(_source.sample, _found)
 
 
 def tree(workspace: Workspace, run: str, found: Clustering, linkage: str) -> MergeTree:

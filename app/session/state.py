@@ -69,7 +69,7 @@ class Key:
 
 
 @dataclass(frozen=True)
-class Sorting:
+class CropSplit:
     """A cluster whose crops are being sorted out: they stay on the page until the next question."""
 
     clustering: Clustering
@@ -112,7 +112,7 @@ class Looking:
     """Which of the two sides is named, 0 left or 1 right."""
     crops: set[int] = field(default_factory=set)
     """The crops that are picked, by their place on the sheet."""
-    sorting: Sorting | None = None
+    crop_split: CropSplit | None = None
     """The crops that were picked before, in the same cluster."""
 
 

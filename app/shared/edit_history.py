@@ -11,7 +11,7 @@ import streamlit as st
 from app.session.state import Key, session
 from app.shared.formatting import count, literal, when
 from app.shared.layout import small
-from app.shared.notices import told
+from app.shared.notices import show_errors
 from picie_core.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def draw_edits(workspace: Workspace, clustering: Clustering | None) -> None:
         _step("Redo", REDO_KEYS, label_map.can_redo(), redo, workspace, clustering)
         history = st.popover("History", key=Key.HISTORY, on_change="rerun", width="stretch")
     if history.open:
-        with history, told():
+        with history, show_errors():
             draw_history(workspace)
             draw_snapshots(workspace)
 
@@ -66,7 +66,7 @@ def _named(event: Event, clustering: Clustering | None) -> str:
 
 def undo(workspace: Workspace, meant: Event | None) -> None:
     """Takes the edit back that the button spoke of; says so, or why not."""
-    with told():
+    with show_errors():
         done = workspace.label_map.undo(meant.id if meant else None)
         if done:
             session().notice = f"Undid: {literal(done.words)}"
@@ -74,7 +74,7 @@ def undo(workspace: Workspace, meant: Event | None) -> None:
 
 def redo(workspace: Workspace, meant: Event | None) -> None:
     """Makes the edit again that the button spoke of; says so, or why not."""
-    with told():
+    with show_errors():
         done = workspace.label_map.redo(meant.id if meant else None)
         if done:
             session().notice = f"Redid: {literal(done.words)}"
@@ -117,23 +117,23 @@ def draw_snapshots(workspace: Workspace) -> None:
 
 
 def _save(workspace: Workspace) -> None:
-    with told():
+    with show_errors():
         workspace.label_map.save_snapshot(st.session_state[Key.SNAPSHOT])
         st.session_state[Key.SNAPSHOT] = ""
 
 
 def _return(workspace: Workspace, name: str) -> None:
-    with told():
+    with show_errors():
         workspace.label_map.restore_snapshot(name)
         session().notice = f"Returned to “{literal(name)}”; Undo goes back"
 
 
 def _forget(workspace: Workspace, name: str) -> None:
-    with told():
+    with show_errors():
         workspace.label_map.delete_snapshot(name)
 
 
-def carried_notice(workspace: Workspace, clustering: Clustering | None) -> None:
+def transfer_notice(workspace: Workspace, clustering: Clustering | None) -> None:
     """Says which names were carried over to the clusters on the page, with the button that undoes it.
 
     It stands until the next edit, in every tab and after a reload.
@@ -141,8 +141,8 @@ def carried_notice(workspace: Workspace, clustering: Clustering | None) -> None:
     event = workspace.label_map.can_undo()
     if event is None or clustering is None or event.kind != "carry" or event.payload["clustering"] != clustering.key:
         return
-    carried = len(event.payload["classes"])
-    names = f"{count(carried, 'name')} {'was' if carried == 1 else 'were'}"
+    transferred = len(event.payload["classes"])
+    names = f"{count(transferred, 'name')} {'was' if transferred == 1 else 'were'}"
     with st.container(border=True, horizontal=True, vertical_alignment="center", key="carried"):
         st.markdown(
             f":material/move_down: **{names} carried over from {literal(event.payload['source'])}**, to each cluster "

@@ -37,7 +37,7 @@ class ImageOrder:
     ids: tuple[int, ...]
     position: dict[int, int]
     """Of each id, from 0."""
-    doubt: dict[int, float]
+    uncertainty: dict[int, float]
     """Share of doubtful pixels of each image, 0 to 1; empty where the order does not ask for it."""
 
 
@@ -53,18 +53,18 @@ def _image_order(
     root: str, run: str, digest: str, images: tuple[int, int], order: str, _workspace: Workspace, _found: Clustering
 ) -> ImageOrder:
     readable = sorted(_workspace.image_list().readable, key=lambda item: item.path)
-    doubt = image_doubt(_workspace, run, _found) if order == "doubt" else {}
-    if doubt:
-        readable.sort(key=lambda item: -doubt.get(item.id, -1.0))  # images without a sampled pixel come last
+    uncertainty = image_uncertainty(_workspace, run, _found) if order == "doubt" else {}
+    if uncertainty:
+        readable.sort(key=lambda item: -uncertainty.get(item.id, -1.0))  # images without a sampled pixel come last
     ids = tuple(item.id for item in readable)
-    return ImageOrder(ids, {image_id: place for place, image_id in enumerate(ids)}, doubt)
+    return ImageOrder(ids, {image_id: place for place, image_id in enumerate(ids)}, uncertainty)
 
 
-def image_doubt(workspace: Workspace, run: str, found: Clustering) -> dict[int, float]:
+def image_uncertainty(workspace: Workspace, run: str, found: Clustering) -> dict[int, float]:
     """Returns the share of doubtful pixels of each image that has sampled ones, 0 to 1."""
-    from picie_core.clustering.uncertainty import image_doubt
+    from picie_core.clustering.uncertainty import image_uncertainty
 
-    return image_doubt(source(workspace, run).sample, found)
+    return image_uncertainty(source(workspace, run).sample, found)
 
 
 def show_image(image_id: int) -> None:
@@ -109,8 +109,8 @@ def choose_image(workspace: Workspace, run: str, found: Clustering) -> tuple[Ima
     session().image_id = item.id
     with told_of:
         said = [f"of {len(order.ids):,}", f"<b>{html.escape(item.path)}</b>", f"{item.width} × {item.height} px"]
-        if item.id in order.doubt:
-            said.append(f"{percent(order.doubt[item.id])} doubtful")
+        if item.id in order.uncertainty:
+            said.append(f"{percent(order.uncertainty[item.id])} doubtful")
         small_fit(" · ".join(said))
     return item, order
 

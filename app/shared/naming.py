@@ -9,7 +9,7 @@ import streamlit as st
 from app.session import cluster_caches
 from app.session.state import session
 from app.shared.colors import class_colors, cluster_color
-from app.shared.notices import told
+from app.shared.notices import show_errors
 from app.shared.synced_fields import shown_key, typed
 from picie_core.labels.label_map import IGNORE_ID
 from picie_core.workspace.workspace import Workspace
@@ -80,7 +80,7 @@ def _name(workspace: Workspace, clustering_key: str, cluster: int, key: str) -> 
         return
     text = st.session_state[key]
     name = " ".join(text.split()) if text and text != NO_NAME else None
-    with told():
+    with show_errors():
         workspace.label_map.name_clusters(clustering_key, [cluster], name or None)
         if name and name.casefold() != IGNORE:
             session().last_name = name

@@ -20,7 +20,7 @@ LOG_LIMIT_BYTES = 1 << 20
 
 
 @contextmanager
-def told() -> Iterator[None]:
+def show_errors() -> Iterator[None]:
     """Shows whatever the block raises as a message at this place of the page, and goes on after it."""
     try:
         yield

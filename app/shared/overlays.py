@@ -18,14 +18,20 @@ from PIL import Image
 from app.session.caches import embedder, mosaic_source_of, run_stamp
 from app.shared.colors import class_colors, cluster_color, rgb_color
 from picie_core.data.image_index import ImageCache, ImageRecord, read_resized
-from picie_core.segmentation.post_processing import Finish, FinishedMask, ignore_doubt, ignored_id, mask_and_confidence
+from picie_core.segmentation.post_processing import (
+    MaskAndConfidence,
+    PostProcessing,
+    ignore_uncertain,
+    ignored_id,
+    mask_and_confidence,
+)
 from picie_core.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
     from picie_core.clustering.clustering import Clustering
     from picie_core.segmentation.contact_sheet import MosaicSource
 
-DOUBTFUL_COLOR = np.array((214, 120, 40), np.float32)
+UNCERTAIN_COLOR = np.array((214, 120, 40), np.float32)
 """Of pixels below the threshold in the picture of the confidence; all others are grey."""
 
 
@@ -40,7 +46,7 @@ class Look:
     opacity: float = 1.0
     hidden: frozenset[int] = frozenset()
     """Labels that are switched off."""
-    finish: Finish = field(default_factory=Finish)
+    post_processing: PostProcessing = field(default_factory=PostProcessing)
 
 
 def target_size(item: ImageRecord, width_px: int) -> tuple[int, int]:
@@ -54,16 +60,16 @@ def source(workspace: Workspace, run: str) -> MosaicSource:
     return mosaic_source_of(workspace, run)
 
 
-def cells_of(workspace: Workspace, run: str, item: ImageRecord) -> np.ndarray:
+def feature_map_of(workspace: Workspace, run: str, item: ImageRecord) -> np.ndarray:
     """Returns the cells of an image: the stored ones, else the network's, of which the last few are kept."""
     stored = source(workspace, run).dense.get(item.id)
     if stored is not None:
         return stored
-    return _network_cells(str(workspace.root), run, run_stamp(workspace, run), item, workspace)
+    return _network_features(str(workspace.root), run, run_stamp(workspace, run), item, workspace)
 
 
 @st.cache_resource(max_entries=12, show_spinner="Embedding this image: its cells are not stored")
-def _network_cells(root: str, run: str, stamp: float, item: ImageRecord, _workspace: Workspace) -> np.ndarray:
+def _network_features(root: str, run: str, stamp: float, item: ImageRecord, _workspace: Workspace) -> np.ndarray:
     from picie_core.models.embedder import embed_image
 
     return embed_image(embedder(root, run, stamp), network_image(_workspace, run, item))
@@ -85,12 +91,14 @@ def _images(root: str, run: str, records: int, problems: int, _workspace: Worksp
 
 def mask(workspace: Workspace, run: str, found: Clustering, item: ImageRecord, look: Look) -> np.ndarray:
     """Returns the labels of an image as it is shown: (height, width) cluster or class ids, 255 where left out."""
-    return _at_size(_labels(*_keys(workspace, run, found, item, look), look.finish, workspace, found), item, look)
+    return _at_size(
+        _labels(*_keys(workspace, run, found, item, look), look.post_processing, workspace, found), item, look
+    )
 
 
 def confidence(workspace: Workspace, run: str, found: Clustering, item: ImageRecord, look: Look) -> np.ndarray:
     """Returns how sure the mask is of each shown pixel: (height, width) float32, 0 to 1."""
-    made = _sure(*_keys(workspace, run, found, item, look), look.finish.refine, workspace, found)
+    made = _sure(*_keys(workspace, run, found, item, look), look.post_processing.refine, workspace, found)
     return _at_size(made.confidence, item, look)
 
 
@@ -111,21 +119,23 @@ def _labels(
     item: ImageRecord,
     names: tuple[tuple[int, int], ...] | None,
     width_px: int,
-    finish: Finish,
+    post_processing: PostProcessing,
     _workspace: Workspace,
     _found: Clustering,
 ) -> np.ndarray:
     from picie_core.segmentation.edge_refinement import remove_specks
-    from picie_core.segmentation.post_processing import finished_mask
+    from picie_core.segmentation.post_processing import post_processed_mask
 
     (height, width), scale = _made_at(item, width_px)
     classes_of = None if names is None else dict(names)
-    if finish.min_confidence or finish.refine != "none":
-        made = _sure(root, run, digest, item, names, width_px, finish.refine, _workspace, _found)
-        left_out = ignored_id(finish, names is None)
-        return remove_specks(ignore_doubt(made, finish), round(finish.min_area_px * scale**2), left_out)
-    cells = cells_of(_workspace, run, item)
-    return finished_mask(cells, _found, classes_of, height, width, finish, scale=scale)
+    if post_processing.min_confidence or post_processing.refine != "none":
+        made = _sure(root, run, digest, item, names, width_px, post_processing.refine, _workspace, _found)
+        left_out = ignored_id(post_processing, names is None)
+        return remove_specks(
+            ignore_uncertain(made, post_processing), round(post_processing.min_area_px * scale**2), left_out
+        )
+    feature_map = feature_map_of(_workspace, run, item)
+    return post_processed_mask(feature_map, _found, classes_of, height, width, post_processing, scale=scale)
 
 
 @st.cache_resource(max_entries=16, show_spinner="Refining the mask")
@@ -139,11 +149,13 @@ def _sure(
     refine: str,
     _workspace: Workspace,
     _found: Clustering,
-) -> FinishedMask:
+) -> MaskAndConfidence:
     (height, width), _ = _made_at(item, width_px)
-    cells = cells_of(_workspace, run, item)
+    feature_map = feature_map_of(_workspace, run, item)
     image = network_image(_workspace, run, item) if refine != "none" else None
-    return mask_and_confidence(cells, _found, None if names is None else dict(names), height, width, refine, image)
+    return mask_and_confidence(
+        feature_map, _found, None if names is None else dict(names), height, width, refine, image
+    )
 
 
 def _made_at(item: ImageRecord, width_px: int) -> tuple[tuple[int, int], float]:
@@ -168,7 +180,7 @@ def set_coverage(workspace: Workspace, run: str, found: Clustering, look: Look) 
 
     names = tuple(sorted(workspace.label_map.classes_of(found.key).items())) if look.by == "class" else None
     labels, sure = _sampled(str(workspace.root), run, found.digest, names, workspace, found)
-    return coverage(labels, sure, look.finish.min_confidence, ignored=None if names is None else 255)
+    return coverage(labels, sure, look.post_processing.min_confidence, ignored=None if names is None else 255)
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
@@ -265,12 +277,14 @@ def confidence_webp(workspace: Workspace, run: str, found: Clustering, item: Ima
     """Returns the confidence over the image as WebP: white is sure, black a tie, orange below the threshold."""
     sure = confidence(workspace, run, found, item, look)
     shade = np.repeat(255 * sure[..., None], 3, axis=2)
-    below = sure < look.finish.min_confidence
-    shade[below] = DOUBTFUL_COLOR * (0.45 + 0.55 * sure[below] / max(look.finish.min_confidence, 1e-6))[:, None]
+    below = sure < look.post_processing.min_confidence
+    shade[below] = (
+        UNCERTAIN_COLOR * (0.45 + 0.55 * sure[below] / max(look.post_processing.min_confidence, 1e-6))[:, None]
+    )
     image = _photograph(workspace, item, look.width_px)
     return _bytes((image + np.float32(look.opacity) * (shade - image) + 0.5).astype(np.uint8), "WEBP")
 
 
 def before(look: Look) -> Look:
     """Returns the same look without refinement and without the removal of specks."""
-    return replace(look, finish=replace(look.finish, refine="none", min_area_px=0))
+    return replace(look, post_processing=replace(look.post_processing, refine="none", min_area_px=0))

@@ -6,7 +6,7 @@ import streamlit as st
 
 from app.session.state import Key
 from picie_core.segmentation.edge_refinement import METHODS
-from picie_core.segmentation.post_processing import Finish
+from picie_core.segmentation.post_processing import PostProcessing
 
 REFINEMENTS = {"none": "As they are", "guided": "Guided filter", "pamr": "PAMR"}
 THRESHOLD_HELP = (
@@ -49,9 +49,9 @@ def draw_tidying() -> tuple[str, int]:
     return refine, int(area)
 
 
-def finish_words(finish: Finish) -> str:
+def finish_words(post_processing: PostProcessing) -> str:
     """Returns what differs from plain masks in a few words, such as `below 0.30 ignored · guided filter`."""
-    words = [f"below {finish.min_confidence:.2f} ignored"] * bool(finish.min_confidence)
-    words += [REFINEMENTS[finish.refine]] * (finish.refine != "none")
-    words += [f"regions from {finish.min_area_px:,} px"] * bool(finish.min_area_px)
+    words = [f"below {post_processing.min_confidence:.2f} ignored"] * bool(post_processing.min_confidence)
+    words += [REFINEMENTS[post_processing.refine]] * (post_processing.refine != "none")
+    words += [f"regions from {post_processing.min_area_px:,} px"] * bool(post_processing.min_area_px)
     return " · ".join(words)

@@ -15,7 +15,7 @@ from app.session.state import Key, current_run, current_workspace, open_workspac
 from app.shared.edit_history import NOTICED, draw_edits
 from app.shared.formatting import duration, literal, percent, place, progress_line
 from app.shared.layout import small
-from app.shared.notices import told
+from app.shared.notices import show_errors
 from app.shared.synced_fields import shown_key, typed
 from picie_core.workspace.workspace import RunInfo, Workspace
 
@@ -35,7 +35,7 @@ JOB_TITLES = {
 
 def draw_sidebar() -> None:
     """Draws the sidebar; without a workspace it only says so."""
-    with st.sidebar, told():
+    with st.sidebar, show_errors():
         workspace = current_workspace()
         _workspace_part(workspace)
         if workspace is None:
@@ -152,7 +152,7 @@ def _watch(workspace: Workspace, run: str | None, drawn: tuple) -> None:
 
     A screen that redraws by itself what a name changes says so by `drawn_version`: then the page is left in peace.
     """
-    with told(), reading(workspace):
+    with show_errors(), reading(workspace):
         clustering = current_clustering(workspace, run) if run else None
         if clustering:
             share = named_share(workspace, clustering)

@@ -15,7 +15,7 @@ from app.session.jobs import KILL_AFTER_S, STALE_AFTER_S, WRITERS, Job, command_
 from app.session.state import current_run, session
 from app.shared.formatting import about, count, device_here, duration, literal
 from app.shared.layout import headline, job_bar, need_workspace, small
-from app.shared.notices import told
+from app.shared.notices import show_errors
 from app.train.curves import draw_curves
 from app.train.forms import FROZEN, SETTINGS, TRAINED, draw_frozen, draw_training
 from app.train.history import History, metric_name, read_history
@@ -73,7 +73,7 @@ def watched_job(workspace: Workspace) -> Job | None:
 
 def draw_job(workspace: Workspace) -> None:
     """Draws the job while it runs: progress, stop, curves, log. Redraws the page when it has ended."""
-    with told():
+    with show_errors():
         job = watched_job(workspace)
         if job is None or not job.is_running:
             st.rerun()

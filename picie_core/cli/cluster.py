@@ -12,7 +12,7 @@ from picie_core.workspace.workspace import Workspace
 
 
 def cluster(
-    workspace: WorkspaceOption,
+    workspace_root: WorkspaceOption,
     k: Annotated[int, Option("number of clusters")] = 27,
     seed: Annotated[int, Option("seed of the first centroids", low=0)] = 0,
     iterations: Annotated[int, Option("k-means iterations", low=1)] = 20,
@@ -28,14 +28,14 @@ def cluster(
     """
     from picie_core.labels.label_transfer import use_k
 
-    space = Workspace.open(workspace)
-    run = space.pick_run(run)
+    workspace = Workspace.open(workspace_root)
+    run = workspace.pick_run(run)
     start = time.monotonic()
     gpu = device == "cuda" or (device == "auto" and _has_gpu())
-    made, carried = use_k(space, run, k, seed, iterations, "cuda" if gpu else "cpu")
+    made, transferred = use_k(workspace, run, k, seed, iterations, "cuda" if gpu else "cpu")
     counts = made.counts
     return {
-        "workspace": str(space.root),
+        "workspace": str(workspace.root),
         "run": run,
         "clustering": made.name,
         "k": k,
@@ -43,7 +43,7 @@ def cluster(
         "inertia": made.inertia,
         "largest_share": float(counts.max() / counts.sum()),
         "smallest_share": float(counts.min() / counts.sum()),
-        **({"names_carried": carried.names, "carried_from": carried.source} if carried else {}),
+        **({"names_carried": transferred.names, "carried_from": transferred.source} if transferred else {}),
         "seconds": round(time.monotonic() - start, 3),
     }
 
@@ -54,7 +54,7 @@ def _has_gpu() -> bool:
     return getattr(load_faiss(), "get_num_gpus", lambda: 0)() > 0
 
 
-def project(workspace: WorkspaceOption, umap: UmapSettings, run: RunOption = None) -> dict[str, Any]:
+def project(workspace_root: WorkspaceOption, umap: UmapSettings, run: RunOption = None) -> dict[str, Any]:
     """Make a UMAP map of the embedding sample; the app shows it when it is there, and PCA until then.
 
     Advice: 10,000 points take about a quarter of a minute, half of it compiling (the first time on a machine twice as
@@ -62,12 +62,12 @@ def project(workspace: WorkspaceOption, umap: UmapSettings, run: RunOption = Non
     """
     from picie_core.clustering.projection import compute_umap
 
-    space = Workspace.open(workspace)
-    run = space.pick_run(run)
-    with Job(space, "project") as job:
+    workspace = Workspace.open(workspace_root)
+    run = workspace.pick_run(run)
+    with Job(workspace, "project") as job:
         job.status.name_run(run)
         start, cpu = time.monotonic(), time.process_time()
-        made = compute_umap(space, run, umap, job)
+        made = compute_umap(workspace, run, umap, job)
         result = {"run": run, "points": len(made.index), "pixels": len(made.xy), "map": made.name}
         seconds = {
             "seconds": round(time.monotonic() - start, 2),

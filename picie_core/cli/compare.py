@@ -142,7 +142,7 @@ class _Comparison:
         """Makes one run; a failure is noted, and the others go on."""
         data = self.sets[planned.data.name]
         try:
-            with Job(data.space, "compare") as job:
+            with Job(data.workspace, "compare") as job:
                 job.note(f"{number}: {planned.title}")
                 result = self._make(planned, data, job)
                 job.done({"run": result.run, **result.figures})
@@ -156,26 +156,26 @@ class _Comparison:
             return
         write_result(self._path(planned), result)
         self.results[planned.key] = result
-        (data.space.run_dir(result.run) / "checkpoint.pt").unlink(missing_ok=True)  # a finished run needs none
-        shutil.rmtree(data.space.run_dir(result.run) / "epochs", ignore_errors=True)
+        (data.workspace.run_dir(result.run) / "checkpoint.pt").unlink(missing_ok=True)  # a finished run needs none
+        shutil.rmtree(data.workspace.run_dir(result.run) / "epochs", ignore_errors=True)
 
     def _make(self, planned: PlannedRun, data: PreparedSet, job: Job) -> RunResult:
-        space, classes = data.space, data.classes
+        workspace, classes = data.workspace, data.classes
         curves = self.plan.curves and planned.row.method != "frozen"
         settings = planned.settings(classes, curves)
         if planned.row.method == "frozen":
-            run = _frozen_run(space, settings, self.device)
+            run = _frozen_run(workspace, settings, self.device)
         else:
             masks = planned.data.masks if planned.row.method in LEARN_FROM_MASKS else None
-            run = _trained_run(space, planned.row.method, settings, masks, self.device)
+            run = _trained_run(workspace, planned.row.method, settings, masks, self.device)
         job.status.name_run(run)
         start = time.monotonic()
         ks, seeds = self.plan.ks_of(classes), self.plan.cluster_seeds
-        figures = measure_run(space, run, data.truth, ks, seeds, self.device, job)
+        figures = measure_run(workspace, run, data.truth, ks, seeds, self.device, job)
         measured_s = time.monotonic() - start
-        history = read_history(space, run)
+        history = read_history(workspace, run)
         if curves:
-            history = _with_figures(history, space, run, data, self.device, job)
+            history = _with_figures(history, workspace, run, data, self.device, job)
         collapsed = [line["epoch"] for line in history if line["collapsed"]]
         return RunResult(
             row=planned.row.name,
@@ -183,10 +183,10 @@ class _Comparison:
             seed=planned.seed,
             run=run,
             figures=figures,
-            images=len(space.image_list().readable),
+            images=len(workspace.image_list().readable),
             classes=classes,
             train_s=sum(line["seconds"] for line in history),
-            total_s=sum(_sessions(space, run).values()) + measured_s,
+            total_s=sum(_sessions(workspace, run).values()) + measured_s,
             history=history,
             news=f"collapsed in epoch {collapsed[0]}" if collapsed else "",
             made_of=self._made_of(planned),
@@ -196,37 +196,37 @@ class _Comparison:
 # -- the runs of a workspace
 
 
-def _frozen_run(space: Workspace, settings: Settings, device: str) -> str:
+def _frozen_run(workspace: Workspace, settings: Settings, device: str) -> str:
     """Returns the frozen run with these settings, made unless it is there."""
     _, embedder, sampling = settings
     run = frozen_run_name(embedder, sampling)
-    if not any(info.id == run and info.state == "done" for info in space.runs()):
-        embed(space.root, embedder, sampling, device=device)
-    _count_session(space, "embed", run)
+    if not any(info.id == run and info.state == "done" for info in workspace.runs()):
+        embed(workspace.root, embedder, sampling, device=device)
+    _count_session(workspace, "embed", run)
     return run
 
 
-def _trained_run(space: Workspace, method: str, settings: Settings, masks: Path | None, device: str) -> str:
+def _trained_run(workspace: Workspace, method: str, settings: Settings, masks: Path | None, device: str) -> str:
     """Returns the trained run with these settings: there already, gone on with, or made."""
-    found = find_run(space, method, settings, masks)
+    found = find_run(workspace, method, settings, masks)
     if found is not None:
-        _count_session(space, "train", found.id)
+        _count_session(workspace, "train", found.id)
         if found.state == "done":
             return found.id
     resume = found.id if found else None
     training, embedder, sampling = settings
-    made = train(space.root, training, embedder, sampling, method=method, masks=masks, resume=resume, device=device)
+    made = train(workspace.root, training, embedder, sampling, method=method, masks=masks, resume=resume, device=device)
     run = made["run"]
-    _count_session(space, "train", run)
+    _count_session(workspace, "train", run)
     return run
 
 
-def find_run(space: Workspace, method: str, settings: Settings, masks: Path | None) -> RunInfo | None:
+def find_run(workspace: Workspace, method: str, settings: Settings, masks: Path | None) -> RunInfo | None:
     """Returns the run that was made with exactly these settings, a finished one first; None when there is none."""
     more = {"start": None, "masks": None if masks is None else str(masks.absolute())}
     same = [
         info
-        for info in space.runs()
+        for info in workspace.runs()
         if info.method == method
         and stored_settings(info) == settings
         and all(info.settings.get(name) == value for name, value in more.items())
@@ -234,35 +234,35 @@ def find_run(space: Workspace, method: str, settings: Settings, masks: Path | No
     return min(same, key=lambda info: (info.state != "done", -info.created), default=None)
 
 
-def _sessions(space: Workspace, run: str) -> dict[str, float]:
+def _sessions(workspace: Workspace, run: str) -> dict[str, float]:
     """Seconds of each time that a run was worked on, by when it began."""
-    path = space.run_dir(run) / "sessions.json"
+    path = workspace.run_dir(run) / "sessions.json"
     return json.loads(path.read_text()) if path.exists() else {}
 
 
-def _count_session(space: Workspace, command: str, run: str) -> None:
+def _count_session(workspace: Workspace, command: str, run: str) -> None:
     """Adds the time of the last job of `command` to the run's, if it worked on it, however it ended."""
-    status = read_status(space.job_path(command))
+    status = read_status(workspace.job_path(command))
     if status is not None and status.run == run:
         spent = {f"{command} {status.started}": round(status.heartbeat - status.started, 3)}
-        write_json(space.run_dir(run) / "sessions.json", {**_sessions(space, run), **spent})
+        write_json(workspace.run_dir(run) / "sessions.json", {**_sessions(workspace, run), **spent})
 
 
 def _with_figures(
-    history: list[dict[str, Any]], space: Workspace, run: str, data: PreparedSet, device: str, report: Report
+    history: list[dict[str, Any]], workspace: Workspace, run: str, data: PreparedSet, device: str, report: Report
 ) -> list[dict[str, Any]]:
     """Returns the history with the figures of each epoch's network, clustered once at K = number of classes."""
     from picie_core.models.embedder import FrozenEmbedder, load_embedder
     from picie_core.workspace.embedding import make_sample
 
-    path, sampling = space.run_dir(run) / "epoch_figures.json", stored_settings(space.run_info(run))[2]
+    path, sampling = workspace.run_dir(run) / "epoch_figures.json", stored_settings(workspace.run_info(run))[2]
     if not path.exists():
         measured = {}
         for line in history:
             one = f"{run}/epochs/{line['epoch']:03d}"  # a small run inside of the run
-            network, _ = load_embedder(space.run_dir(one) / "embedder")
-            make_sample(space, one, FrozenEmbedder(network, device), sampling, report=report)
-            (found,) = measure_run(space, one, data.truth, [data.classes], 1, device, report).values()
+            network, _ = load_embedder(workspace.run_dir(one) / "embedder")
+            make_sample(workspace, one, FrozenEmbedder(network, device), sampling, report=report)
+            (found,) = measure_run(workspace, one, data.truth, [data.classes], 1, device, report).values()
             measured[line["epoch"]] = {f"measured_{figure}": value for figure, value in found.items()}
         write_json(path, measured)
     figures = json.loads(path.read_text())

@@ -24,7 +24,7 @@ from picie_core.workspace.workspace import RunInfo, Workspace
 
 
 def embed(
-    workspace: WorkspaceOption,
+    workspace_root: WorkspaceOption,
     embedder: EmbedderSettings = EmbedderSettings(),
     sampling: SampleSettings = SampleSettings(),
     images: ImagesOption = None,
@@ -40,22 +40,22 @@ def embed(
     good enough. A larger --size (640) sees smaller things and takes 4 times as long. Without internet give
     --weights PATH; --weights none works surprisingly well where textures tell things apart.
     """
-    space = open_or_create(workspace, images, data_choice(images, dataset, root, split, list_file))
-    with space.writer_lock("embed"), Job(space, "embed") as job:
+    workspace = open_or_create(workspace_root, images, data_choice(images, dataset, root, split, list_file))
+    with workspace.writer_lock("embed"), Job(workspace, "embed") as job:
         from picie_core.models.embedder import FrozenEmbedder, save_embedder
         from picie_core.workspace.embedding import make_sample, start_embedder
 
         start = time.time()
-        space.scan(job)
-        network = start_embedder(space, embedder, sampling, job)
+        workspace.scan(job)
+        network = start_embedder(workspace, embedder, sampling, job)
         run = frozen_run_name(embedder, sampling)
         info = RunInfo(run, "frozen", "running", start, {**asdict(embedder), **asdict(sampling)})
-        space.write_run(info)
+        workspace.write_run(info)
         job.status.name_run(run)
         engine = FrozenEmbedder(network, device)
-        made = make_sample(space, run, engine, sampling, embedder_to_fit=network, report=job)
-        save_embedder(network, space.run_dir(run) / "embedder", sampling.size_px)
-        return finish_run(space, job, info, asdict(made))
+        made = make_sample(workspace, run, engine, sampling, embedder_to_fit=network, report=job)
+        save_embedder(network, workspace.run_dir(run) / "embedder", sampling.size_px)
+        return finish_run(workspace, job, info, asdict(made))
 
 
 def frozen_run_name(embedder: EmbedderSettings, sampling: SampleSettings) -> str:
@@ -64,17 +64,17 @@ def frozen_run_name(embedder: EmbedderSettings, sampling: SampleSettings) -> str
     return f"frozen-{embedder.backbone.removeprefix(TIMM_PREFIX)}-{sampling.size_px}-{digest}"
 
 
-def finish_run(space: Workspace, job: Job, info: RunInfo, made: dict[str, Any]) -> dict[str, Any]:
+def finish_run(workspace: Workspace, job: Job, info: RunInfo, made: dict[str, Any]) -> dict[str, Any]:
     """Marks a run as done, makes it the one in use, and returns the result of the command."""
     seconds = round(time.time() - info.created, 2)
-    space.write_run(
+    workspace.write_run(
         RunInfo(**{**info.__dict__, "state": "done", "images": made["images"], "seconds": seconds}),
         sample=made,
     )
-    space.choose_run(info.id)
-    listed = space.image_list()  # once more: decoding may have found problems that the scan did not
+    workspace.choose_run(info.id)
+    listed = workspace.image_list()  # once more: decoding may have found problems that the scan did not
     result = {
-        "workspace": str(space.root),
+        "workspace": str(workspace.root),
         "run": info.id,
         "images": len(listed.readable),
         "unreadable": len(listed.problems),

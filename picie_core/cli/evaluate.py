@@ -27,7 +27,7 @@ class _Labeller(NamedTuple):
 
 
 def evaluate(
-    workspace: WorkspaceOption,
+    workspace_root: WorkspaceOption,
     images: Annotated[Path | None, Option("folder of images with ground truth")] = None,
     masks: Annotated[
         Path | None, Option("folder of masks: PNG of class ids, 255 = ignored, same relative stems")
@@ -58,12 +58,12 @@ def evaluate(
 
     if picture is not None and picture.suffix.lower() != ".png":
         raise SettingError(f"picture={picture} must end in .png: give another name")
-    space = Workspace.open(workspace)
-    run = space.pick_run(run)
-    labellers = _labellers(space, run, k, head)
+    workspace = Workspace.open(workspace_root)
+    run = workspace.pick_run(run)
+    labellers = _labellers(workspace, run, k, head)
     truth = _open_truth(images, masks, dataset, root, split, list_file)
-    with Job(space, "evaluate") as job:
-        network, size_px = load_embedder(space.run_dir(run) / "embedder")
+    with Job(workspace, "evaluate") as job:
+        network, size_px = load_embedder(workspace.run_dir(run) / "embedder")
         named = _are_classes(labellers[0].head, truth)
         heads = [one.head for one in labellers]
         counts = confusions(FrozenEmbedder(network, device), size_px, truth, heads, whole, job)
@@ -94,7 +94,7 @@ def _open_truth(
     raise SettingError("ground truth is missing: give --images DIR and --masks DIR, or --dataset NAME and --root DIR")
 
 
-def _labellers(space: Workspace, run: str, k: int | None, learnt: bool) -> list[_Labeller]:
+def _labellers(workspace: Workspace, run: str, k: int | None, learnt: bool) -> list[_Labeller]:
     """What to evaluate: clusterings, or the classifier of the run. Raises SettingError for both at once."""
     from picie_core.clustering.clustering import (
         cluster_workspace,
@@ -107,12 +107,12 @@ def _labellers(space: Workspace, run: str, k: int | None, learnt: bool) -> list[
     if learnt and k is not None:
         raise SettingError(f"k={k} asks for clusterings, --head for the classifier: give one of them")
     if learnt:
-        return [_Labeller("its classifier", load_head(space.run_dir(run) / "head.npz"), None)]
+        return [_Labeller("its classifier", load_head(workspace.run_dir(run) / "head.npz"), None)]
     if k is None:
-        found = [current_clustering(space, run)]
+        found = [current_clustering(workspace, run)]
     else:
-        names = [name for name in list_clusterings(space, run) if name.startswith(f"k{k}-")]
-        found = [load_clustering(space, run, name) for name in names] or [cluster_workspace(space, run, k)]
+        names = [name for name in list_clusterings(workspace, run) if name.startswith(f"k{k}-")]
+        found = [load_clustering(workspace, run, name) for name in names] or [cluster_workspace(workspace, run, k)]
     return [_Labeller(one.name, Head.of_centroids(one.base_centroids, one.splits), one.seed) for one in found]
 
 

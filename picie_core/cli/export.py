@@ -8,18 +8,18 @@ from typing import Annotated, Any
 
 from picie_core.cli.options import ClusteringOption, DeviceOption, RunOption, WorkspaceOption
 from picie_core.cli.parser import Job, Option
-from picie_core.segmentation.post_processing import Finish
+from picie_core.segmentation.post_processing import PostProcessing
 from picie_core.workspace.workspace import Workspace
 
 
 def export(
-    workspace: WorkspaceOption,
+    workspace_root: WorkspaceOption,
     out: Annotated[Path, Option("new or empty folder to write")],
     format: Annotated[
         str, Option("png: index masks beside the images; voc: Pascal VOC", choices=("png", "voc"))
     ] = "png",
     images: Annotated[Path | None, Option("mask the images of this folder instead of the workspace's own")] = None,
-    finish: Finish = Finish(),
+    post_processing: PostProcessing = PostProcessing(),
     raw: Annotated[bool, Option("write cluster ids instead of classes")] = False,
     val_share: Annotated[float, Option("share of the images in the val split (voc)")] = 0.2,
     seed: Annotated[int, Option("seed of the split", low=0)] = 0,
@@ -36,17 +36,17 @@ def export(
     from picie_core.clustering.clustering import current_clustering, load_clustering
     from picie_core.export import export_masks
 
-    space = Workspace.open(workspace)
-    run = space.pick_run(run)
-    found = load_clustering(space, run, clustering) if clustering else current_clustering(space, run)
-    parts = ["python -m picie_core export --workspace", shlex.quote(str(workspace)), "--format", format]
+    workspace = Workspace.open(workspace_root)
+    run = workspace.pick_run(run)
+    found = load_clustering(workspace, run, clustering) if clustering else current_clustering(workspace, run)
+    parts = ["python -m picie_core export --workspace", shlex.quote(str(workspace_root)), "--format", format]
     parts += ["--out", shlex.quote(str(out)), "--run", run, "--clustering", found.name]
     parts += ["--images", shlex.quote(str(images))] * (images is not None) + ["--raw"] * raw
-    parts += finish.options()
+    parts += post_processing.options()
     parts += ["--val-share", str(val_share), "--seed", str(seed)] * (format == "voc")
-    with Job(space, "export") as job:
+    with Job(workspace, "export") as job:
         made = export_masks(
-            space,
+            workspace,
             run,
             found,
             format,
@@ -58,6 +58,6 @@ def export(
             report=job,
             command_line=" ".join(parts),
             device=device,
-            finish=finish,
+            post_processing=post_processing,
         )
         return job.done(made.record())

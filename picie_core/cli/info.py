@@ -8,15 +8,15 @@ from picie_core.cli.options import WorkspaceOption
 from picie_core.workspace.workspace import Workspace
 
 
-def info(workspace: WorkspaceOption) -> dict[str, Any]:
+def info(workspace_root: WorkspaceOption) -> dict[str, Any]:
     """Say what a workspace holds: images, unreadable files and why, runs, clusterings, names, sizes on disk."""
     from picie_core.clustering.clustering import list_clusterings
 
-    space = Workspace.open(workspace)
-    listed = space.image_list()
+    workspace = Workspace.open(workspace_root)
+    listed = workspace.image_list()
     return {
-        "workspace": str(space.root),
-        "images_root": space.record["images_root"],
+        "workspace": str(workspace.root),
+        "images_root": workspace.record["images_root"],
         "images": len(listed.readable),
         "unreadable": [{"file": problem.path, "reason": problem.reason} for problem in listed.problems],
         "runs": [
@@ -24,10 +24,10 @@ def info(workspace: WorkspaceOption) -> dict[str, Any]:
                 "run": run.id,
                 "title": run.title,
                 "state": run.state,
-                "clusterings": list_clusterings(space, run.id),
+                "clusterings": list_clusterings(workspace, run.id),
             }
-            for run in space.runs()
+            for run in workspace.runs()
         ],
-        "classes": [one.name for one in space.label_map.classes()],
-        "megabytes": {name: round(size / 1e6, 1) for name, size in space.sizes().items()},
+        "classes": [one.name for one in workspace.label_map.classes()],
+        "megabytes": {name: round(size / 1e6, 1) for name, size in workspace.sizes().items()},
     }

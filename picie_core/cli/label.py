@@ -55,7 +55,7 @@ class _Wish:
 
 
 def label(
-    workspace: WorkspaceOption,
+    workspace_root: WorkspaceOption,
     action: Annotated[str | None, Option(f"one of {', '.join(ACTIONS)}", positional=True, choices=ACTIONS)] = None,
     name: Annotated[
         str | None, Option("of the class, of the snapshot, or file of the vocabulary", positional=True)
@@ -89,24 +89,24 @@ def label(
     if (action is not None) + (import_path is not None) + (export_path is not None) != 1:
         actions = ", ".join(ACTIONS)
         raise SettingError(f"label needs one of --import FILE, --export FILE and an action: {actions}")
-    space = Workspace.open(workspace)
+    workspace = Workspace.open(workspace_root)
     wish = _Wish(name, to, clusters, parts, seed, preview, crops, restore, delete, last, run, clustering)
-    return _files(space, import_path, export_path, wish) if action is None else _ACTIONS[action](space, wish)
+    return _files(workspace, import_path, export_path, wish) if action is None else _ACTIONS[action](workspace, wish)
 
 
 # -- files
 
 
-def _files(space: Workspace, import_path: Path | None, export_path: Path | None, wish: _Wish) -> dict[str, Any]:
+def _files(workspace: Workspace, import_path: Path | None, export_path: Path | None, wish: _Wish) -> dict[str, Any]:
     from picie_core.clustering.clustering import load_clustering
 
-    run, found = _clustering(space, wish)
+    run, found = _clustering(workspace, wish)
     if import_path is not None:
-        space.label_map.import_map(found.key, _read_json(import_path), found.base_k, found.centroids.shape[1])
-        found = load_clustering(space, run, found.name)
+        workspace.label_map.import_map(found.key, _read_json(import_path), found.base_k, found.centroids.shape[1])
+        found = load_clustering(workspace, run, found.name)
     if export_path is not None:
-        write_json(export_path, space.label_map.export_map(found.key))
-    return _state(space, run, found)
+        write_json(export_path, workspace.label_map.export_map(found.key))
+    return _state(workspace, run, found)
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -121,59 +121,61 @@ def _read_json(path: Path) -> dict[str, Any]:
 # -- edits
 
 
-def _name(space: Workspace, wish: _Wish) -> dict[str, Any]:
-    run, found = _clustering(space, wish)
-    space.label_map.name_clusters(found.key, _numbers(wish, found), _need(wish.name, "name NAME --clusters 3,7"))
-    return _state(space, run, found)
+def _name(workspace: Workspace, wish: _Wish) -> dict[str, Any]:
+    run, found = _clustering(workspace, wish)
+    workspace.label_map.name_clusters(found.key, _numbers(wish, found), _need(wish.name, "name NAME --clusters 3,7"))
+    return _state(workspace, run, found)
 
 
-def _unname(space: Workspace, wish: _Wish) -> dict[str, Any]:
-    run, found = _clustering(space, wish)
-    space.label_map.name_clusters(found.key, _numbers(wish, found), None)
-    return _state(space, run, found)
+def _unname(workspace: Workspace, wish: _Wish) -> dict[str, Any]:
+    run, found = _clustering(workspace, wish)
+    workspace.label_map.name_clusters(found.key, _numbers(wish, found), None)
+    return _state(workspace, run, found)
 
 
-def _rename(space: Workspace, wish: _Wish) -> dict[str, Any]:
+def _rename(workspace: Workspace, wish: _Wish) -> dict[str, Any]:
     wanted = _need(wish.to, "rename NAME --to OTHER")
-    space.label_map.rename_class(_class_id(space.label_map, wish), wanted)
-    return {"classes": [one.name for one in space.label_map.classes()]}
+    workspace.label_map.rename_class(_class_id(workspace.label_map, wish), wanted)
+    return {"classes": [one.name for one in workspace.label_map.classes()]}
 
 
-def _recolor(space: Workspace, wish: _Wish) -> dict[str, Any]:
+def _recolor(workspace: Workspace, wish: _Wish) -> dict[str, Any]:
     wanted = _need(wish.to, "recolor NAME --to '#rrggbb'")
-    space.label_map.recolor_class(_class_id(space.label_map, wish), wanted)
-    return {"colors": {one.name: one.color for one in space.label_map.classes()}}
+    workspace.label_map.recolor_class(_class_id(workspace.label_map, wish), wanted)
+    return {"colors": {one.name: one.color for one in workspace.label_map.classes()}}
 
 
-def _delete(space: Workspace, wish: _Wish) -> dict[str, Any]:
-    space.label_map.delete_class(_class_id(space.label_map, wish))
-    return {"classes": [one.name for one in space.label_map.classes()]}
+def _delete(workspace: Workspace, wish: _Wish) -> dict[str, Any]:
+    workspace.label_map.delete_class(_class_id(workspace.label_map, wish))
+    return {"classes": [one.name for one in workspace.label_map.classes()]}
 
 
-def _merge(space: Workspace, wish: _Wish) -> dict[str, Any]:
-    other = _class_id(space.label_map, replace(wish, name=_need(wish.to, "merge NAME --to OTHER")))
-    space.label_map.merge_class(_class_id(space.label_map, wish), other)
-    return {"classes": [one.name for one in space.label_map.classes()]}
+def _merge(workspace: Workspace, wish: _Wish) -> dict[str, Any]:
+    other = _class_id(workspace.label_map, replace(wish, name=_need(wish.to, "merge NAME --to OTHER")))
+    workspace.label_map.merge_class(_class_id(workspace.label_map, wish), other)
+    return {"classes": [one.name for one in workspace.label_map.classes()]}
 
 
-def _vocabulary(space: Workspace, wish: _Wish) -> dict[str, Any]:
+def _vocabulary(workspace: Workspace, wish: _Wish) -> dict[str, Any]:
     from picie_core.labels.vocabulary import FILE, read_text, read_vocabulary, set_vocabulary
 
-    names = set_vocabulary(space, read_text(Path(wish.name)), wish.name) if wish.name else read_vocabulary(space)
-    return {"file": str(space.root / FILE), "names": names}
+    names = (
+        set_vocabulary(workspace, read_text(Path(wish.name)), wish.name) if wish.name else read_vocabulary(workspace)
+    )
+    return {"file": str(workspace.root / FILE), "names": names}
 
 
-def _split(space: Workspace, wish: _Wish) -> dict[str, Any]:
+def _split(workspace: Workspace, wish: _Wish) -> dict[str, Any]:
     from picie_core.clustering.split_proposals import preview_split, propose_split, split_cluster
 
-    run, found = _clustering(space, wish)
+    run, found = _clustering(workspace, wish)
     numbers = _numbers(wish, found)
     if len(numbers) != 1:
         raise SettingError(f"clusters={wish.clusters} are {len(numbers)}: split one at a time")
     if wish.crops is not None:
-        return _sort_out(space, run, found, numbers[0], wish)
-    prototypes = propose_split(space, run, found, numbers[0], wish.parts, wish.seed)
-    made = (preview_split if wish.preview else split_cluster)(space, run, found, numbers[0], prototypes)
+        return _split_crops(workspace, run, found, numbers[0], wish)
+    prototypes = propose_split(workspace, run, found, numbers[0], wish.parts, wish.seed)
+    made = (preview_split if wish.preview else split_cluster)(workspace, run, found, numbers[0], prototypes)
     rows = [
         {"cluster": part, "pixels": count, "share": count / len(found.labels)}
         for part, count in zip(made.parts, made.counts, strict=True)
@@ -181,16 +183,16 @@ def _split(space: Workspace, wish: _Wish) -> dict[str, Any]:
     return {"run": run, "clustering": found.name, "k": made.clustering.k, "split": not wish.preview, "parts": rows}
 
 
-def _sort_out(space: Workspace, run: str, found: Clustering, cluster: int, wish: _Wish) -> dict[str, Any]:
+def _split_crops(workspace: Workspace, run: str, found: Clustering, cluster: int, wish: _Wish) -> dict[str, Any]:
     from picie_core.clustering.clustering import load_clustering
-    from picie_core.labels.crop_split import crops_to_sort, sort_out
+    from picie_core.labels.crop_split import crops_to_review, split_crops
     from picie_core.segmentation.contact_sheet import open_mosaic
 
-    name, source = _need(wish.name, "split NAME --clusters 3 --crops 5,8"), open_mosaic(space, run)
-    crops = crops_to_sort(source.sample, found, cluster, source.dense.index)
+    name, source = _need(wish.name, "split NAME --clusters 3 --crops 5,8"), open_mosaic(workspace, run)
+    crops = crops_to_review(source.sample, found, cluster, source.dense.index)
     picked = [int(word) if word.isdecimal() else -1 for word in re.split(r"[,\s]+", (wish.crops or "").strip())]
-    part = sort_out(space, source.sample, found, cluster, crops, {name: picked})[0]
-    made = load_clustering(space, run, found.name)
+    part = split_crops(workspace, source.sample, found, cluster, crops, {name: picked})[0]
+    made = load_clustering(workspace, run, found.name)
     rows = [{"cluster": one, "pixels": int(made.counts[one])} for one in dict.fromkeys((cluster, part))]
     return {"run": run, "clustering": found.name, "k": made.k, "split": part != cluster, "parts": rows}
 
@@ -204,30 +206,30 @@ _ACTIONS: dict[str, Callable[[Workspace, _Wish], dict[str, Any]]] = {
     "merge": _merge,
     "split": _split,
     "vocabulary": _vocabulary,
-    "undo": lambda space, wish: undo(space, wish.last or 1),
-    "redo": lambda space, wish: redo(space, wish.last or 1),
-    "history": lambda space, wish: history(space, wish.last or 20),
-    "snapshot": lambda space, wish: snapshot(space, wish.name, wish.restore, wish.delete),
+    "undo": lambda workspace, wish: undo(workspace, wish.last or 1),
+    "redo": lambda workspace, wish: redo(workspace, wish.last or 1),
+    "history": lambda workspace, wish: history(workspace, wish.last or 20),
+    "snapshot": lambda workspace, wish: snapshot(workspace, wish.name, wish.restore, wish.delete),
 }
 
 
 # -- what was given
 
 
-def _clustering(space: Workspace, wish: _Wish) -> tuple[str, Clustering]:
+def _clustering(workspace: Workspace, wish: _Wish) -> tuple[str, Clustering]:
     from picie_core.clustering.clustering import current_clustering, load_clustering
 
-    run = space.pick_run(wish.run)
+    run = workspace.pick_run(wish.run)
     named = wish.clustering
-    return run, load_clustering(space, run, named) if named else current_clustering(space, run)
+    return run, load_clustering(workspace, run, named) if named else current_clustering(workspace, run)
 
 
-def _state(space: Workspace, run: str, found: Clustering) -> dict[str, Any]:
-    named = [cluster for cluster in space.label_map.classes_of(found.key) if cluster < found.k]
+def _state(workspace: Workspace, run: str, found: Clustering) -> dict[str, Any]:
+    named = [cluster for cluster in workspace.label_map.classes_of(found.key) if cluster < found.k]
     return {
         "run": run,
         "clustering": found.name,
-        "classes": len(space.label_map.classes()),
+        "classes": len(workspace.label_map.classes()),
         "named_clusters": len(named),
         "named_share": int(found.counts[named].sum()) / int(found.counts.sum()),
     }

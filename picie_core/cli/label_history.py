@@ -11,14 +11,14 @@ from picie_core.labels.label_map import Event, LabelMap
 from picie_core.workspace.workspace import Workspace
 
 
-def undo(space: Workspace, count: int) -> dict[str, Any]:
+def undo(workspace: Workspace, count: int) -> dict[str, Any]:
     """Takes the last edits back and returns what they were. Raises PicieError when there is none."""
-    return {"undone": _steps(space.label_map.undo, count, "undo"), **_next(space.label_map)}
+    return {"undone": _steps(workspace.label_map.undo, count, "undo"), **_next(workspace.label_map)}
 
 
-def redo(space: Workspace, count: int) -> dict[str, Any]:
+def redo(workspace: Workspace, count: int) -> dict[str, Any]:
     """Makes edits that were undone again and returns what they are. Raises PicieError when there is none."""
-    return {"redone": _steps(space.label_map.redo, count, "redo"), **_next(space.label_map)}
+    return {"redone": _steps(workspace.label_map.redo, count, "redo"), **_next(workspace.label_map)}
 
 
 def _steps(step: Callable[[], Event | None], count: int, what: str) -> list[str]:
@@ -30,16 +30,16 @@ def _steps(step: Callable[[], Event | None], count: int, what: str) -> list[str]
     return done
 
 
-def history(space: Workspace, count: int) -> dict[str, Any]:
+def history(workspace: Workspace, count: int) -> dict[str, Any]:
     """Returns the last edits, newest first, and what would be undone and redone."""
-    events = space.label_map.history(count)
+    events = workspace.label_map.history(count)
     rows = [{"id": event.id, "time": _time(event.at), "edit": event.words} for event in events]
-    return {"edits": rows, **_next(space.label_map)}
+    return {"edits": rows, **_next(workspace.label_map)}
 
 
-def snapshot(space: Workspace, name: str | None, restore: bool, delete: bool) -> dict[str, Any]:
+def snapshot(workspace: Workspace, name: str | None, restore: bool, delete: bool) -> dict[str, Any]:
     """Saves, returns to or deletes the snapshot `name`, and returns all of them; without a name it only lists them."""
-    label_map = space.label_map
+    label_map = workspace.label_map
     if name is None and (restore or delete):
         raise SettingError("which snapshot is missing: give `label snapshot NAME --restore` or --delete")
     if name is not None:

@@ -15,7 +15,7 @@ COLUMNS = 12
 
 
 def mosaic(
-    workspace: WorkspaceOption,
+    workspace_root: WorkspaceOption,
     out: Annotated[Path, Option("folder for cluster-0.png and so on, made if it is not there")],
     clusters: Annotated[list[int] | None, Option("to draw; without it all", low=0)] = None,
     kind: Annotated[str, Option("which crops", choices=KINDS)] = "typical",
@@ -31,14 +31,14 @@ def mosaic(
     from picie_core.clustering.clustering import current_clustering, load_clustering
     from picie_core.segmentation.contact_sheet import contact_sheet, open_mosaic
 
-    space = Workspace.open(workspace)
-    run = space.pick_run(run)
-    found = load_clustering(space, run, clustering) if clustering else current_clustering(space, run)
+    workspace = Workspace.open(workspace_root)
+    run = workspace.pick_run(run)
+    found = load_clustering(workspace, run, clustering) if clustering else current_clustering(workspace, run)
     wanted = clusters if clusters is not None else list(range(found.k))
     wrong = [cluster for cluster in wanted if cluster >= found.k]
     if wrong:
         raise SettingError(f"no cluster {wrong[0]}: ids run from 0 to {found.k - 1}")
-    source, written = open_mosaic(space, run), []
+    source, written = open_mosaic(workspace, run), []
     for cluster in wanted:
         path = out / f"cluster-{cluster}.png"
         sheet = contact_sheet(source, found, cluster, kind, tiles, columns=COLUMNS)

@@ -20,7 +20,7 @@ IF_NAMED = ("refuse", "rename", "split")
 
 
 def paint(
-    workspace: WorkspaceOption,
+    workspace_root: WorkspaceOption,
     image: Annotated[str, Option("path of the image below the folder of images, as `info` and the app show it")],
     at: Annotated[str, Option("points in pixels of the image, such as '120,80' or '120,80 130,90'")],
     name: Annotated[str, Option("what is there; a new name makes a class, ignore leaves it out")],
@@ -40,44 +40,46 @@ def paint(
     Advice: --if-named split where one cluster holds two things; nothing but that cluster changes, and it can be undone.
     """
     from picie_core.clustering.clustering import current_clustering, load_clustering
-    from picie_core.data.embedding_sample import load_dense
+    from picie_core.data.embedding_sample import load_dense_features
     from picie_core.labels.brush import brushed, plan_paint
-    from picie_core.segmentation.masks import cells_of_image
+    from picie_core.segmentation.masks import feature_map_of_image
 
-    space = Workspace.open(workspace)
-    run = space.pick_run(run)
-    found = load_clustering(space, run, clustering) if clustering else current_clustering(space, run)
-    item = _find_image(space, image)
-    cells = cells_of_image(space, run, item.id, load_dense(space, run))
-    under = brushed(cells, found, _read_points(at), item.width, item.height)
-    plan = plan_paint(under.clusters, space.label_map.classes_of(found.key), _class_id(space, name))
+    workspace = Workspace.open(workspace_root)
+    run = workspace.pick_run(run)
+    found = load_clustering(workspace, run, clustering) if clustering else current_clustering(workspace, run)
+    item = _find_image(workspace, image)
+    feature_map = feature_map_of_image(workspace, run, item.id, load_dense_features(workspace, run))
+    under = brushed(feature_map, found, _read_points(at), item.width, item.height)
+    plan = plan_paint(under.clusters, workspace.label_map.classes_of(found.key), _class_id(workspace, name))
     if plan.contradicting and if_named == "refuse":
-        raise SettingError(_contradiction(space, plan.contradicting, name))
+        raise SettingError(_contradiction(workspace, plan.contradicting, name))
     renamed = [*plan.to_name, *(plan.contradicting if if_named == "rename" else ())]
     if renamed:
-        space.label_map.name_clusters(found.key, renamed, name)
+        workspace.label_map.name_clusters(found.key, renamed, name)
     made = {}
     for cluster in plan.contradicting if if_named == "split" else ():
-        made[str(cluster)] = _split(space, run, found.name, cluster, under.embeddings[cluster], name)
+        made[str(cluster)] = _split(workspace, run, found.name, cluster, under.embeddings[cluster], name)
     return {"clustering": found.name, "clusters": list(under.clusters), "named": renamed, "split_off": made}
 
 
-def _split(space: Workspace, run: str, clustering: str, cluster: int, painted: np.ndarray, name: str) -> int:
+def _split(workspace: Workspace, run: str, clustering: str, cluster: int, painted: np.ndarray, name: str) -> int:
     from picie_core.clustering.clustering import load_clustering
     from picie_core.clustering.split_proposals import split_between
     from picie_core.data.embedding_sample import load_sample
     from picie_core.labels.brush import split_painted, typical_embeddings
 
-    found: Clustering = load_clustering(space, run, clustering)  # again: an earlier split of this stroke added one
-    typical = typical_embeddings(load_sample(space, run), found, cluster)
-    return split_painted(space, found, cluster, split_between(typical, painted), name)
+    found: Clustering = load_clustering(workspace, run, clustering)  # again: an earlier split of this stroke added one
+    typical = typical_embeddings(load_sample(workspace, run), found, cluster)
+    return split_painted(workspace, found, cluster, split_between(typical, painted), name)
 
 
-def _find_image(space: Workspace, path: str) -> ImageRecord:
-    for item in space.image_list().readable:
+def _find_image(workspace: Workspace, path: str) -> ImageRecord:
+    for item in workspace.image_list().readable:
         if item.path == path:
             return item
-    raise PicieError(f"no readable image {path!r} in {space.root}: give its path below {space.record['images_root']}")
+    raise PicieError(
+        f"no readable image {path!r} in {workspace.root}: give its path below {workspace.record['images_root']}"
+    )
 
 
 def _read_points(text: str) -> list[tuple[int, int]]:
@@ -88,14 +90,14 @@ def _read_points(text: str) -> list[tuple[int, int]]:
         raise SettingError(f"at={text!r} must be points such as '120,80 130,90': x,y in pixels") from None
 
 
-def _class_id(space: Workspace, name: str) -> int | None:
+def _class_id(workspace: Workspace, name: str) -> int | None:
     if name_key(name) == IGNORE_NAME:
         return IGNORE_ID
-    return next((item.id for item in space.label_map.classes() if name_key(item.name) == name_key(name)), None)
+    return next((item.id for item in workspace.label_map.classes() if name_key(item.name) == name_key(name)), None)
 
 
-def _contradiction(space: Workspace, contradicting: dict[int, int], name: str) -> str:
-    names = {item.id: item.name for item in space.label_map.classes()} | {IGNORE_ID: IGNORE_NAME}
+def _contradiction(workspace: Workspace, contradicting: dict[int, int], name: str) -> str:
+    names = {item.id: item.name for item in workspace.label_map.classes()} | {IGNORE_ID: IGNORE_NAME}
     said = ", ".join(f"cluster {cluster} is called {names[owner]!r}" for cluster, owner in contradicting.items())
     return (
         f"{said}, not {name!r}: give --if-named rename, or --if-named split to call only what is like these points so"

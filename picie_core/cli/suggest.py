@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def scores(
-    workspace: WorkspaceOption,
+    workspace_root: WorkspaceOption,
     ks: Annotated[list[int] | None, Option("the K to try; without it the usual ones", low=1)] = None,
     up_to: Annotated[int, Option("highest of the usual K to try", low=2)] = 100,
     seeds: Annotated[int, Option("clusterings of each K, to see whether they repeat", low=1)] = 3,
@@ -29,12 +29,12 @@ def scores(
     """
     from picie_core.clustering.k_selection import grid_up_to, score_workspace
 
-    space = Workspace.open(workspace)
-    run = space.pick_run(run)
-    with Job(space, "scores") as job:
+    workspace = Workspace.open(workspace_root)
+    run = workspace.pick_run(run)
+    with Job(workspace, "scores") as job:
         job.status.name_run(run)
         start = time.monotonic()
-        curve = score_workspace(space, run, ks or grid_up_to(up_to), seeds, report=job)
+        curve = score_workspace(workspace, run, ks or grid_up_to(up_to), seeds, report=job)
         table = MarkdownTable(
             {"K": one.k, "inertia": one.inertia, "silhouette": one.silhouette, "stability": one.stability}
             for one in curve.points
@@ -44,29 +44,29 @@ def scores(
 
 
 def tree(
-    workspace: WorkspaceOption,
+    workspace_root: WorkspaceOption,
     linkage: Annotated[str, Option("how far apart two branches are", choices=("average", "ward"))] = "average",
     groups: Annotated[int | None, Option("say the clusters in that many groups instead of the suggestions")] = None,
-    looks: Annotated[int, Option("say so many steps of the order in which naming goes fastest", low=0)] = 0,
+    steps: Annotated[int, Option("say so many steps of the order in which naming goes fastest", low=0)] = 0,
     run: RunOption = None,
     clustering: ClusteringOption = None,
 ) -> dict[str, Any]:
     """Say which clusters look alike, so that they can be named together.
 
     Advice: a group is a guess from the embeddings: look at the crops of its clusters before you name it. With many
-    clusters name a few large groups first, then what in them is something else: --looks 100 says in which order.
+    clusters name a few large groups first, then what in them is something else: --steps 100 says in which order.
     """
     from picie_core.clustering.clustering import current_clustering, load_clustering
     from picie_core.clustering.hierarchy import alike_groups, groups_at, merge_tree
-    from picie_core.clustering.uncertainty import cluster_doubt
+    from picie_core.clustering.uncertainty import cluster_uncertainty
     from picie_core.data.embedding_sample import load_sample
-    from picie_core.labels.review_queue import naming_order
+    from picie_core.labels.review_queue import naming_steps
 
-    space = Workspace.open(workspace)
-    run = space.pick_run(run)
-    found = load_clustering(space, run, clustering) if clustering else current_clustering(space, run)
+    workspace = Workspace.open(workspace_root)
+    run = workspace.pick_run(run)
+    found = load_clustering(workspace, run, clustering) if clustering else current_clustering(workspace, run)
     made = merge_tree(found.centroids, found.counts, linkage)
-    classes_of = space.label_map.classes_of(found.key)
+    classes_of = workspace.label_map.classes_of(found.key)
     shown = alike_groups(made, classes_of) if groups is None else groups_at(made, groups)
     total = max(int(found.counts.sum()), 1)
     result = {
@@ -81,15 +81,15 @@ def tree(
             for group in shown
         ],
     }
-    if not looks:
+    if not steps:
         return result
-    doubt = cluster_doubt(load_sample(space, run), found)
-    steps = [{"look": look.kind, "at": list(look.parts)} for look in naming_order(made, doubt)[:looks]]
-    return {**result, "order": steps}
+    uncertainty = cluster_uncertainty(load_sample(workspace, run), found)
+    order = [{"look": look.kind, "at": list(look.parts)} for look in naming_steps(made, uncertainty)[:steps]]
+    return {**result, "order": order}
 
 
 def look_next(
-    workspace: WorkspaceOption,
+    workspace_root: WorkspaceOption,
     n: Annotated[int, Option("clusters and images to say", low=1)] = 10,
     run: RunOption = None,
     clustering: ClusteringOption = None,
@@ -101,36 +101,36 @@ def look_next(
     """
     from picie_core.clustering.clustering import current_clustering, load_clustering
     from picie_core.clustering.uncertainty import (
-        cluster_doubt,
         cluster_sentence,
+        cluster_uncertainty,
         coverage_sentence,
-        image_doubt,
+        image_uncertainty,
         next_clusters,
     )
     from picie_core.data.embedding_sample import load_sample
 
-    space = Workspace.open(workspace)
-    run = space.pick_run(run)
-    found = load_clustering(space, run, clustering) if clustering else current_clustering(space, run)
-    sample, classes_of = load_sample(space, run), space.label_map.classes_of(found.key)
-    doubt, listed = cluster_doubt(sample, found), space.image_list().records
+    workspace = Workspace.open(workspace_root)
+    run = workspace.pick_run(run)
+    found = load_clustering(workspace, run, clustering) if clustering else current_clustering(workspace, run)
+    sample, classes_of = load_sample(workspace, run), workspace.label_map.classes_of(found.key)
+    uncertainty, listed = cluster_uncertainty(sample, found), workspace.image_list().records
     return {
         "run": run,
         "clustering": found.name,
         "naming": coverage_sentence(found, classes_of, n),
         "clusters": [
-            {"cluster": cluster, "why": cluster_sentence(found, doubt, classes_of, cluster)}
-            for cluster in next_clusters(found, doubt, classes_of)[:n]
+            {"cluster": cluster, "why": cluster_sentence(found, uncertainty, classes_of, cluster)}
+            for cluster in next_clusters(found, uncertainty, classes_of)[:n]
         ],
         "images": [
             {"image": listed[image].path, "doubt": share}
-            for image, share in list(image_doubt(sample, found).items())[:n]
+            for image, share in list(image_uncertainty(sample, found).items())[:n]
         ],
     }
 
 
 def truth(
-    workspace: WorkspaceOption,
+    workspace_root: WorkspaceOption,
     masks: Annotated[
         Path | None, Option("folder of masks of the workspace's images: PNG of class ids, 255 = ignored, same stems")
     ] = None,
@@ -147,31 +147,31 @@ def truth(
 
     if none and masks is not None:
         raise SettingError("truth takes --masks DIR or --none, not both")
-    space = Workspace.open(workspace)
+    workspace = Workspace.open(workspace_root)
     if none:
-        forget_masks(space)
-        return {"workspace": str(space.root), "masks": None}
-    run = space.pick_run(run)
-    if masks is None and not has_truth(space):
+        forget_masks(workspace)
+        return {"workspace": str(workspace.root), "masks": None}
+    run = workspace.pick_run(run)
+    if masks is None and not has_truth(workspace):
         raise SettingError("truth needs --masks DIR: this workspace has no ground truth yet")
-    with Job(space, "truth") as job:
+    with Job(workspace, "truth") as job:
         job.status.name_run(run)
-        found = sample_truth(space, run, job) if masks is None else remember_masks(space, masks, run, job)
+        found = sample_truth(workspace, run, job) if masks is None else remember_masks(workspace, masks, run, job)
         assert found is not None
         known = float((found.labels < len(found.class_names)).mean())
         result = {"run": run, "classes": list(found.class_names), "known_share": known}
-        return job.done({**result, **_figures(space, run, clustering, found)})
+        return job.done({**result, **_figures(workspace, run, clustering, found)})
 
 
-def _figures(space: Workspace, run: str, clustering: str | None, found: SampledTruth) -> dict[str, Any]:
+def _figures(workspace: Workspace, run: str, clustering: str | None, found: SampledTruth) -> dict[str, Any]:
     """What the ground truth says of the clustering in use and its names; nothing before there is a clustering."""
     from picie_core.clustering.clustering import current_clustering, list_clusterings, load_clustering
     from picie_core.workspace.ground_truth import cluster_truth, map_truth
 
-    if not list_clusterings(space, run):
+    if not list_clusterings(workspace, run):
         return {}
-    made = load_clustering(space, run, clustering) if clustering else current_clustering(space, run)
-    label_map = space.label_map
+    made = load_clustering(workspace, run, clustering) if clustering else current_clustering(workspace, run)
+    label_map = workspace.label_map
     named = map_truth(made, label_map.classes_of(made.key), label_map.classes(), found)
     clusters = MarkdownTable(
         {"cluster": one.cluster, "best match": one.class_name, "purity": one.purity, "pixels": pixels}

@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 
 
 def train(
-    workspace: WorkspaceOption,
+    workspace_root: WorkspaceOption,
     training: TrainSettings = TrainSettings(),
     embedder: EmbedderSettings = EmbedderSettings(),
     sampling: SampleSettings = SampleSettings(),
@@ -78,17 +78,17 @@ def train(
     """
     place = place_here(training.processes)
     if place.rank > 0:
-        return _follow(place, workspace, training, resume, device)
+        return _follow(place, workspace_root, training, resume, device)
     data = data_choice(images, dataset, root, split, list_file)
-    space = open_or_create(workspace, images, data)
+    workspace = open_or_create(workspace_root, images, data)
     plan = _Plan(method, training, embedder, sampling, start, masks, data)
-    with space.writer_lock("train"), Job(space, "train") as job:
+    with workspace.writer_lock("train"), Job(workspace, "train") as job:
         if resume:
-            info = stopped_run(space, resume)
+            info = stopped_run(workspace, resume)
             plan = _plan_of(info)
         else:
             info = RunInfo(plan.run_name(), method, "running", time.time(), plan.settings())
-        return _train(space, plan, place, device, job, replace(info, state="running"))
+        return _train(workspace, plan, place, device, job, replace(info, state="running"))
 
 
 @dataclass(frozen=True)
@@ -104,9 +104,9 @@ class _Plan:
     data: DataChoice | None
     """The data set that was named, with its own ground truth."""
 
-    def truth(self, space: Workspace) -> LabelledSet | None:
+    def truth(self, workspace: Workspace) -> LabelledSet | None:
         """Returns the ground truth to learn from, None for methods that need none."""
-        return masks_of(space, self.masks, self.method, self.data)
+        return masks_of(workspace, self.masks, self.method, self.data)
 
     def run_name(self) -> str:
         """Returns a name that tells trainings apart, also two with equal settings, such as `picie-k27-1f3a`."""
@@ -148,14 +148,14 @@ class _Told:
     """The checkpoint to go on from."""
 
     def work(
-        self, space: Workspace, network: Embedder, cache: ImageCache, fabric: Fabric
+        self, workspace: Workspace, network: Embedder, cache: ImageCache, fabric: Fabric
     ) -> tuple[Training, list[str]]:
         """Returns the training of `network`, and the class names where there is a ground truth; K is their number."""
         from picie_core.training.trainer import Training
 
         plan = self.plan
-        truth = plan.truth(space)
-        names = [record.path for record in space.image_list().records]
+        truth = plan.truth(workspace)
+        names = [record.path for record in workspace.image_list().records]
         settings = replace(plan.training, k=len(truth.class_names)) if truth else plan.training
         read_mask = (lambda image_id: truth.mask_of(names[image_id])) if truth else None
         work = Training(
@@ -166,28 +166,30 @@ class _Told:
         return work, list(truth.class_names) if truth else []
 
 
-def _train(space: Workspace, plan: _Plan, place: Place, device: str, job: Job, info: RunInfo) -> dict[str, Any]:
+def _train(workspace: Workspace, plan: _Plan, place: Place, device: str, job: Job, info: RunInfo) -> dict[str, Any]:
     from picie_core.models.embedder import FrozenEmbedder, save_embedder
     from picie_core.workspace.embedding import make_sample
 
     job.status.name_run(info.id)
-    plan.truth(space)  # what is wrong with them is told at once
-    space.scan(job)
-    space.write_run(info)
-    with _failure_recorded(space, info.id):
-        network, work, classes, info = _run(space, plan, place, device, job, info)
+    plan.truth(workspace)  # what is wrong with them is told at once
+    workspace.scan(job)
+    workspace.write_run(info)
+    with _failure_recorded(workspace, info.id):
+        network, work, classes, info = _run(workspace, plan, place, device, job, info)
         work.batches.cache.flush()
         if not work.finished:
-            space.write_run(replace(info, state="stopped"))
+            workspace.write_run(replace(info, state="stopped"))
             raise Stopped(f"stopped in epoch {work.epoch + 1}; go on with {place.resume_words(info.id)}")
-        save_embedder(network, space.run_dir(info.id) / "embedder", plan.sampling.size_px)
-        store_head(space, info.id, work, classes)
-        made = make_sample(space, info.id, FrozenEmbedder(network, device), plan.sampling, report=job)
-        return finish_run(space, job, info, {**asdict(made), "epochs": work.epoch, **collapse_of(space, info.id)})
+        save_embedder(network, workspace.run_dir(info.id) / "embedder", plan.sampling.size_px)
+        store_head(workspace, info.id, work, classes)
+        made = make_sample(workspace, info.id, FrozenEmbedder(network, device), plan.sampling, report=job)
+        return finish_run(
+            workspace, job, info, {**asdict(made), "epochs": work.epoch, **collapse_of(workspace, info.id)}
+        )
 
 
 def _run(
-    space: Workspace, plan: _Plan, place: Place, device: str, job: Job, info: RunInfo
+    workspace: Workspace, plan: _Plan, place: Place, device: str, job: Job, info: RunInfo
 ) -> tuple[Embedder, Training, list[str], RunInfo]:
     """Prepares and runs the epochs, with the other processes where there are any."""
     import torch
@@ -197,29 +199,29 @@ def _run(
 
     leave = partial(leave_processes, torch.get_num_threads())  # Fabric shares the cores out among the processes
     precision = plan.training.precision
-    words = ("train", "--workspace", str(space.root), "--device", device, "--precision", precision)
+    words = ("train", "--workspace", str(workspace.root), "--device", device, "--precision", precision)
     with Others(place, info.id, words, leave) as others, losses_told(others.words):
-        checkpoint = space.run_dir(info.id) / "checkpoint.pt"
+        checkpoint = workspace.run_dir(info.id) / "checkpoint.pt"
         stored = load_checkpoint(checkpoint) if checkpoint.exists() else None
-        network = _network(space, plan, stored is not None, device, job)
-        cache = space.image_cache(plan.sampling.size_px, writable=True)
+        network = _network(workspace, plan, stored is not None, device, job)
+        cache = workspace.image_cache(plan.sampling.size_px, writable=True)
         fabric = launch(make_fabric(plan.training, device, place))
-        images = [record.id for record in space.image_list().readable]
+        images = [record.id for record in workspace.image_list().readable]
         told = _Told(info.id, plan, images, network.settings, {} if stored else network.state_dict(), stored)
-        work, classes = fabric.broadcast(told).work(space, network, cache, fabric)
-        return network, work, classes, run_epochs(space, job, work, info, job.note)
+        work, classes = fabric.broadcast(told).work(workspace, network, cache, fabric)
+        return network, work, classes, run_epochs(workspace, job, work, info, job.note)
 
 
-def _network(space: Workspace, plan: _Plan, resumed: bool, device: str, job: Job) -> Embedder:
+def _network(workspace: Workspace, plan: _Plan, resumed: bool, device: str, job: Job) -> Embedder:
     from picie_core.models.embedder import Embedder
 
     if resumed and plan.start is None:  # the checkpoint fills it
         return Embedder(plan.embedder, plan.sampling.seed)
-    return start_network(space, plan.embedder, plan.sampling, plan.start, job, device)
+    return start_network(workspace, plan.embedder, plan.sampling, plan.start, job, device)
 
 
 @contextmanager
-def _failure_recorded(space: Workspace, run: str) -> Iterator[None]:
+def _failure_recorded(workspace: Workspace, run: str) -> Iterator[None]:
     """Marks the run as failed when an error ends it."""
     try:
         yield
@@ -227,11 +229,13 @@ def _failure_recorded(space: Workspace, run: str) -> Iterator[None]:
         raise
     except Exception:
         with suppress(PicieError):  # the disk may be full: the first error is the one to tell
-            space.write_run(replace(space.run_info(run), state="failed"))
+            workspace.write_run(replace(workspace.run_info(run), state="failed"))
         raise
 
 
-def _follow(place: Place, workspace: Path, training: TrainSettings, resume: str | None, device: str) -> dict[str, Any]:
+def _follow(
+    place: Place, workspace_root: Path, training: TrainSettings, resume: str | None, device: str
+) -> dict[str, Any]:
     """Trains beside the first process, which tells what to train and does all the writing."""
     from picie_core.models.embedder import Embedder
     from picie_core.training.fabric import launch, make_fabric
@@ -240,17 +244,17 @@ def _follow(place: Place, workspace: Path, training: TrainSettings, resume: str 
         signal.signal(one, signal.SIG_DFL)
     lifeline = Lifeline(place)
     if resume:
-        training, _, _ = stored_settings(Workspace.open(workspace).run_info(resume))
+        training, _, _ = stored_settings(Workspace.open(workspace_root).run_info(resume))
     with losses_told(lifeline.words):
         fabric = launch(make_fabric(training, device, place))
         told: _Told | None = fabric.broadcast(None)
         assert told is not None
         lifeline.run = told.run
-        space = Workspace.open(workspace)
+        workspace = Workspace.open(workspace_root)
         network = Embedder(told.network)
         if told.weights:
             network.load_state_dict(told.weights)
-        work, _ = told.work(space, network, space.image_cache(told.plan.sampling.size_px), fabric)
+        work, _ = told.work(workspace, network, workspace.image_cache(told.plan.sampling.size_px), fabric)
         with suppress(SharedError), stop_on_signal() as work.stop:  # the first process tells it
             for _ in work.epochs():
                 pass

@@ -191,18 +191,18 @@ def stamp(workspace: Workspace, run: str, name: str) -> tuple[str, int]:
     return folder.parent.name, (folder / "clustering.json").stat().st_mtime_ns
 
 
-def cluster_scores(cells: np.ndarray, clustering: Clustering) -> np.ndarray:
+def cluster_scores(embeddings: np.ndarray, clustering: Clustering) -> np.ndarray:
     """Returns the score of each cell for each cluster, splits applied: (k, N) float32; cells: (N, D), any length.
 
     The one rule of all screens, masks and figures: see `cosine_scores`.
     """
-    return cosine_scores(cells, clustering.base_centroids, clustering.splits)
+    return cosine_scores(embeddings, clustering.base_centroids, clustering.splits)
 
 
-def cell_labels(cells: np.ndarray, clustering: Clustering) -> np.ndarray:
+def cell_labels(embeddings: np.ndarray, clustering: Clustering) -> np.ndarray:
     """Returns the cluster (h, w) uint16 of each cell (h, w, D), int8 or float of any length: the best score."""
-    height, width, dim = cells.shape
-    return cluster_scores(cells.reshape(-1, dim), clustering).argmax(0).astype(np.uint16).reshape(height, width)
+    height, width, dim = embeddings.shape
+    return cluster_scores(embeddings.reshape(-1, dim), clustering).argmax(0).astype(np.uint16).reshape(height, width)
 
 
 def _folder(workspace: Workspace, run: str, name: str) -> Path:

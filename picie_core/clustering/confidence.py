@@ -75,9 +75,9 @@ def _two_best(scores: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> tupl
     return label, best - second
 
 
-def channel_scores(cells: np.ndarray, clustering: Clustering, groups: np.ndarray | None = None) -> np.ndarray:
+def channel_scores(feature_map: np.ndarray, clustering: Clustering, groups: np.ndarray | None = None) -> np.ndarray:
     """Returns the scores (C, h, w) of cells (h, w, D) by the rule of the masks, one channel a cluster or a group."""
-    return class_scores(cells, clustering.base_centroids, groups, clustering.splits)
+    return class_scores(feature_map, clustering.base_centroids, groups, clustering.splits)
 
 
 # -- the whole set, from its sample

@@ -37,7 +37,7 @@ class ClusterFacts:
 def cluster_facts(sample: EmbeddingSample, clustering: Clustering) -> list[ClusterFacts]:
     """Returns the figures of every cluster, in the order of their ids."""
     counts = clustering.counts
-    images = np.asarray(sample.places[:, 0], dtype=np.int64)
+    images = np.asarray(sample.positions[:, 0], dtype=np.int64)
     pairs = np.unique(clustering.labels.astype(np.int64) * (images.max(initial=0) + 1) + images)
     in_images = np.bincount(pairs // (images.max(initial=0) + 1), minlength=clustering.k)
     sums = np.bincount(clustering.labels, clustering.similarity.astype(np.float64), minlength=clustering.k)
@@ -69,29 +69,29 @@ def exemplars(
     members = np.flatnonzero(clustering.labels == cluster)
     if not len(members):
         return members
-    places = np.asarray(sample.places[members])
+    positions = np.asarray(sample.positions[members])
     best_first = np.argsort(-_scores(sample, clustering, members, cluster, kind, seed), kind="stable")
-    members, places = members[best_first], places[best_first]
-    apart = _first_of_each(_block_keys(places))
-    members, images = members[apart], places[apart, 0]
+    members, positions = members[best_first], positions[best_first]
+    apart = _first_of_each(_block_keys(positions))
+    members, images = members[apart], positions[apart, 0]
     turn = _occurrence(images)
     unstored = ~np.isin(images, np.fromiter(stored_ids, np.int64))
     if kind != "one per image":
         return members[np.lexsort((unstored, turn))]
     firsts = turn == 0
-    share = _share_of_images(sample, places[:, 0], images[firsts])
+    share = _share_of_images(sample, positions[:, 0], images[firsts])
     return members[firsts][np.lexsort((-share, unstored[firsts]))]
 
 
-def spread_over_images(places: np.ndarray) -> np.ndarray:
+def spread_over_images(positions: np.ndarray) -> np.ndarray:
     """Returns which of the places to show, in order: every image once before any comes twice, near ones once.
 
     places: (M, 3) image id, row and column, the best first. Returns (m,) int64 indices into them.
     """
-    if not len(places):
+    if not len(positions):
         return np.zeros(0, np.int64)
-    apart = _first_of_each(_block_keys(places))
-    return apart[np.argsort(_occurrence(places[apart, 0]), kind="stable")]
+    apart = _first_of_each(_block_keys(positions))
+    return apart[np.argsort(_occurrence(positions[apart, 0]), kind="stable")]
 
 
 def _scores(
@@ -108,11 +108,11 @@ def _scores(
     return clustering.similarity[members].astype(np.float32)
 
 
-def _block_keys(places: np.ndarray) -> np.ndarray:
+def _block_keys(positions: np.ndarray) -> np.ndarray:
     """A number for each place that is equal for places of one image that are close."""
-    rows, columns = places[:, 1] // APART_CELLS, places[:, 2] // APART_CELLS
+    rows, columns = positions[:, 1] // APART_CELLS, positions[:, 2] // APART_CELLS
     across = int(columns.max()) + 1
-    return (places[:, 0].astype(np.int64) * (int(rows.max()) + 1) + rows) * across + columns
+    return (positions[:, 0].astype(np.int64) * (int(rows.max()) + 1) + rows) * across + columns
 
 
 def _first_of_each(keys: np.ndarray) -> np.ndarray:
@@ -132,6 +132,6 @@ def _occurrence(keys: np.ndarray) -> np.ndarray:
 
 def _share_of_images(sample: EmbeddingSample, member_images: np.ndarray, images: np.ndarray) -> np.ndarray:
     """Share of the cluster in each of `images`: of their sampled pixels, 0 to 1."""
-    of_sample = np.bincount(np.asarray(sample.places[:, 0]))
+    of_sample = np.bincount(np.asarray(sample.positions[:, 0]))
     of_cluster = np.bincount(member_images, minlength=len(of_sample))
     return of_cluster[images] / of_sample[images]

@@ -107,7 +107,7 @@ def typical_first(sample: EmbeddingSample, selected: np.ndarray) -> np.ndarray:
         return selected
     rows = np.asarray(sample.embeddings[selected], dtype=np.float32)  # (M, D)
     best_first = selected[np.argsort(-(rows @ rows.mean(0)), kind="stable")]
-    return best_first[spread_over_images(np.asarray(sample.places[best_first]))]
+    return best_first[spread_over_images(np.asarray(sample.positions[best_first]))]
 
 
 @dataclass(frozen=True)
@@ -141,14 +141,14 @@ def tell_apart(rest: np.ndarray, taken: np.ndarray) -> np.ndarray:
     Raises SettingError when one of them is empty or both look the same.
     """
     means = split_between(rest, taken)
-    cells = unit_rows(np.concatenate([rest, taken]).astype(np.float32))
+    embeddings = unit_rows(np.concatenate([rest, taken]).astype(np.float32))
     side = np.repeat([-1.0, 1.0], (len(rest), len(taken)))
     weight = np.repeat([len(rest) ** -0.5, len(taken) ** -0.5], (len(rest), len(taken)))[:, None]
-    spread = (cells * weight).T @ cells / weight.sum()  # (D, D)
+    spread = (embeddings * weight).T @ embeddings / weight.sum()  # (D, D)
     spread += RIDGE * np.trace(spread) / len(spread) * np.eye(len(spread))
-    across = np.linalg.solve(spread, (cells * weight).T @ side)
+    across = np.linalg.solve(spread, (embeddings * weight).T @ side)
     across /= np.linalg.norm(across)
-    along = cells.mean(0) - (cells.mean(0) @ across) * across
+    along = embeddings.mean(0) - (embeddings.mean(0) @ across) * across
     along /= np.linalg.norm(along)
     half = np.linalg.norm(means[1] - means[0]) / 2
     return (np.sqrt(1 - half**2) * along + half * np.outer([-1, 1], across)).astype(np.float32)

@@ -42,14 +42,14 @@ class Split:
         return self.first_new + len(self.centroids) - 1
 
 
-def cosine_scores(cells: np.ndarray, centroids: np.ndarray, splits: Sequence[Split] = ()) -> np.ndarray:
+def cosine_scores(embeddings: np.ndarray, centroids: np.ndarray, splits: Sequence[Split] = ()) -> np.ndarray:
     """Returns the score of every cell for every cluster: (K, N) float32, with splits (K + their new parts, N).
 
     cells: (N, D) float or int8, any length; centroids: (K, D) unit. A cluster scores its cosine. Part i of cluster c
     scores score_c + (z.t_i - max_j z.t_j) with its prototypes t, for cells z of unit length: the best part scores
     exactly what c scores without the split. Splits apply in their order, so parts can be split again.
     """
-    flat = cells.astype(np.float32)  # (N, D)
+    flat = embeddings.astype(np.float32)  # (N, D)
     length = np.sqrt(np.einsum("nd,nd->n", flat, flat))
     base_k = len(centroids)
     scores = np.empty((splits[-1].end if splits else base_k, len(flat)), np.float32)

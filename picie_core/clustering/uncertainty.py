@@ -18,7 +18,7 @@ from picie_core.labels.classes import IGNORE_ID
 if TYPE_CHECKING:
     from picie_core.data.embedding_sample import EmbeddingSample
 
-DOUBTFUL = 0.25
+UNCERTAIN_BELOW = 0.25
 """A pixel with less confidence is in doubt: the best cosine leads the next one by less than about 0.05."""
 SAMPLED = 50_000
 """Pixels that are scored at most: shares are right within half a percent."""
@@ -26,16 +26,16 @@ BLOCK = 8192
 
 
 @dataclass(frozen=True, eq=False)
-class SampleDoubt:
+class SampleUncertainty:
     """Evenly spread pixels of the sample and whether each is in doubt."""
 
     rows: np.ndarray
     """(n,) int64 rows of the embedding sample."""
-    doubtful: np.ndarray
+    uncertain: np.ndarray
     """(n,) bool."""
 
 
-def sample_doubt(sample: EmbeddingSample, clustering: Clustering, most: int = SAMPLED) -> SampleDoubt:
+def sample_uncertainty(sample: EmbeddingSample, clustering: Clustering, most: int = SAMPLED) -> SampleUncertainty:
     """Returns which of at most `most` pixels are nearly as close to a second cluster as to their own.
 
     In doubt is a pixel with a confidence below 0.25 (see confidence.py). With a single cluster none is.
@@ -48,27 +48,27 @@ def sample_doubt(sample: EmbeddingSample, clustering: Clustering, most: int = SA
         best = scores[own, pixels]
         scores[own, pixels] = -np.inf
         leads.append(best - scores.max(0))
-    return SampleDoubt(rows, confidence_of(np.concatenate(leads)) < DOUBTFUL)
+    return SampleUncertainty(rows, confidence_of(np.concatenate(leads)) < UNCERTAIN_BELOW)
 
 
-def cluster_doubt(sample: EmbeddingSample, clustering: Clustering, most: int = SAMPLED) -> np.ndarray:
+def cluster_uncertainty(sample: EmbeddingSample, clustering: Clustering, most: int = SAMPLED) -> np.ndarray:
     """Returns the share of each cluster's pixels that are in doubt: (k,) float64, 0 to 1; 0 for an empty one."""
-    found = sample_doubt(sample, clustering, most)
+    found = sample_uncertainty(sample, clustering, most)
     labels = clustering.labels[found.rows]
-    return np.bincount(labels, found.doubtful, clustering.k) / np.maximum(np.bincount(labels, None, clustering.k), 1)
+    return np.bincount(labels, found.uncertain, clustering.k) / np.maximum(np.bincount(labels, None, clustering.k), 1)
 
 
-def image_doubt(sample: EmbeddingSample, clustering: Clustering, most: int = SAMPLED) -> dict[int, float]:
+def image_uncertainty(sample: EmbeddingSample, clustering: Clustering, most: int = SAMPLED) -> dict[int, float]:
     """Returns the share of each image's pixels that are in doubt, 0 to 1, the most doubtful image first."""
-    found = sample_doubt(sample, clustering, most)
-    images = np.asarray(sample.places[found.rows, 0])
+    found = sample_uncertainty(sample, clustering, most)
+    images = np.asarray(sample.positions[found.rows, 0])
     seen = np.bincount(images)
-    shares = np.bincount(images, found.doubtful) / np.maximum(seen, 1)
+    shares = np.bincount(images, found.uncertain) / np.maximum(seen, 1)
     ids = np.flatnonzero(seen)
     return {int(image): float(shares[image]) for image in ids[np.argsort(-shares[ids], kind="stable")]}
 
 
-def next_clusters(clustering: Clustering, doubt: np.ndarray, classes_of: Mapping[int, int]) -> list[int]:
+def next_clusters(clustering: Clustering, uncertainty: np.ndarray, classes_of: Mapping[int, int]) -> list[int]:
     """Returns the clusters that are worth a look, by pixels x doubt; a cluster without a name is all doubt.
 
     doubt: of `cluster_doubt`. Clusters without a name therefore come by area; among those that have one, large ones
@@ -77,7 +77,7 @@ def next_clusters(clustering: Clustering, doubt: np.ndarray, classes_of: Mapping
     """
     counts = clustering.counts
     weight = {
-        cluster: counts[cluster] * (doubt[cluster] if cluster in classes_of else 1.0)
+        cluster: counts[cluster] * (uncertainty[cluster] if cluster in classes_of else 1.0)
         for cluster in range(clustering.k)
         if classes_of.get(cluster) != IGNORE_ID
     }
@@ -109,11 +109,13 @@ def coverage_sentence(clustering: Clustering, classes_of: Mapping[int, int], n: 
     return f"{done}; naming {what} covers {_percent(coverage_gain(clustering, classes_of, n))} more."
 
 
-def cluster_sentence(clustering: Clustering, doubt: np.ndarray, classes_of: Mapping[int, int], cluster: int) -> str:
+def cluster_sentence(
+    clustering: Clustering, uncertainty: np.ndarray, classes_of: Mapping[int, int], cluster: int
+) -> str:
     """Returns why a cluster is worth a look, such as `No name, 3.1 % of pixels; 40 % of them nearly in another.`"""
     share = clustering.counts[cluster] / max(clustering.counts.sum(), 1)
     name = "Named" if cluster in classes_of else "No name"
-    return f"{name}, {_percent(share)} of pixels; {_percent(doubt[cluster])} of them nearly in another cluster."
+    return f"{name}, {_percent(share)} of pixels; {_percent(uncertainty[cluster])} of them nearly in another cluster."
 
 
 def _percent(share: float) -> str:

@@ -18,7 +18,7 @@ class EmbeddingSample:
 
     embeddings: np.ndarray
     """(N, D) float16, unit norm."""
-    places: np.ndarray
+    positions: np.ndarray
     """(N, 3) int32: image id, row and column of the stride-4 cell."""
     pca: np.ndarray
     """(N, 2) float32, the two widest axes."""
@@ -51,7 +51,7 @@ def derived_dir(workspace: Workspace, run: str) -> Path:
         ) from None
 
 
-class DenseCells:
+class DenseFeatures:
     """The int8 cells of the images that the disk budget holds; read with pread, so that memory stays flat."""
 
     def __init__(self, folder: Path):
@@ -82,6 +82,6 @@ class DenseCells:
         return np.frombuffer(block, np.int8).reshape(height, width, self.dim)
 
 
-def load_dense(workspace: Workspace, run: str) -> DenseCells:
+def load_dense_features(workspace: Workspace, run: str) -> DenseFeatures:
     """Returns the dense cells of `run`; empty when none were stored."""
-    return DenseCells(workspace.run_dir(run) / "dense")
+    return DenseFeatures(workspace.run_dir(run) / "dense")

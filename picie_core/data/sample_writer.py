@@ -31,7 +31,7 @@ class SampleReport:
     """Of the sampled embeddings: equal digests mean equal clusterings."""
 
 
-def draw_places(records: list[ImageRecord], settings: SampleSettings) -> dict[int, np.ndarray]:
+def draw_positions(records: list[ImageRecord], settings: SampleSettings) -> dict[int, np.ndarray]:
     """Returns image id -> sorted flat cell indices to sample, spread evenly over all cells of all images.
 
     With so many images that fewer than 16 pixels fall on each, a seeded subset of the images takes part.
@@ -40,17 +40,17 @@ def draw_places(records: list[ImageRecord], settings: SampleSettings) -> dict[in
     most = max(settings.pixels // 16, 1)
     if len(records) > most:
         records = [records[i] for i in np.sort(rng.choice(len(records), most, replace=False))]
-    cells = np.array([np.prod(cell_shape(record, settings.size_px)) for record in records], dtype=np.int64)
-    ends = np.floor(np.cumsum(cells) * min(settings.pixels / max(cells.sum(), 1), 1.0) + 1e-6).astype(np.int64)
-    counts = np.minimum(np.maximum(np.diff(ends, prepend=0), 1), cells)
+    sizes = np.array([np.prod(feature_map_shape(record, settings.size_px)) for record in records], dtype=np.int64)
+    ends = np.floor(np.cumsum(sizes) * min(settings.pixels / max(sizes.sum(), 1), 1.0) + 1e-6).astype(np.int64)
+    counts = np.minimum(np.maximum(np.diff(ends, prepend=0), 1), sizes)
     draws = (np.random.default_rng((settings.seed, record.id)) for record in records)
     return {
         record.id: np.sort(draw.choice(all_cells, count, replace=False))
-        for record, draw, all_cells, count in zip(records, draws, cells, counts, strict=True)
+        for record, draw, all_cells, count in zip(records, draws, sizes, counts, strict=True)
     }
 
 
-def cell_shape(record: ImageRecord, size_px: int) -> tuple[int, int]:
+def feature_map_shape(record: ImageRecord, size_px: int) -> tuple[int, int]:
     """Returns (h, w), the stride-4 cells of an image at size_px."""
     width, height = scaled_size(record.width, record.height, size_px)
     return -(-height // 4), -(-width // 4)
@@ -67,27 +67,27 @@ class SampleWriter:
         self.wanted, self.dense_budget, self.file = wanted, dense_budget, file
         self.full = False
         self.rows: list[np.ndarray] = []
-        self.places: list[np.ndarray] = []
+        self.positions: list[np.ndarray] = []
         self.ids: list[int] = []
         self.shapes: list[tuple[int, int]] = []
         self.offsets: list[int] = []
         self.dim, self.end = 0, 0
 
-    def add(self, ids: list[int], cells: Tensor) -> None:
+    def add(self, ids: list[int], feature_map: Tensor) -> None:
         """Takes the sampled rows of a batch of cells (B, h, w, D); stores the cells as int8 while the budget lasts."""
-        batch, height, width, self.dim = cells.shape
-        for image_id, image_cells in zip(ids, cells.reshape(batch, -1, self.dim), strict=True):
-            places = self.wanted[image_id]
-            places = places[places < height * width]
-            self.rows.append(_unit_half(image_cells, places))
-            self.places.append(
-                np.stack([np.full(len(places), image_id), *np.divmod(places, width)], 1).astype(np.int32)
+        batch, height, width, self.dim = feature_map.shape
+        for image_id, image_cells in zip(ids, feature_map.reshape(batch, -1, self.dim), strict=True):
+            positions = self.wanted[image_id]
+            positions = positions[positions < height * width]
+            self.rows.append(_unit_half(image_cells, positions))
+            self.positions.append(
+                np.stack([np.full(len(positions), image_id), *np.divmod(positions, width)], 1).astype(np.int32)
             )
         bytes_each = height * width * self.dim
         stored = 0 if self.full else max(0, min(batch, self._room() // bytes_each))
         self.full = stored < batch
         if stored:
-            self.file.write(_quantise(cells[:stored]).numpy().data)
+            self.file.write(_quantise(feature_map[:stored]).numpy().data)
             self.ids += ids[:stored]
             self.shapes += [(height, width)] * stored
             self.offsets += [self.end + i * bytes_each for i in range(stored)]
@@ -112,34 +112,34 @@ class SampleWriter:
 
     def write_sample(self, folder: Path) -> SampleReport:
         """Writes the sample ordered by image and place, whatever order the batches came in."""
-        places = np.concatenate(self.places)
-        order = np.lexsort(places.T[::-1])
-        embeddings, places = np.concatenate(self.rows)[order], places[order]
+        positions = np.concatenate(self.positions)
+        order = np.lexsort(positions.T[::-1])
+        embeddings, positions = np.concatenate(self.rows)[order], positions[order]
         self.rows.clear()
         with folder_atomic(folder) as temporary:
             np.save(temporary / "embeddings.npy", embeddings)
-            np.save(temporary / "places.npy", places)
+            np.save(temporary / "places.npy", positions)
             np.save(temporary / "pca.npy", two_widest_axes(embeddings))
-            digest = hashlib.sha256(embeddings.tobytes() + places.tobytes()).hexdigest()[:16]
+            digest = hashlib.sha256(embeddings.tobytes() + positions.tobytes()).hexdigest()[:16]
             (temporary / "digest.txt").write_text(digest)
         _drop_others(folder.parent / "derived", digest)
-        return SampleReport(len(np.unique(places[:, 0])), len(places), len(self.ids), digest)
+        return SampleReport(len(np.unique(positions[:, 0])), len(positions), len(self.ids), digest)
 
 
-def _unit_half(cells: Tensor, places: np.ndarray) -> np.ndarray:
+def _unit_half(feature_map: Tensor, positions: np.ndarray) -> np.ndarray:
     import torch
 
-    rows = cells[torch.from_numpy(places).to(cells.device)].float()
+    rows = feature_map[torch.from_numpy(positions).to(feature_map.device)].float()
     return torch.nn.functional.normalize(rows, dim=1).half().cpu().numpy()
 
 
-def _quantise(cells: Tensor) -> Tensor:
+def _quantise(feature_map: Tensor) -> Tensor:
     """Returns int8 cells whose largest component is about 127: argmax over cosines needs no scale."""
     import torch
 
-    largest = torch.maximum(cells.amax(-1, keepdim=True), -cells.amin(-1, keepdim=True)).clamp_min(1e-6)
+    largest = torch.maximum(feature_map.amax(-1, keepdim=True), -feature_map.amin(-1, keepdim=True)).clamp_min(1e-6)
     scale = 126.5 / largest  # not 127: bfloat16 may round the product up by half, and int8 ends at 127
-    return (cells * scale).round_().to(torch.int8).cpu()
+    return (feature_map * scale).round_().to(torch.int8).cpu()
 
 
 def _drop_others(folder: Path, digest: str) -> None:

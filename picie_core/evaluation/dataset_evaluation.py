@@ -118,15 +118,15 @@ def _embedded(engine: FrozenEmbedder, examples: Iterable[_Example]) -> Iterator[
 
 
 def _embed(engine: FrozenEmbedder, batch: list[_Example]) -> Iterator[_Example]:
-    cells = F.normalize(engine(np.stack([example.image for example in batch])).float(), dim=3).cpu().numpy()
-    for one, example in zip(cells, batch, strict=True):
+    feature_map = F.normalize(engine(np.stack([example.image for example in batch])).float(), dim=3).cpu().numpy()
+    for one, example in zip(feature_map, batch, strict=True):
         yield _Example(one, example.mask)
 
 
 def _count(heads: list[Head], classes: int, example: _Example) -> list[np.ndarray]:
     """Returns the (K, C) confusion of one image for each head."""
-    cells, mask = example
-    return [confusion(upsample_argmax(head.scores(cells), *mask.shape), mask, head.k, classes) for head in heads]
+    feature_map, mask = example
+    return [confusion(upsample_argmax(head.scores(feature_map), *mask.shape), mask, head.k, classes) for head in heads]
 
 
 def summary(

@@ -14,10 +14,10 @@ from picie_core.atomic_files import folder_atomic, write_json, write_text
 from picie_core.data.image_folder import Problem, walk_images
 from picie_core.errors import PicieError, SettingError
 from picie_core.export.mask_format import Format, Item, Legend, Written, digest_of, make_legend
-from picie_core.export.pipeline import CellsSource, Pipeline, network_cells
+from picie_core.export.pipeline import FeatureSource, Pipeline, network_features
 from picie_core.labels.classes import IGNORE_ID
 from picie_core.progress import Report, ignore_progress
-from picie_core.segmentation.post_processing import Finish
+from picie_core.segmentation.post_processing import PostProcessing
 from picie_core.version import __version__
 
 if TYPE_CHECKING:
@@ -36,13 +36,17 @@ class ExportReport:
     ignored_share: float
     """Share of all written pixels that are 255."""
     seconds: float
-    finish: dict[str, Any] = field(default_factory=dict)
+    post_processing: dict[str, Any] = field(default_factory=dict)
     """How masks were finished, where that differs from the defaults."""
 
     def record(self) -> dict[str, Any]:
         """Returns the report as JSON can hold it."""
         record = {**asdict(self), "out": str(self.out), "problems": _problem_records(self.problems)}
-        return record if self.finish else {name: value for name, value in record.items() if name != "finish"}
+        return (
+            record
+            if self.post_processing
+            else {name: value for name, value in record.items() if name != "post_processing"}
+        )
 
 
 def export_masks(
@@ -58,8 +62,8 @@ def export_masks(
     report: Report = ignore_progress,
     command_line: str = "",
     device: str = "auto",
-    cells_source: CellsSource | None = None,
-    finish: Finish = Finish(),
+    feature_source: FeatureSource | None = None,
+    post_processing: PostProcessing = PostProcessing(),
 ) -> ExportReport:
     """Writes a full-size mask of every image into the new folder `out`, and returns what was written.
 
@@ -79,11 +83,11 @@ def export_masks(
     form, out = FORMATS[fmt], Path(out).absolute()
     root = workspace.images_root if images is None else Path(images).absolute()
     check_out(out, root, workspace.root)
-    legend = make_legend(workspace, clustering, raw, finish)
+    legend = make_legend(workspace, clustering, raw, post_processing)
     form.check_legend(legend)
     items, problems = find_items(workspace, root, form, own=images is None)
     size_px = workspace.run_info(run).settings["size_px"]
-    pipeline = Pipeline(workspace, size_px, cells_source or network_cells(workspace, run, device), form, legend)
+    pipeline = Pipeline(workspace, size_px, feature_source or network_features(workspace, run, device), form, legend)
     with folder_atomic(out) as folder:
         written = pipeline.run(items, folder, report)
         by_path = {one.path: one for one in [*problems, *pipeline.problems]}
@@ -96,11 +100,13 @@ def export_masks(
         head["digest"] = digest_of(workspace, run, clustering)
         head |= form.finish(folder, written, legend, val_share, split_seed)
         head |= {"source": str(root), "command": command_line, "ignored_share": round(share, 6)}
-        head |= {"finish": finish.changes} if finish.changes else {}
+        head |= {"post_processing": post_processing.changes} if post_processing.changes else {}
         write_records(folder, legend, written, problems, head)
         check_written(folder, written)
     names = [entry.name for entry in legend.entries]
-    return ExportReport(out, len(written), problems, names, share, round(time.monotonic() - start, 3), finish.changes)
+    return ExportReport(
+        out, len(written), problems, names, share, round(time.monotonic() - start, 3), post_processing.changes
+    )
 
 
 def check_out(out: Path, images_root: Path, workspace_root: Path) -> None:

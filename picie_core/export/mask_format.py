@@ -14,7 +14,7 @@ from picie_core.clustering.splits import splits_record
 from picie_core.errors import PicieError
 from picie_core.labels.classes import IGNORE_ID, IGNORE_NAME
 from picie_core.segmentation.masks import cluster_colors
-from picie_core.segmentation.post_processing import Finish, check_finish, finished_mask
+from picie_core.segmentation.post_processing import PostProcessing, check_post_processing, post_processed_mask
 
 if TYPE_CHECKING:
     from picie_core.clustering.clustering import Clustering
@@ -43,15 +43,15 @@ class Legend:
     raw: bool
     label_map: dict[str, Any]
     """The names as `label --import` reads them."""
-    finish: Finish = Finish()
+    post_processing: PostProcessing = PostProcessing()
 
-    def mask(self, cells: np.ndarray, height: int, width: int, image: np.ndarray | None = None) -> np.ndarray:
+    def mask(self, feature_map: np.ndarray, height: int, width: int, image: np.ndarray | None = None) -> np.ndarray:
         """Returns the mask of an image from its cells (h, w, D): (height, width), uint8 or, raw above 255, uint16.
 
         image: as the network saw it, (H, W, 3), which a refinement needs.
         """
         classes_of = None if self.raw else self.classes_of
-        return finished_mask(cells, self.clustering, classes_of, height, width, self.finish, image)
+        return post_processed_mask(feature_map, self.clustering, classes_of, height, width, self.post_processing, image)
 
     @property
     def colors(self) -> np.ndarray:
@@ -63,12 +63,14 @@ class Legend:
         return [asdict(entry) for entry in self.entries]
 
 
-def make_legend(workspace: Workspace, clustering: Clustering, raw: bool, finish: Finish = Finish()) -> Legend:
+def make_legend(
+    workspace: Workspace, clustering: Clustering, raw: bool, post_processing: PostProcessing = PostProcessing()
+) -> Legend:
     """Returns the legend of an export. Raises PicieError when no cluster has a name and the export is not raw.
 
     Raises SettingError when doubtful pixels of a raw export cannot be told from cluster 255.
     """
-    check_finish(finish, clustering.k, raw)
+    check_post_processing(post_processing, clustering.k, raw)
     label_map = workspace.label_map.export_map(clustering.key)
     if label_map.get("splits", []) != splits_record(clustering.splits):
         raise PicieError(f"{clustering.name} was split, or a split undone, at this moment: export again")
@@ -77,7 +79,7 @@ def make_legend(workspace: Workspace, clustering: Clustering, raw: bool, finish:
     if raw:
         colors = ["#" + bytes(color).hex() for color in cluster_colors(clustering.k)]
         entries = [LegendEntry(i, f"cluster_{i}", color, [i]) for i, color in enumerate(colors)]
-        return Legend(clustering, entries, {}, True, label_map, finish)
+        return Legend(clustering, entries, {}, True, label_map, post_processing)
     if not set(classes_of.values()) - {IGNORE_ID}:
         raise PicieError(
             f"no cluster of {clustering.name} has a name, so every pixel would be ignored: name some on the Clusters "
@@ -87,7 +89,7 @@ def make_legend(workspace: Workspace, clustering: Clustering, raw: bool, finish:
         LegendEntry(item["id"], item["name"], item["color"], _clusters_of(classes_of, item["id"]))
         for item in label_map["classes"]
     ]
-    return Legend(clustering, entries, classes_of, False, label_map, finish)
+    return Legend(clustering, entries, classes_of, False, label_map, post_processing)
 
 
 def _clusters_of(classes_of: dict[int, int], class_id: int) -> list[int]:

@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 BATCH = 8
 READERS, WRITERS = 2, 2
 
-CellsSource = Callable[[np.ndarray], np.ndarray]
+FeatureSource = Callable[[np.ndarray], np.ndarray]
 """Resized images (B, H, W, 3) uint8 to their cells (B, h, w, D)."""
 
 
-def network_cells(workspace: Workspace, run: str, device: str) -> CellsSource:
+def network_features(workspace: Workspace, run: str, device: str) -> FeatureSource:
     """Returns the network of the run as a source of cells (float32). Raises PicieError when it cannot be loaded."""
     engine = load_engine(workspace, run, device)
     return lambda images: engine(images).float().cpu().numpy()
@@ -36,8 +36,8 @@ def network_cells(workspace: Workspace, run: str, device: str) -> CellsSource:
 class Pipeline:
     """Takes items through reading, network and writing, and remembers which could not be read."""
 
-    def __init__(self, workspace: Workspace, size_px: int, cells_source: CellsSource, form: Format, legend: Legend):
-        self.size_px, self.cells_source, self.form, self.legend = size_px, cells_source, form, legend
+    def __init__(self, workspace: Workspace, size_px: int, feature_source: FeatureSource, form: Format, legend: Legend):
+        self.size_px, self.feature_source, self.form, self.legend = size_px, feature_source, form, legend
         self.cache = workspace.image_cache(size_px)
         self.problems: list[Problem] = []
 
@@ -49,8 +49,8 @@ class Pipeline:
         pool = ThreadPoolExecutor(WRITERS)
         try:
             for batch in self._batches(self._read_ahead(items, meter)):
-                cells = self.cells_source(np.stack([image for _, image, _ in batch]))  # (B, h, w, D)
-                for (item, image, size), own in zip(batch, cells, strict=True):
+                feature_map = self.feature_source(np.stack([image for _, image, _ in batch]))  # (B, h, w, D)
+                for (item, image, size), own in zip(batch, feature_map, strict=True):
                     waiting.append((item, pool.submit(self._write, item, own, image, size, folder)))
                 while len(waiting) > 2 * BATCH:
                     self._collect(*waiting.popleft(), written, meter)
@@ -99,11 +99,11 @@ class Pipeline:
         yield from groups.values()
 
     def _write(
-        self, item: Item, cells: np.ndarray, resized: np.ndarray, size: tuple[int, int], folder: Path
+        self, item: Item, feature_map: np.ndarray, resized: np.ndarray, size: tuple[int, int], folder: Path
     ) -> Written:
-        mask = self.legend.mask(cells, size[1], size[0], resized)
+        mask = self.legend.mask(feature_map, size[1], size[0], resized)
         image, mask_path = self.form.write(folder, item, mask, self.legend)
-        value = ignored_id(self.legend.finish, self.legend.raw)
+        value = ignored_id(self.legend.post_processing, self.legend.raw)
         ignored = 0 if value is None else int(np.count_nonzero(mask == value))
         return Written(item, image, mask_path, size, ignored)
 

@@ -46,7 +46,7 @@ class PaintPlan:
 
 
 def brushed(
-    cells: np.ndarray, clustering: Clustering, points: Sequence[tuple[int, int]], width: int, height: int
+    feature_map: np.ndarray, clustering: Clustering, points: Sequence[tuple[int, int]], width: int, height: int
 ) -> Brushed:
     """Returns what lies under points (x, y), in pixels of an image of `width` x `height`, whose cells are (h, w, D).
 
@@ -57,22 +57,24 @@ def brushed(
             raise SettingError(f"point {x},{y} lies outside the image of {width} x {height} pixels: point inside it")
     if not points:
         raise SettingError("a stroke needs at least one point: click on the image")
-    places = np.array(points, np.float64)
-    down = cell_positions(height, cells.shape[0], places[:, 1])
-    right = cell_positions(width, cells.shape[1], places[:, 0])
-    owners = _clusters_at(cells, clustering, down, right)
+    positions = np.array(points, np.float64)
+    down = cell_positions(height, feature_map.shape[0], positions[:, 1])
+    right = cell_positions(width, feature_map.shape[1], positions[:, 0])
+    owners = _clusters_at(feature_map, clustering, down, right)
     found, counts = np.unique(owners, return_counts=True)
     most_first = np.argsort(-counts, kind="stable")
     kept = tuple(int(found[i]) for i in most_first if counts[i] >= LEAST_SHARE * len(points))
-    near = {cluster: _cells_near(cells, clustering, cluster, down, right, owners) for cluster in kept}
+    near = {cluster: _cells_near(feature_map, clustering, cluster, down, right, owners) for cluster in kept}
     return Brushed(kept, near)
 
 
-def _clusters_at(cells: np.ndarray, clustering: Clustering, down: np.ndarray, right: np.ndarray) -> np.ndarray:
+def _clusters_at(feature_map: np.ndarray, clustering: Clustering, down: np.ndarray, right: np.ndarray) -> np.ndarray:
     """The best cluster at positions on the grid of cells, scores interpolated between four of them: (P,)."""
     top, left = down.astype(np.intp), right.astype(np.intp)
-    below, beside = np.minimum(top + 1, cells.shape[0] - 1), np.minimum(left + 1, cells.shape[1] - 1)
-    corners = np.stack([cells[top, left], cells[below, left], cells[top, beside], cells[below, beside]])  # (4, P, D)
+    below, beside = np.minimum(top + 1, feature_map.shape[0] - 1), np.minimum(left + 1, feature_map.shape[1] - 1)
+    corners = np.stack(
+        [feature_map[top, left], feature_map[below, left], feature_map[top, beside], feature_map[below, beside]]
+    )  # (4, P, D)
     scores = channel_scores(corners, clustering)  # (k, 4, P)
     row, column = (down - top).astype(np.float32), (right - left).astype(np.float32)
     here = scores[:, 0] * (1 - row) + scores[:, 1] * row
@@ -81,18 +83,25 @@ def _clusters_at(cells: np.ndarray, clustering: Clustering, down: np.ndarray, ri
 
 
 def _cells_near(
-    cells: np.ndarray, clustering: Clustering, cluster: int, down: np.ndarray, right: np.ndarray, owners: np.ndarray
+    feature_map: np.ndarray,
+    clustering: Clustering,
+    cluster: int,
+    down: np.ndarray,
+    right: np.ndarray,
+    owners: np.ndarray,
 ) -> np.ndarray:
     """Embeddings of the cluster's cells within one cell of its points, or of the nearest cells where it has none."""
     mine = owners == cluster
     rows, columns = np.rint(down[mine]).astype(int), np.rint(right[mine]).astype(int)
     around = [(row + y, column + x) for row, column in zip(rows, columns, strict=True) for y in (-1, 0, 1)
               for x in (-1, 0, 1)]  # fmt: skip
-    inside = {place for place in around if 0 <= place[0] < cells.shape[0] and 0 <= place[1] < cells.shape[1]}
+    inside = {
+        place for place in around if 0 <= place[0] < feature_map.shape[0] and 0 <= place[1] < feature_map.shape[1]
+    }
     row_of, column_of = np.array(sorted(inside)).T
-    block = cells[row_of, column_of].astype(np.float32)
+    block = feature_map[row_of, column_of].astype(np.float32)
     own = channel_scores(block[None], clustering)[:, 0].argmax(0) == cluster
-    block = block[own] if own.any() else cells[rows, columns].astype(np.float32)
+    block = block[own] if own.any() else feature_map[rows, columns].astype(np.float32)
     return block / np.maximum(np.linalg.norm(block, axis=1, keepdims=True), 1e-6)
 
 

@@ -20,14 +20,14 @@ CROPS = 60
 """Crops that are looked over: one page, drawn evenly from the cluster."""
 
 
-def crops_to_sort(
+def crops_to_review(
     sample: EmbeddingSample, clustering: Clustering, cluster: int, stored_ids: Collection[int] | np.ndarray = ()
 ) -> np.ndarray:
     """Returns the crops that are looked over, as (m,) int64 rows of the sample, m at most CROPS; see `exemplars`."""
     return exemplars(sample, clustering, cluster, "random", stored_ids)[:CROPS]
 
 
-def sort_out(
+def split_crops(
     workspace: Workspace,
     sample: EmbeddingSample,
     clustering: Clustering,

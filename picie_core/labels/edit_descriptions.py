@@ -29,7 +29,7 @@ def _imported(payload: Payload) -> str:
     return f"imported {_names(count)}"
 
 
-def _carried(payload: Payload) -> str:
+def _transferred(payload: Payload) -> str:
     return f"carried {_names(len(payload['classes']))} over from {payload['source']}"
 
 
@@ -53,7 +53,7 @@ _WORDS: dict[str, Callable[[Payload], str]] = {
     "merge": lambda payload: f"merged {payload['before']['name']} into {payload['into']}",
     "import": _imported,
     "split": _split,
-    "carry": _carried,
+    "carry": _transferred,
     "snapshot": lambda payload: f"saved snapshot “{payload['name']}”",
     "forget": lambda payload: f"deleted snapshot “{payload['name']}”",
     "restore": lambda payload: f"returned to snapshot “{payload['name']}”",

@@ -209,7 +209,7 @@ class LabelMap:
             payload["parts"] = split.parts
         return split.parts
 
-    def carry_names(self, clustering_key: str, classes: Mapping[int, int], source: str) -> int:
+    def transfer_names(self, clustering_key: str, classes: Mapping[int, int], source: str) -> int:
         """Gives clusters without a name to the classes that they have elsewhere, in one edit; returns how many.
 
         classes: cluster -> class id, 255 for ignore; source: where from, as a person reads it, such as `K = 27`.

@@ -17,7 +17,7 @@ OWNING_SHARE = 0.5
 
 
 @dataclass(frozen=True)
-class Carried:
+class LabelTransfer:
     """Names that were carried over."""
 
     names: int
@@ -28,7 +28,7 @@ class Carried:
     """The edit, to be undone with `LabelMap.undo(event.id)`."""
 
 
-def carried_classes(old: Clustering, classes_of: Mapping[int, int], new: Clustering) -> dict[int, int]:
+def transferred_classes(old: Clustering, classes_of: Mapping[int, int], new: Clustering) -> dict[int, int]:
     """Returns new cluster -> class id where one class owns at least half of the cluster's sampled pixels.
 
     Both clusterings are of one sample; classes_of: old cluster -> class id, ignore included, unnamed ones absent.
@@ -50,23 +50,23 @@ def carried_classes(old: Clustering, classes_of: Mapping[int, int], new: Cluster
     return {int(k): int(ids[best[k]]) for k in np.flatnonzero((most > 0) & (most >= OWNING_SHARE * counts))}
 
 
-def carry_over(workspace: Workspace, old: Clustering, new: Clustering) -> Carried | None:
+def transfer_labels(workspace: Workspace, old: Clustering, new: Clustering) -> LabelTransfer | None:
     """Carries the names of one clustering over to another, in one edit; None when `new` has names or `old` has none."""
     label_map = workspace.label_map
     named = label_map.classes_of(old.key)
     if old.key == new.key or not named or label_map.classes_of(new.key):
         return None
     source = f"K = {old.base_k}"
-    if not label_map.carry_names(new.key, carried_classes(old, named, new), source):
+    if not label_map.transfer_names(new.key, transferred_classes(old, named, new), source):
         return None
     edits = (event for event in label_map.history() if event.kind == "carry" and event.payload["clustering"] == new.key)
     event = next(edits, None)
-    return None if event is None else Carried(len(event.payload["classes"]), source, event)
+    return None if event is None else LabelTransfer(len(event.payload["classes"]), source, event)
 
 
 def use_k(
     workspace: Workspace, run: str, k: int, seed: int = 0, iterations: int = 20, device: str = "cpu"
-) -> tuple[Clustering, Carried | None]:
+) -> tuple[Clustering, LabelTransfer | None]:
     """Puts the clustering of `run` at K in use, made if it is not there, and returns it with what was carried over.
 
     Where it has no names, it gets those of the clustering in use before. Raises SettingError for an impossible K.
@@ -74,4 +74,4 @@ def use_k(
     before = current_clustering(workspace, run) if list_clusterings(workspace, run) else None
     made = cluster_workspace(workspace, run, k, seed, iterations, device)
     workspace.label_map.set_choice("clustering", made.name)
-    return made, None if before is None else carry_over(workspace, before, made)
+    return made, None if before is None else transfer_labels(workspace, before, made)

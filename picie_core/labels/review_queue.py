@@ -30,32 +30,34 @@ class Look:
     """The clusters of the group, of the two branches (more pixels first), or the one cluster."""
 
 
-def naming_order(tree: MergeTree, doubt: np.ndarray, groups: int = START_GROUPS) -> list[Look]:
+def naming_steps(tree: MergeTree, uncertainty: np.ndarray, groups: int = START_GROUPS) -> list[Look]:
     """Returns what to look at, in order: the groups, then each branch and cluster of them once.
 
     doubt: (k,) of `cluster_doubt`. A tree with fewer clusters than `groups` starts with every cluster by itself.
     Raises SettingError when doubt is of another number of clusters, or groups is below 1.
     """
-    if len(doubt) != tree.k:
-        raise SettingError(f"doubt is of {len(doubt)} clusters, the tree of {tree.k}: make both from one clustering")
+    if len(uncertainty) != tree.k:
+        raise SettingError(
+            f"doubt is of {len(uncertainty)} clusters, the tree of {tree.k}: make both from one clustering"
+        )
     starts = nodes_at(tree, min(groups, tree.k))
-    looks = [Look("group", (tree.members[node],)) for node in starts]
+    steps = [Look("group", (tree.members[node],)) for node in starts]
     waiting: list[tuple[float, int]] = []
     for node in starts:
-        heappush(waiting, (-_weight(tree, doubt, node), node))
+        heappush(waiting, (-_weight(tree, uncertainty, node), node))
     while waiting:
         _, node = heappop(waiting)
         if node < tree.k:
-            looks.append(Look("inside", (tree.members[node],)))
+            steps.append(Look("inside", (tree.members[node],)))
             continue
         branches = tree.branches(node)
-        looks.append(Look("branches", tuple(tree.members[branch] for branch in branches)))
+        steps.append(Look("branches", tuple(tree.members[branch] for branch in branches)))
         for branch in branches:
-            heappush(waiting, (-_weight(tree, doubt, branch), branch))
-    return looks
+            heappush(waiting, (-_weight(tree, uncertainty, branch), branch))
+    return steps
 
 
-def _weight(tree: MergeTree, doubt: np.ndarray, node: int) -> float:
+def _weight(tree: MergeTree, uncertainty: np.ndarray, node: int) -> float:
     """Pixels x disagreement of a branch or a cluster."""
-    disagreement = doubt[node] if node < tree.k else tree.gaps[node]
+    disagreement = uncertainty[node] if node < tree.k else tree.gaps[node]
     return tree.pixels(tree.members[node]) * float(disagreement)

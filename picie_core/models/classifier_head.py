@@ -37,11 +37,11 @@ class Head:
         """How many labels there are."""
         return len(self.bias)
 
-    def scores(self, cells: np.ndarray) -> np.ndarray:
+    def scores(self, feature_map: np.ndarray) -> np.ndarray:
         """Returns the scores (K, h, w) float32 of cells (h, w, D), which are brought to unit length first."""
         from picie_core.segmentation.masks import class_scores
 
-        return class_scores(cells, self.weight, splits=self.splits) + self.bias[:, None, None]
+        return class_scores(feature_map, self.weight, splits=self.splits) + self.bias[:, None, None]
 
 
 def save_head(head: Head, path: Path) -> None:

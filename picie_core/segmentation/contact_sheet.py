@@ -16,7 +16,7 @@ from PIL import Image
 
 from picie_core.clustering.clustering import cluster_scores
 from picie_core.clustering.exemplars import KINDS, ClusterFacts, cluster_facts, exemplars
-from picie_core.data.embedding_sample import DenseCells, EmbeddingSample, load_dense, load_sample
+from picie_core.data.embedding_sample import DenseFeatures, EmbeddingSample, load_dense_features, load_sample
 from picie_core.data.image_index import ImageCache
 from picie_core.segmentation.crops import CROP_PX, MISSING, WIDE_CROP_PX, Color, Outline, draw_tiles, plain_tiles
 from picie_core.segmentation.masks import cluster_colors, png_bytes
@@ -51,7 +51,7 @@ class MosaicSource:
     """What contact sheets of a run are made from; opened once, used for many, from any thread."""
 
     sample: EmbeddingSample
-    dense: DenseCells
+    dense: DenseFeatures
     cache: ImageCache
 
 
@@ -97,7 +97,7 @@ class Mosaic:
 
 def open_mosaic(workspace: Workspace, run: str) -> MosaicSource:
     """Returns what contact sheets of `run` are made from. Raises PicieError when the run has no sample."""
-    sample, dense = load_sample(workspace, run), load_dense(workspace, run)
+    sample, dense = load_sample(workspace, run), load_dense_features(workspace, run)
     return MosaicSource(sample, dense, workspace.image_cache(workspace.run_info(run).settings["size_px"]))
 
 
@@ -121,10 +121,10 @@ def contact_sheet(
     """
     members = exemplars(source.sample, clustering, cluster, kind, source.dense.index)
     shown = members[page * tiles : (page + 1) * tiles]
-    places = np.asarray(source.sample.places[shown])
+    positions = np.asarray(source.sample.positions[shown])
     color = color or _rgb(cluster_colors(clustering.k)[cluster])
     outlines = [(clustering, cluster, color)] * len(shown) if outline else None
-    return _compose(source, places, outlines, tiles, tile_px, columns, len(members), crop_px)
+    return _compose(source, positions, outlines, tiles, tile_px, columns, len(members), crop_px)
 
 
 def contact_sheets(
@@ -143,7 +143,7 @@ def contact_sheets(
 
 def crops_at(
     source: MosaicSource,
-    places: np.ndarray,
+    positions: np.ndarray,
     clustering: Clustering | None = None,
     tile_px: int = 96,
     columns: int | None = None,
@@ -152,13 +152,13 @@ def crops_at(
 
     With a clustering the cluster of each place is outlined in its colour, else the place itself is ringed.
     """
-    outlines: list[Outline | None] = [None] * len(places)
+    outlines: list[Outline | None] = [None] * len(positions)
     if clustering is not None:
         colors = cluster_colors(clustering.k)
-        for i, place in enumerate(places):
+        for i, place in enumerate(positions):
             cluster = _cluster_at(source.dense, place, clustering)
             outlines[i] = None if cluster is None else (clustering, cluster, _rgb(colors[cluster]))
-    return _compose(source, places, outlines, len(places), tile_px, columns, len(places))
+    return _compose(source, positions, outlines, len(positions), tile_px, columns, len(positions))
 
 
 # -- one sheet
@@ -166,7 +166,7 @@ def crops_at(
 
 def _compose(
     source: MosaicSource,
-    places: np.ndarray,
+    positions: np.ndarray,
     outlines: Sequence[Outline | None] | None,
     room: int,
     tile_px: int,
@@ -179,12 +179,12 @@ def _compose(
     rows = -(-room // columns)
     step = tile_px + GAP_PX
     if outlines is None:
-        drawn = plain_tiles(source, places, tile_px, crop_px)
+        drawn = plain_tiles(source, positions, tile_px, crop_px)
     else:
-        drawn = draw_tiles(source, places, list(outlines), tile_px, crop_px)
+        drawn = draw_tiles(source, positions, list(outlines), tile_px, crop_px)
     sheet = np.zeros((rows * step - GAP_PX, columns * step - GAP_PX, 4), np.uint8)
     tiles = []
-    for i, (image_id, row, col) in enumerate(places.tolist()):
+    for i, (image_id, row, col) in enumerate(positions.tolist()):
         top, left = i // columns * step, i % columns * step
         sheet[top : top + tile_px, left : left + tile_px, :3] = drawn[i]
         sheet[top : top + tile_px, left : left + tile_px, 3] = 255
@@ -192,11 +192,11 @@ def _compose(
     return Mosaic(sheet, tiles, columns, total)
 
 
-def _cluster_at(dense: DenseCells, place: np.ndarray, clustering: Clustering) -> int | None:
+def _cluster_at(dense: DenseFeatures, place: np.ndarray, clustering: Clustering) -> int | None:
     """The cluster of a cell; None when the cells of its image are not stored."""
     image_id, row, col = (int(value) for value in place)
-    cells = dense.get(image_id)
-    return None if cells is None else int(cluster_scores(cells[row, col][None], clustering).argmax())
+    feature_map = dense.get(image_id)
+    return None if feature_map is None else int(cluster_scores(feature_map[row, col][None], clustering).argmax())
 
 
 def _rgb(color: np.ndarray) -> Color:

@@ -31,17 +31,17 @@ Outline = tuple["Clustering", int, Color]
 
 
 def draw_tiles(
-    source: MosaicSource, places: np.ndarray, outlines: list[Outline | None], tile_px: int, crop_px: int = CROP_PX
+    source: MosaicSource, positions: np.ndarray, outlines: list[Outline | None], tile_px: int, crop_px: int = CROP_PX
 ) -> np.ndarray:
     """Returns the crops around places (M, 3) image id, row, column, as they are shown: uint8 (M, t, t, 3).
 
     outlines: clustering, cluster and colour to outline, or None for a ring around the place itself. Where no cells are
     stored there is a ring too; the tile of an image that is gone is plain grey.
     """
-    tiles = np.empty((len(places), tile_px, tile_px, 3), np.float32)
-    leads = np.empty((len(places), tile_px, tile_px), np.float32)
-    outlined = np.zeros(len(places), bool)
-    for index, (place, outline) in enumerate(zip(places.tolist(), outlines, strict=True)):
+    tiles = np.empty((len(positions), tile_px, tile_px, 3), np.float32)
+    leads = np.empty((len(positions), tile_px, tile_px), np.float32)
+    outlined = np.zeros(len(positions), bool)
+    for index, (place, outline) in enumerate(zip(positions.tolist(), outlines, strict=True)):
         try:
             image = source.cache.get(place[0])
         except PicieError:  # the Images screen gives the reason
@@ -49,25 +49,25 @@ def draw_tiles(
             continue
         left, top, side = crop_square(place[1], place[2], image.shape[0], image.shape[1], crop_px)
         tiles[index] = _cut(image, left, top, side, tile_px)
-        cells = source.dense.get(place[0]) if outline else None
-        if outline is None or cells is None:
+        feature_map = source.dense.get(place[0]) if outline else None
+        if outline is None or feature_map is None:
             tiles[index] = _ring(tiles[index], *_centre(place, left, top, tile_px / side))
             continue
         axes = [
             cell_positions(full, count, start + (np.arange(tile_px) + 0.5) * (side / tile_px) - 0.5)
-            for full, count, start in zip(image.shape[:2], cells.shape[:2], (top, left), strict=True)
+            for full, count, start in zip(image.shape[:2], feature_map.shape[:2], (top, left), strict=True)
         ]
-        leads[index], outlined[index] = lead_of(cells, outline[0], outline[1], *axes), True
+        leads[index], outlined[index] = lead_of(feature_map, outline[0], outline[1], *axes), True
     if outlined.any():
         colors = np.array([outline[2] for outline, drawn in zip(outlines, outlined, strict=True) if outline and drawn])
         tiles[outlined] = highlight(tiles[outlined], leads[outlined], colors)
     return (tiles + 0.5).astype(np.uint8)
 
 
-def plain_tiles(source: MosaicSource, places: np.ndarray, tile_px: int, crop_px: int = CROP_PX) -> np.ndarray:
+def plain_tiles(source: MosaicSource, positions: np.ndarray, tile_px: int, crop_px: int = CROP_PX) -> np.ndarray:
     """Returns the crops with nothing drawn on them: uint8 (M, t, t, 3)."""
-    tiles = np.full((len(places), tile_px, tile_px, 3), MISSING, np.uint8)
-    for index, (image_id, row, col) in enumerate(places.tolist()):
+    tiles = np.full((len(positions), tile_px, tile_px, 3), MISSING, np.uint8)
+    for index, (image_id, row, col) in enumerate(positions.tolist()):
         try:
             image = source.cache.get(image_id)
         except PicieError:  # the Images screen gives the reason
@@ -84,14 +84,14 @@ def crop_square(row: int, col: int, height: int, width: int, crop_px: int = CROP
 
 
 def lead_of(
-    cells: np.ndarray, clustering: Clustering, cluster: int, rows: np.ndarray, columns: np.ndarray
+    feature_map: np.ndarray, clustering: Clustering, cluster: int, rows: np.ndarray, columns: np.ndarray
 ) -> np.ndarray:
     """Returns by how much the score of a cluster exceeds that of the best other one, positive inside the cluster.
 
     rows, columns: positions on the grid of cells. Returns float32 (len(rows), len(columns)).
     """
     top, left = int(rows[0]), int(columns[0])
-    window = cells[top : int(rows[-1]) + 2, left : int(columns[-1]) + 2]  # (r, c, D)
+    window = feature_map[top : int(rows[-1]) + 2, left : int(columns[-1]) + 2]  # (r, c, D)
     scores = cluster_scores(window.reshape(-1, window.shape[2]), clustering)  # (k, r * c)
     own = scores[cluster].copy()
     scores[cluster] = -4  # below every score, of parts too

@@ -20,7 +20,7 @@ from picie_core.segmentation.upsampling import label_pixels, upsample_argmax
 
 if TYPE_CHECKING:
     from picie_core.clustering.clustering import Clustering
-    from picie_core.data.embedding_sample import DenseCells
+    from picie_core.data.embedding_sample import DenseFeatures
     from picie_core.models.embedder import FrozenEmbedder
     from picie_core.workspace.workspace import Workspace
 
@@ -29,15 +29,15 @@ SCORES_BYTES = 64 << 20
 
 
 def class_scores(
-    cells: np.ndarray, centroids: np.ndarray, groups: np.ndarray | None = None, splits: Sequence[Split] = ()
+    feature_map: np.ndarray, centroids: np.ndarray, groups: np.ndarray | None = None, splits: Sequence[Split] = ()
 ) -> np.ndarray:
     """Returns the score of each cell for the best cluster of each channel; a cluster scores its cosine.
 
     cells: (h, w, D) float or int8, any length; centroids: (K, D) unit, without splits; groups: (k,) channel of each
     cluster, every channel from 0 to C - 1 used, None for one channel a cluster. Returns float32 (C, h, w).
     """
-    height, width, depth = cells.shape
-    scores = cosine_scores(cells.reshape(-1, depth), centroids, splits)  # (k, N)
+    height, width, depth = feature_map.shape
+    scores = cosine_scores(feature_map.reshape(-1, depth), centroids, splits)  # (k, N)
     if groups is not None:
         order = np.argsort(groups, kind="stable")
         starts = np.searchsorted(groups[order], np.arange(groups.max() + 1))
@@ -45,14 +45,14 @@ def class_scores(
     return scores.reshape(-1, height, width)
 
 
-def cluster_mask(cells: np.ndarray, clustering: Clustering, height: int, width: int) -> np.ndarray:
+def cluster_mask(feature_map: np.ndarray, clustering: Clustering, height: int, width: int) -> np.ndarray:
     """Returns the cluster of each pixel: (height, width), uint8 up to 255 clusters, else uint16."""
-    mask = _label_cells(cells, clustering, None, height, width)
+    mask = _label_feature_map(feature_map, clustering, None, height, width)
     return mask.astype(np.uint16) if clustering.k > IGNORE_ID else mask
 
 
 def class_mask(
-    cells: np.ndarray, clustering: Clustering, classes_of: Mapping[int, int], height: int, width: int
+    feature_map: np.ndarray, clustering: Clustering, classes_of: Mapping[int, int], height: int, width: int
 ) -> np.ndarray:
     """Returns the class id of each pixel: uint8 (height, width), 255 where ignored or unnamed.
 
@@ -61,15 +61,15 @@ def class_mask(
     """
     clusters = range(clustering.k)
     ids, groups = np.unique([classes_of.get(cluster, IGNORE_ID) for cluster in clusters], return_inverse=True)
-    channels = _label_cells(cells, clustering, groups, height, width)
+    channels = _label_feature_map(feature_map, clustering, groups, height, width)
     return ids.astype(np.uint8)[channels]
 
 
-def cells_of_image(
+def feature_map_of_image(
     workspace: Workspace,
     run: str,
     image_id: int,
-    dense: DenseCells | None = None,
+    dense: DenseFeatures | None = None,
     embedder: FrozenEmbedder | None = None,
 ) -> np.ndarray:
     """Returns the cells (h, w, D) of an image: the stored int8 ones if there are any, else the network's.
@@ -96,18 +96,18 @@ def load_engine(workspace: Workspace, run: str, device: str = "auto") -> FrozenE
 # -- pixels from scores
 
 
-def _label_cells(
-    cells: np.ndarray, clustering: Clustering, groups: np.ndarray | None, height: int, width: int
+def _label_feature_map(
+    feature_map: np.ndarray, clustering: Clustering, groups: np.ndarray | None, height: int, width: int
 ) -> np.ndarray:
     """The channel of each pixel; scores are made a few rows at a time when all would take too much memory."""
     channels = clustering.k if groups is None else int(groups.max()) + 1
-    shape = (channels, *cells.shape[:2])
+    shape = (channels, *feature_map.shape[:2])
 
     def scores(first: int, last: int) -> np.ndarray:
-        return class_scores(cells[first:last], clustering.base_centroids, groups, clustering.splits)
+        return class_scores(feature_map[first:last], clustering.base_centroids, groups, clustering.splits)
 
-    if clustering.k * cells.shape[0] * cells.shape[1] * 4 <= SCORES_BYTES:
-        return upsample_argmax(scores(0, len(cells)), height, width)
+    if clustering.k * feature_map.shape[0] * feature_map.shape[1] * 4 <= SCORES_BYTES:
+        return upsample_argmax(scores(0, len(feature_map)), height, width)
     return label_pixels(scores, shape, height, width)
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Finish:
+class PostProcessing:
     """How masks are finished; by default not at all."""
 
     min_confidence: float = setting(
@@ -51,7 +51,7 @@ class Finish:
 
 
 @dataclass(frozen=True)
-class FinishedMask:
+class MaskAndConfidence:
     """A mask, and how sure it was of each pixel before doubtful ones were ignored."""
 
     labels: np.ndarray
@@ -60,13 +60,13 @@ class FinishedMask:
     """(H, W) float32, 0 to 1."""
 
 
-def finished_mask(
-    cells: np.ndarray,
+def post_processed_mask(
+    feature_map: np.ndarray,
     clustering: Clustering,
     classes_of: Mapping[int, int] | None,
     height: int,
     width: int,
-    finish: Finish,
+    post_processing: PostProcessing,
     image: np.ndarray | None = None,
     scale: float = 1.0,
 ) -> np.ndarray:
@@ -76,57 +76,60 @@ def finished_mask(
     per pixel of the full-size one, along a side, where it is made smaller to be looked at. With the default `finish`
     it is that of `class_mask` and `cluster_mask`, bit by bit. Raises SettingError when cluster ids leave no 255 free.
     """
-    if not finish.min_confidence and finish.refine == "none":
+    if not post_processing.min_confidence and post_processing.refine == "none":
         if classes_of is None:
-            mask = cluster_mask(cells, clustering, height, width)
+            mask = cluster_mask(feature_map, clustering, height, width)
         else:
-            mask = class_mask(cells, clustering, classes_of, height, width)
+            mask = class_mask(feature_map, clustering, classes_of, height, width)
     else:
-        check_finish(finish, clustering.k, raw=classes_of is None)
-        mask = ignore_doubt(
-            mask_and_confidence(cells, clustering, classes_of, height, width, finish.refine, image), finish
+        check_post_processing(post_processing, clustering.k, raw=classes_of is None)
+        mask = ignore_uncertain(
+            mask_and_confidence(feature_map, clustering, classes_of, height, width, post_processing.refine, image),
+            post_processing,
         )
-    return remove_specks(mask, round(finish.min_area_px * scale**2), ignored_id(finish, classes_of is None))
+    return remove_specks(
+        mask, round(post_processing.min_area_px * scale**2), ignored_id(post_processing, classes_of is None)
+    )
 
 
-def ignore_doubt(made: FinishedMask, finish: Finish) -> np.ndarray:
+def ignore_uncertain(made: MaskAndConfidence, post_processing: PostProcessing) -> np.ndarray:
     """Returns the labels of a mask, 255 where it is less sure than `finish` wants."""
-    if not finish.min_confidence:
+    if not post_processing.min_confidence:
         return made.labels
-    return np.where(made.confidence < finish.min_confidence, np.uint8(IGNORE_ID), made.labels)
+    return np.where(made.confidence < post_processing.min_confidence, np.uint8(IGNORE_ID), made.labels)
 
 
 def mask_and_confidence(
-    cells: np.ndarray,
+    feature_map: np.ndarray,
     clustering: Clustering,
     classes_of: Mapping[int, int] | None,
     height: int,
     width: int,
     refine: str = "none",
     image: np.ndarray | None = None,
-) -> FinishedMask:
+) -> MaskAndConfidence:
     """Returns the mask and the confidence of each pixel, before a threshold and before specks go."""
     ids, groups = (None, None) if classes_of is None else class_groups(clustering.k, classes_of)
-    scores = channel_scores(cells, clustering, groups)  # (C, h, w)
+    scores = channel_scores(feature_map, clustering, groups)  # (C, h, w)
     if refine != "none":
         if image is None:
             raise SettingError(f"refine={refine} needs the image that the mask is refined by: give image")
         scores = refine_scores(scores, image, refine)
     channels, confidence = label_and_confidence(scores, height, width)
     if ids is not None:
-        return FinishedMask(ids.astype(np.uint8)[channels], confidence)
-    return FinishedMask(channels.astype(np.uint16) if len(scores) > IGNORE_ID else channels, confidence)
+        return MaskAndConfidence(ids.astype(np.uint8)[channels], confidence)
+    return MaskAndConfidence(channels.astype(np.uint16) if len(scores) > IGNORE_ID else channels, confidence)
 
 
-def ignored_id(finish: Finish, raw: bool) -> int | None:
+def ignored_id(post_processing: PostProcessing, raw: bool) -> int | None:
     """Returns the value of pixels that are left out: 255, and none in masks of cluster ids without a threshold."""
-    return None if raw and not finish.min_confidence else IGNORE_ID
+    return None if raw and not post_processing.min_confidence else IGNORE_ID
 
 
-def check_finish(finish: Finish, k: int, raw: bool) -> None:
+def check_post_processing(post_processing: PostProcessing, k: int, raw: bool) -> None:
     """Raises SettingError when pixels are to be ignored in masks of cluster ids that use up all values."""
-    if raw and finish.min_confidence and k > IGNORE_ID:
+    if raw and post_processing.min_confidence and k > IGNORE_ID:
         raise SettingError(
-            f"min-confidence={finish.min_confidence:g} needs the value {IGNORE_ID} for what it ignores, and cluster "
-            f"ids of k={k} use it: export classes, or at most {IGNORE_ID} clusters"
+            f"min-confidence={post_processing.min_confidence:g} needs the value {IGNORE_ID} for what it ignores, and "
+            f"cluster ids of k={k} use it: export classes, or at most {IGNORE_ID} clusters"
         )

@@ -18,7 +18,7 @@ from picie_core.training.augmentations import square_crop, uniforms
 
 IGNORE_ID = 255
 PLACE_STREAM = 3
-"""The stream of uniform numbers that places the square of an image."""
+"""The stream of uniform numbers that positions the square of an image."""
 
 ReadMask = Callable[[int], np.ndarray | None]
 """Image id to class ids (H, W) uint8, None where there is no mask."""
@@ -29,7 +29,7 @@ class Batch:
     """Some images of one step; possibly none, when no file of the step could be read."""
 
     ids: list[int]
-    places: list[int]
+    positions: list[int]
     """Where each image stands in the order of all that are read."""
     images: Tensor
     """(B, 3, S, S) uint8."""
@@ -80,19 +80,19 @@ class Batches:
         return min(self.size_px, *(min(self.cache.scaled_size(one)) for one in ids))
 
     def _make(self, share: range, read: Iterable[tuple[int, np.ndarray | PicieError]], side: int, epoch: int) -> Batch:
-        ids, places, squares, masks = [], [], [], []
+        ids, positions, squares, masks = [], [], [], []
         for place, (image_id, image) in zip(share, read, strict=True):
             if isinstance(image, PicieError):
                 self.unreadable[image_id] = getattr(image, "reason", str(image))
                 continue
             u = uniforms(self.seed, epoch, [image_id], PLACE_STREAM, 1)[0, 0]
             ids.append(image_id)
-            places.append(place)
+            positions.append(place)
             squares.append(square_crop(image, u)[:side, :side])
             if self.masks is not None:
                 masks.append(square_crop(self._mask(image_id, image.shape[:2]), u)[:side, :side])
         images = self._stack(squares) if ids else torch.zeros(0, side, side, 3, dtype=torch.uint8)
-        return Batch(ids, places, images.permute(0, 3, 1, 2), self._stack(masks) if masks else None)
+        return Batch(ids, positions, images.permute(0, 3, 1, 2), self._stack(masks) if masks else None)
 
     def _mask(self, image_id: int, shape: tuple[int, ...]) -> np.ndarray:
         """Returns the mask of an image at the size of the cached image; all ignored where there is none."""
@@ -108,4 +108,4 @@ class Batches:
     def _to_device(self, batch: Batch) -> Batch:
         images = batch.images.to(self.device, non_blocking=True)
         masks = None if batch.masks is None else batch.masks.to(self.device, non_blocking=True)
-        return Batch(batch.ids, batch.places, images, masks)
+        return Batch(batch.ids, batch.positions, images, masks)

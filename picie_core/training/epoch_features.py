@@ -20,10 +20,10 @@ CELL_STREAM = 4
 
 
 @dataclass(frozen=True)
-class KeptCells:
+class KeptFeatures:
     """Cells of one batch that a clustering will see."""
 
-    places: Tensor
+    positions: Tensor
     """(N,) where the image of each cell stands in the order of all: it puts the cells of several processes in order."""
     views: list[Tensor]
     """(N, D) float32 of each view."""
@@ -31,37 +31,37 @@ class KeptCells:
 
 def draw_cells(
     maps: Sequence[Tensor], batch: Batch, images: int, seed: int, epoch: int, none: Tensor, processes: FabricProcesses
-) -> KeptCells:
+) -> KeptFeatures:
     """Returns cells of the maps (B, D, h, w) of a batch, drawn by (seed, epoch, image), of all processes.
 
     images: of how many images cells are drawn altogether, which says how many of each; none: (0, D) for each view of a
     batch in which no file could be read.
     """
-    places, cells = torch.zeros(0, dtype=torch.int64), [none for _ in maps]
+    positions, cells = torch.zeros(0, dtype=torch.int64), [none for _ in maps]
     if batch.ids:
         area = maps[0].shape[2] * maps[0].shape[3]
         each = min(max(CLUSTERED_CELLS // images, 1), area)
         draws = [np.random.default_rng((seed, epoch, one, CELL_STREAM)) for one in batch.ids]
         drawn = torch.from_numpy(np.stack([draw.choice(area, each, replace=False) for draw in draws]))
-        places = torch.tensor(batch.places).repeat_interleave(each)
+        positions = torch.tensor(batch.positions).repeat_interleave(each)
         cells = [_at_places(one, drawn) for one in maps]
-    return KeptCells(processes.gather(places), [processes.gather(one) for one in cells])
+    return KeptFeatures(processes.gather(positions), [processes.gather(one) for one in cells])
 
 
-def in_order(kept: Sequence[KeptCells]) -> list[np.ndarray]:
+def in_order(kept: Sequence[KeptFeatures]) -> list[np.ndarray]:
     """Returns the cells (N, D) of each view in the order of their images, the same in every process.
 
     Raises SharedError when there are none.
     """
-    places = torch.cat([one.places for one in kept]).numpy()
-    if not len(places):
+    positions = torch.cat([one.positions for one in kept]).numpy()
+    if not len(positions):
         raise SharedError("no image could be read: see `info` for the reason of each")
-    order = np.argsort(places, kind="stable")
+    order = np.argsort(positions, kind="stable")
     return [torch.cat(views).cpu().numpy()[order] for views in zip(*(one.views for one in kept), strict=True)]
 
 
 def _at_places(maps: Tensor, drawn: Tensor) -> Tensor:
-    """(B, D, h, w) -> (B * each, D) float32: the cells of each image at its `drawn` places (B, each)."""
+    """(B, D, h, w) -> (B * each, D) float32: the cells of each image at its `drawn` positions (B, each)."""
     rows = maps.flatten(2).transpose(1, 2)  # (B, h * w, D)
     index = drawn.to(rows.device)[:, :, None].expand(-1, -1, rows.shape[2])
     return rows.gather(1, index).flatten(0, 1).float()

@@ -26,7 +26,7 @@ from picie_core.models.embedder import Embedder
 from picie_core.progress import Meter, Report, ignore_progress
 from picie_core.settings import SampleSettings, TrainSettings
 from picie_core.training.batches import Batch, Batches, ReadMask
-from picie_core.training.epoch_features import KeptCells, draw_cells, in_order
+from picie_core.training.epoch_features import KeptFeatures, draw_cells, in_order
 from picie_core.training.epoch_metrics import EpochRecord, EpochTotals, changed_share, not_finite
 from picie_core.training.fabric import (
     FabricProcesses,
@@ -82,7 +82,7 @@ class Training:
         self.batches = Batches(cache, sampling.size_px, sampling.batch, sampling.seed, self.fabric.device, masks)
         self.epoch, self.step, self.settled = 0, 0, False
         self.probe_labels: Tensor | None = None
-        self.kept: list[KeptCells] = []
+        self.kept: list[KeptFeatures] = []
         self.totals = EpochTotals(settings.k, self.fabric.device)
         self.clustering_s = 0.0
         self.spent_s = 0.0
@@ -119,11 +119,11 @@ class Training:
         meter = Meter(label, len(order), report, done=self.step * self.sampling.batch)
         self.embedder.train(self.objective.trains_network and self.settings.batch_norm == "train")
         for batch in self.batches.read(order, self.epoch, self.step, self.processes.rank, self.processes.world):
-            looked = self._looks()
+            looked = self._steps()
             self._train_step(batch)
             self.step += 1
             self.spent_s = time.monotonic() - start
-            metrics = self.totals.means() if self._looks() else {}
+            metrics = self.totals.means() if self._steps() else {}
             meter.advance(min(self.sampling.batch, len(order) - meter.done), **metrics)
             if looked:  # else the loss may not be finite any more, and the checkpoint would not be a good one
                 self.after_step()
@@ -146,7 +146,7 @@ class Training:
         """Whether any of the processes was asked to: all leave after the same step, so that none waits for another."""
         if self.processes.world == 1:
             return self.stop()
-        if not self._looks():
+        if not self._steps():
             return False
         return bool(self.processes.sum(torch.tensor(float(self.stop()), device=self.fabric.device)) > 0)
 
@@ -161,7 +161,7 @@ class Training:
         step = self._embed_step(batch, done)
         found = self.objective.loss(step)
         self.totals.add(found, self.processes)
-        if self._looks():
+        if self._steps():
             self.totals.check_finite(self.epoch)
         self.fabric.backward(found.total)
         if self.processes.world > 1:  # the network's are averaged by the engine
@@ -174,7 +174,7 @@ class Training:
         self._move_teacher(done)
         self._keep_cells(batch, step)
 
-    def _looks(self) -> bool:
+    def _steps(self) -> bool:
         """Whether to look at the figures after this step: a GPU would have to wait for them, so seldom there."""
         return self.fabric.device.type == "cpu" or self.step % 20 == 0
 
@@ -233,7 +233,7 @@ class Training:
         return in_order(kept)
 
     @torch.no_grad()
-    def _cells_of_a_pass(self, report: Report, phase: str) -> list[KeptCells]:
+    def _cells_of_a_pass(self, report: Report, phase: str) -> list[KeptFeatures]:
         """Returns the cells of some images, by the network as it is at the epoch's start."""
         source = (self.teacher or self.embedder).eval()
         rng = np.random.default_rng((self.sampling.seed, self.epoch, 1))
@@ -262,7 +262,7 @@ class Training:
     def _clustered_images(self) -> int:
         return min(self.settings.cluster_images, len(self.image_ids))
 
-    def _draw_cells(self, maps: Sequence[Tensor], batch: Batch) -> KeptCells:
+    def _draw_cells(self, maps: Sequence[Tensor], batch: Batch) -> KeptFeatures:
         none = torch.zeros(0, self.embedder.settings.dim, device=self.fabric.device)
         maps = maps or [none for _ in self.objective.views]
         return draw_cells(maps, batch, self._clustered_images, self.sampling.seed, self.epoch, none, self.processes)
@@ -344,7 +344,7 @@ class Training:
             "totals": self.totals.state(),
             "clustering_s": self.clustering_s,
             "spent_s": self.spent_s,
-            "kept": [asdict(one) for one in self.kept],
+            "kept": [{"places": one.positions, "views": one.views} for one in self.kept],
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
@@ -369,7 +369,7 @@ class Training:
         self.probe_labels, self.clustering_s = state["probe_labels"], state["clustering_s"]
         self.spent_s = state.get("spent_s", 0.0)
         device = self.fabric.device
-        self.kept = [KeptCells(one["places"], [view.to(device) for view in one["views"]]) for one in state["kept"]]
+        self.kept = [KeptFeatures(one["places"], [view.to(device) for view in one["views"]]) for one in state["kept"]]
         self.totals.load_state(state["totals"])
 
     def _check_same(self, state: dict[str, Any]) -> None:

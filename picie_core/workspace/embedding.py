@@ -9,7 +9,7 @@ import numpy as np
 
 from picie_core.atomic_files import folder_atomic
 from picie_core.data.image_index import ImageCache, ImageError
-from picie_core.data.sample_writer import SampleReport, SampleWriter, draw_places
+from picie_core.data.sample_writer import SampleReport, SampleWriter, draw_positions
 from picie_core.errors import PicieError
 from picie_core.progress import Meter, Report, ignore_progress
 from picie_core.settings import EmbedderSettings, SampleSettings
@@ -37,7 +37,7 @@ def start_embedder(
     if embedder.weights == "none":
         from picie_core.models.untrained_backbone import fit_untrained
 
-        order = _image_order(draw_places(workspace.image_list().readable, settings), settings.seed)
+        order = _image_order(draw_positions(workspace.image_list().readable, settings), settings.seed)
         cache = workspace.image_cache(settings.size_px, writable=True)
         meter = Meter("look at patches", UNTRAINED_IMAGES, report)
         images = [
@@ -66,7 +66,7 @@ def fit_embedder(
     if network.settings.decoder == "random":
         return
     engine = FrozenEmbedder(network, device)
-    order = _image_order(draw_places(workspace.image_list().readable, settings), settings.seed)[:FIT_IMAGES]
+    order = _image_order(draw_positions(workspace.image_list().readable, settings), settings.seed)[:FIT_IMAGES]
     cache = workspace.image_cache(settings.size_px, writable=True)
     batches = _batches(cache, order, settings.batch, workspace, Meter("fit decoder", len(order), report))
     features = [engine.stage_features(images) for _, images in batches]
@@ -97,7 +97,7 @@ def make_sample(
         engine.set_decoder(embedder_to_fit)
         embedder_to_fit = None
     records = workspace.image_list().readable
-    wanted = draw_places(records, settings)
+    wanted = draw_positions(records, settings)
     order = _image_order(wanted, settings.seed)
     meter = Meter("embed", len(order), report)
     cache = workspace.image_cache(settings.size_px, writable=True)
@@ -105,8 +105,8 @@ def make_sample(
     with folder_atomic(dense) as folder, open(folder / "cells.i8", "wb") as file:
         writer = SampleWriter(wanted, settings.dense_mb << 20, file)
         batches = _batches(cache, order, settings.batch, workspace, meter)
-        for ids, cells in _embed_batches(batches, engine, embedder_to_fit, settings):
-            writer.add(ids, cells)
+        for ids, feature_map in _embed_batches(batches, engine, embedder_to_fit, settings):
+            writer.add(ids, feature_map)
             meter.advance(len(ids))
         writer.write_index(folder)
     cache.flush()

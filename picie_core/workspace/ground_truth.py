@@ -23,7 +23,7 @@ from picie_core.data.datasets import open_labelled_set
 from picie_core.data.embedding_sample import derived_dir, load_sample
 from picie_core.data.image_index import ImageRecord
 from picie_core.data.labelled_set import LabelledSet
-from picie_core.data.sample_writer import cell_shape
+from picie_core.data.sample_writer import feature_map_shape
 from picie_core.errors import PicieError
 from picie_core.evaluation.metrics import confusion, match_many_to_one, score
 from picie_core.labels.classes import IGNORE_ID, Class, name_key
@@ -169,17 +169,17 @@ def load_truth(workspace: Workspace, run: str) -> SampledTruth | None:
 def _look_up(workspace: Workspace, run: str, truth: LabelledSet, report: Report) -> np.ndarray:
     """The class (N,) uint8 of every sampled pixel; masks are read by as many threads as there are cores."""
     listed, size_px = workspace.image_list().records, workspace.run_info(run).settings["size_px"]
-    places = np.asarray(load_sample(workspace, run).places)
-    images, starts = np.unique(places[:, 0], return_index=True)  # the sample is ordered by image
-    labels = np.full(len(places), IGNORE_ID, np.uint8)
+    positions = np.asarray(load_sample(workspace, run).positions)
+    images, starts = np.unique(positions[:, 0], return_index=True)  # the sample is ordered by image
+    labels = np.full(len(positions), IGNORE_ID, np.uint8)
     meter = Meter("truth", len(images), report)
 
     def find(image: int, cells: np.ndarray) -> np.ndarray | None:
         return _classes_at(truth, listed[image], cells, size_px)
 
-    ends = np.append(starts, len(places))[1:]
+    ends = np.append(starts, len(positions))[1:]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        parts = np.split(places[:, 1:], starts[1:])
+        parts = np.split(positions[:, 1:], starts[1:])
         for start, end, found in zip(starts, ends, pool.map(find, images.tolist(), parts), strict=True):
             if found is not None:
                 labels[start:end] = found
@@ -203,7 +203,7 @@ def _classes_at(truth: LabelledSet, image: ImageRecord, cells: np.ndarray, size_
             f"the mask of {image.path} is {mask.shape[1]} x {mask.shape[0]}, the image {image.width} x {image.height}: "
             "give masks of the size of their images"
         )
-    pixels = (cells + 0.5) * mask.shape / cell_shape(image, size_px)
+    pixels = (cells + 0.5) * mask.shape / feature_map_shape(image, size_px)
     rows, columns = np.minimum(pixels.astype(np.int64), np.array(mask.shape) - 1).T
     return mask[rows, columns]
 

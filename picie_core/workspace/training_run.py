@@ -28,7 +28,7 @@ COLLAPSE_REMEDY = "lower --lr-decoder and --lr-backbone, raise --hold-shares, or
 
 
 def start_network(
-    space: Workspace,
+    workspace: Workspace,
     embedder: EmbedderSettings,
     sampling: SampleSettings,
     start: str | None,
@@ -40,13 +40,15 @@ def start_network(
     from picie_core.workspace.embedding import fit_embedder, start_embedder
 
     if start is not None:
-        return load_embedder(space.run_dir(start) / "embedder")[0]
-    network = start_embedder(space, embedder, sampling, report)
-    fit_embedder(space, network, sampling, device, report)
+        return load_embedder(workspace.run_dir(start) / "embedder")[0]
+    network = start_embedder(workspace, embedder, sampling, report)
+    fit_embedder(workspace, network, sampling, device, report)
     return network
 
 
-def run_epochs(space: Workspace, report: Report, work: Training, info: RunInfo, say: Callable[[str], None]) -> RunInfo:
+def run_epochs(
+    workspace: Workspace, report: Report, work: Training, info: RunInfo, say: Callable[[str], None]
+) -> RunInfo:
     """Runs the epochs; stores a record and a checkpoint after each, and checkpoints in between and on a stop.
 
     A checkpoint is there before the first step, and a kill at any point leaves a run that can be resumed: the figures
@@ -55,7 +57,7 @@ def run_epochs(space: Workspace, report: Report, work: Training, info: RunInfo, 
     """
     from picie_core.training.checkpoint import save_checkpoint
 
-    folder = space.run_dir(info.id)
+    folder = workspace.run_dir(info.id)
     saved = time.monotonic()
 
     def save() -> None:
@@ -75,15 +77,15 @@ def run_epochs(space: Workspace, report: Report, work: Training, info: RunInfo, 
         for record in work.epochs(report):
             keep_epoch(folder, work, record.epoch)
             append_history(folder / "history.jsonl", record)
-            list_problems(space, work.batches.unreadable)
+            list_problems(workspace, work.batches.unreadable)
             save()
             info = replace(info, epochs_done=work.epoch)
-            space.write_run(info)
+            workspace.write_run(info)
             if record.collapsed:
                 say(collapse_words(record.line()))
         if not work.finished:
             save()
-    list_problems(space, work.batches.unreadable)
+    list_problems(workspace, work.batches.unreadable)
     return replace(info, epochs_done=work.epoch)
 
 
@@ -95,12 +97,12 @@ def keep_epoch(folder: Path, work: Training, epoch: int) -> None:
         save_embedder(work.embedder, folder / "epochs" / f"{epoch:03d}" / "embedder", work.sampling.size_px)
 
 
-def list_problems(space: Workspace, unreadable: dict[int, str]) -> None:
+def list_problems(workspace: Workspace, unreadable: dict[int, str]) -> None:
     """Lists images that a training could not read, with their reasons, among the workspace's problems."""
-    listed = space.image_list().bad_ids
+    listed = workspace.image_list().bad_ids
     for image_id, reason in unreadable.items():
         if image_id not in listed:
-            space.add_problem(image_id, reason)
+            workspace.add_problem(image_id, reason)
 
 
 def collapse_words(line: dict[str, Any]) -> str:
@@ -108,9 +110,9 @@ def collapse_words(line: dict[str, Any]) -> str:
     return f"epoch {line['epoch']}: the training has collapsed, {line['collapse']}: {COLLAPSE_REMEDY}"
 
 
-def collapse_of(space: Workspace, run: str) -> dict[str, str]:
+def collapse_of(workspace: Workspace, run: str) -> dict[str, str]:
     """Returns what the summary of a run says of the last epoch in which it collapsed; nothing when none did."""
-    collapsed = [line for line in read_history(space, run) if line["collapsed"]]
+    collapsed = [line for line in read_history(workspace, run) if line["collapsed"]]
     return {"collapse": collapse_words(collapsed[-1])} if collapsed else {}
 
 
@@ -121,9 +123,9 @@ def append_history(path: Path, record: EpochRecord) -> None:
     write_text(path, "\n".join([*kept, json.dumps(record.line())]) + "\n")
 
 
-def read_history(space: Workspace, run: str) -> list[dict[str, Any]]:
+def read_history(workspace: Workspace, run: str) -> list[dict[str, Any]]:
     """Returns the figures of each finished epoch of a run, oldest first."""
-    path = space.run_dir(run) / "history.jsonl"
+    path = workspace.run_dir(run) / "history.jsonl"
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
@@ -147,7 +149,7 @@ def stop_on_signal() -> Iterator[Callable[[], bool]]:
             signal.signal(number, handler)
 
 
-def store_head(space: Workspace, run: str, work: Training, class_names: list[str]) -> None:
+def store_head(workspace: Workspace, run: str, work: Training, class_names: list[str]) -> None:
     """Stores the classifier that a training learnt, so that it scores unit embeddings; nothing when there is none."""
     from picie_core.models.classifier_head import Head, save_head
 
@@ -155,10 +157,12 @@ def store_head(space: Workspace, run: str, work: Training, class_names: list[str
     if linear is not None:
         weight, bias = linear.weight.detach().float().cpu(), linear.bias.detach().float().cpu()
         head = Head((weight / work.settings.temperature).numpy(), bias.numpy(), tuple(class_names))
-        save_head(head, space.run_dir(run) / "head.npz")
+        save_head(head, workspace.run_dir(run) / "head.npz")
 
 
-def masks_of(space: Workspace, masks: Path | None, method: str, data: DataChoice | None = None) -> LabelledSet | None:
+def masks_of(
+    workspace: Workspace, masks: Path | None, method: str, data: DataChoice | None = None
+) -> LabelledSet | None:
     """Returns the ground truth of the workspace's images for the methods that need it: of `masks`, else of `data`.
 
     Raises PicieError when such a method got none, or none of the images has a mask.
@@ -168,7 +172,7 @@ def masks_of(space: Workspace, masks: Path | None, method: str, data: DataChoice
             raise PicieError(f"method={method} uses no masks: leave --masks out, or give --method supervised or probe")
         return None
     if masks is not None:
-        return open_labelled_set(space.images_root, masks)
+        return open_labelled_set(workspace.images_root, masks)
     if data is not None:
         return data.truth()
     raise PicieError(
@@ -194,9 +198,9 @@ def stored_settings(info: RunInfo) -> tuple[TrainSettings, EmbedderSettings, Sam
     )
 
 
-def stopped_run(space: Workspace, run: str) -> RunInfo:
+def stopped_run(workspace: Workspace, run: str) -> RunInfo:
     """Returns the record of a run that can be resumed. Raises PicieError for any other."""
-    info = space.run_info(run)
+    info = workspace.run_info(run)
     if info.state == "done" or info.method == "frozen":
         raise PicieError(f"run {run} is {info.state}: only a stopped or failed training can be resumed")
     return info

@@ -18,11 +18,11 @@ from app.session import clustering
 from app.shared.components import naming
 from picie_core.clustering.clustering import Clustering, current_clustering, list_clusterings
 from picie_core.clustering.hierarchy import merge_tree
-from picie_core.clustering.uncertainty import cluster_doubt
+from picie_core.clustering.uncertainty import cluster_uncertainty
 from picie_core.data.embedding_sample import load_sample
 from picie_core.labels.label_map import IGNORE_ID
 from picie_core.labels.review_queue import Look as Step
-from picie_core.labels.review_queue import naming_order
+from picie_core.labels.review_queue import naming_steps
 from picie_core.labels.vocabulary import set_vocabulary
 from picie_core.workspace.workspace import Workspace
 from tests.app.conftest import text_of
@@ -361,8 +361,8 @@ def told_name(tab: AppTest, words: str) -> None:
 def steps_of(workspace: Workspace) -> list[Step]:
     """The whole order, as the core gives it."""
     run, found = workspace.current_run(), clusters_of(workspace)
-    doubt = cluster_doubt(load_sample(workspace, run), found)
-    return naming_order(merge_tree(found.centroids, found.counts, "ward"), doubt)
+    uncertainty = cluster_uncertainty(load_sample(workspace, run), found)
+    return naming_steps(merge_tree(found.centroids, found.counts, "ward"), uncertainty)
 
 
 def test_the_guided_way_shows_the_order_and_goes_on(
@@ -414,10 +414,10 @@ def test_picked_crops_come_off_their_cluster(workspace: Workspace, open_screen: 
     tab.session_state["picie"].looking.crops = {1, 3}
     told_name(tab, "third")
     assert names_of(workspace) == dict.fromkeys(range(6), "thing") | {6: "other", 7: "third"}
-    assert sound(tab).session_state["picie"].looking.sorting.sets == {"other": {0}, "third": {1, 3}}
+    assert sound(tab).session_state["picie"].looking.crop_split.sets == {"other": {0}, "third": {1, 3}}
     tab.session_state["picie"].looking.crops = {5}
     told_name(tab, "THIRD")
-    assert sound(tab).session_state["picie"].looking.sorting.sets == {"other": {0}, "third": {1, 3, 5}}
+    assert sound(tab).session_state["picie"].looking.crop_split.sets == {"other": {0}, "third": {1, 3, 5}}
     tab.button(key="undo").click().run()
     sound(tab)
     assert clusters_of(workspace).k == 6 and names_of(workspace) == dict.fromkeys(range(6), "thing")

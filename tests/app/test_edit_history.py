@@ -102,9 +102,9 @@ def test_names_that_were_carried_over_are_told_and_undone(named: Workspace, open
     tab = open_screen("clusters", named)
     tab.number_input(key="k_choice").set_value(12).run()
     assert not tab.exception and not tab.error, text_of(tab)
-    carried = names_of(named)
-    assert set(carried.values()) == {"grass", "sky"}
-    assert f"**{len(carried)} names were carried over from K \\= 6**" in text_of(tab).replace("K =", "K \\=")
+    transferred = names_of(named)
+    assert set(transferred.values()) == {"grass", "sky"}
+    assert f"**{len(transferred)} names were carried over from K \\= 6**" in text_of(tab).replace("K =", "K \\=")
     other = open_screen("masks", named)
     assert "carried over" in text_of(other) and "carried over" not in text_of(open_screen("images", named))
     tab.button(key="undo_carried").click().run()

@@ -17,7 +17,7 @@ from streamlit.testing.v1 import AppTest
 from app.shared.components import picture
 from app.shared.components.picture import Stroke, read_stroke
 from picie_core.clustering.clustering import Clustering, current_clustering
-from picie_core.data.embedding_sample import load_dense
+from picie_core.data.embedding_sample import load_dense_features
 from picie_core.segmentation.masks import cluster_mask
 from picie_core.workspace.workspace import Workspace
 from tests.app.conftest import text_of
@@ -62,7 +62,7 @@ def clusters_of(space: Workspace, image: int = 0) -> tuple[np.ndarray, Clusterin
     """The cluster of each pixel of an image, and the clustering."""
     run = space.current_run()
     found = current_clustering(space, run)
-    return cluster_mask(load_dense(space, run).get(image), found, 72, 96), found
+    return cluster_mask(load_dense_features(space, run).get(image), found, 72, 96), found
 
 
 def a_pixel(mask: np.ndarray, cluster: int) -> tuple[int, int]:
@@ -239,11 +239,11 @@ def test_the_most_doubtful_image_comes_first_and_the_image_stays(
     workspace: Workspace, open_screen: OpenScreen, browser: Browser
 ) -> None:
     """Another order numbers the images anew and goes on showing the same one."""
-    from picie_core.clustering.uncertainty import image_doubt
+    from picie_core.clustering.uncertainty import image_uncertainty
     from picie_core.data.embedding_sample import load_sample
 
     run = workspace.current_run()
-    ranked = list(image_doubt(load_sample(workspace, run), current_clustering(workspace, run)))
+    ranked = list(image_uncertainty(load_sample(workspace, run), current_clustering(workspace, run)))
     tab = open_screen("masks", workspace, image_number="4")
     assert "scene-3.png" in text_of(tab)
     tab.segmented_control(key="image_order").set_value("doubt").run()

@@ -14,7 +14,7 @@ from playwright.sync_api import Locator, Page, expect
 from picie_core.cli import COMMANDS
 from picie_core.cli.parser import run_command
 from picie_core.clustering.clustering import Clustering, current_clustering
-from picie_core.data.embedding_sample import load_dense
+from picie_core.data.embedding_sample import load_dense_features
 from picie_core.segmentation.masks import cluster_mask
 from picie_core.workspace.workspace import Workspace
 from tests.browser.stage import REPOSITORY, Server, Watch, running_app
@@ -52,7 +52,7 @@ def app(space: Workspace, tmp_path: Path) -> Iterator[Server]:
 def masks(space: Workspace) -> tuple[dict[int, np.ndarray], Clustering]:
     """The clusters of some images at full size, as they are now on disk."""
     run = space.current_run()
-    found, dense = current_clustering(space, run), load_dense(space, run)
+    found, dense = current_clustering(space, run), load_dense_features(space, run)
     return {image: cluster_mask(dense.get(image), found, HEIGHT, WIDTH) for image in IMAGES}, found
 
 

@@ -13,7 +13,7 @@ import pytest
 from picie_core.cli import COMMANDS
 from picie_core.cli.parser import Stopped, build_parser, call_arguments, readable, run_command
 from picie_core.errors import PicieError, SettingError, WorkspaceBusy
-from picie_core.segmentation.post_processing import Finish
+from picie_core.segmentation.post_processing import PostProcessing
 from picie_core.settings import EmbedderSettings, SampleSettings, TrainSettings
 from picie_core.training.recipes import recipe_settings
 
@@ -50,7 +50,7 @@ def test_help_lists_the_commands(say):
 
 def test_every_setting_says_what_it_is():
     """Each field of the settings has a default of its type and a meaning; the default is in its range."""
-    for kind in (EmbedderSettings, SampleSettings, TrainSettings, Finish):
+    for kind in (EmbedderSettings, SampleSettings, TrainSettings, PostProcessing):
         kind()
         hints = get_type_hints(kind)
         for one in fields(kind):

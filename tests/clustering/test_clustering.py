@@ -18,7 +18,7 @@ from picie_core.clustering.clustering import (
     load_clustering,
 )
 from picie_core.clustering.kmeans import assign
-from picie_core.data.embedding_sample import derived_dir, has_sample, load_dense, load_sample
+from picie_core.data.embedding_sample import derived_dir, has_sample, load_dense_features, load_sample
 from picie_core.data.image_index import resize_image
 from picie_core.errors import PicieError, SettingError
 from picie_core.models.embedder import FrozenEmbedder, embed_image, load_embedder
@@ -86,7 +86,7 @@ def test_cells_in_8_bit_get_the_label_of_their_embedding(finished):
     run = finished.current_run()
     made = load_clustering(finished, run, "k6-s0")
     network, size_px = load_embedder(finished.run_dir(run) / "embedder")
-    engine, dense = FrozenEmbedder(network, "cpu"), load_dense(finished, run)
+    engine, dense = FrozenEmbedder(network, "cpu"), load_dense_features(finished, run)
     agree = []
     for image in range(6):
         exact = embed_image(engine, resize_image(finished.read_image(image), size_px))

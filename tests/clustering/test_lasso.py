@@ -117,9 +117,9 @@ def test_clusters_are_told_with_both_shares():
 def test_a_mosaic_shows_every_image_before_any_twice(finished):
     """All of the selection's images come first, the most typical of them at the front; nothing comes twice."""
     sample = load_sample(finished, finished.current_run())
-    selected = np.arange(0, len(sample.places), 3)
+    selected = np.arange(0, len(sample.positions), 3)
     order = typical_first(sample, selected)
-    images = sample.places[order, 0]
+    images = sample.positions[order, 0]
     first = len(np.unique(images))
     assert first == 6 and len(np.unique(images[:first])) == first
     assert set(order) <= set(selected) and len(set(order)) == len(order)

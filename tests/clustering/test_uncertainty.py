@@ -11,11 +11,11 @@ from picie_core.clustering.clustering import cluster_scores, cluster_workspace
 from picie_core.clustering.confidence import confidence_of
 from picie_core.clustering.splits import Split
 from picie_core.clustering.uncertainty import (
-    cluster_doubt,
     cluster_sentence,
+    cluster_uncertainty,
     coverage_gain,
     coverage_sentence,
-    image_doubt,
+    image_uncertainty,
     named_share,
     next_clusters,
 )
@@ -59,13 +59,13 @@ def test_doubt_by_a_slow_version():
     sample, made = random_case()
     scores = cluster_scores(sample.embeddings, made)
     best, second = -np.sort(-scores, axis=0)[:2]
-    doubtful = np.tanh((best - second) / 0.2) < 0.25
+    uncertain = np.tanh((best - second) / 0.2) < 0.25
     labels = scores.argmax(0)
-    expected = [doubtful[labels == cluster].mean() if (labels == cluster).any() else 0 for cluster in range(made.k)]
-    np.testing.assert_allclose(cluster_doubt(sample, made), expected)
-    images = np.asarray(sample.places[:, 0])
-    shares = {int(image): doubtful[images == image].mean() for image in np.unique(images)}
-    found = image_doubt(sample, made)
+    expected = [uncertain[labels == cluster].mean() if (labels == cluster).any() else 0 for cluster in range(made.k)]
+    np.testing.assert_allclose(cluster_uncertainty(sample, made), expected)
+    images = np.asarray(sample.positions[:, 0])
+    shares = {int(image): uncertain[images == image].mean() for image in np.unique(images)}
+    found = image_uncertainty(sample, made)
     assert found == pytest.approx(shares)
     assert list(found.values()) == sorted(shares.values(), reverse=True)
 
@@ -73,7 +73,7 @@ def test_doubt_by_a_slow_version():
 def test_a_part_of_the_sample_stands_for_all():
     """Evenly spread pixels: the shares of 20,000 pixels from 4,000 of them, within a few percent."""
     sample, made = random_case(1, rows=20_000)
-    whole, part = cluster_doubt(sample, made, most=20_000), cluster_doubt(sample, made, most=4_000)
+    whole, part = cluster_uncertainty(sample, made, most=20_000), cluster_uncertainty(sample, made, most=4_000)
     assert np.abs(whole - part).max() < 0.15 and not np.array_equal(whole, part)
 
 
@@ -81,11 +81,11 @@ def test_one_cluster_and_no_pixels_leave_no_doubt():
     """Nothing is compared with nothing, and no share of nothing is taken."""
     sample, made = random_case(2)
     alone = clustering_of(made.base_centroids[:1], rows=np.asarray(sample.embeddings, np.float32))
-    assert cluster_doubt(sample, alone).tolist() == [0]
+    assert cluster_uncertainty(sample, alone).tolist() == [0]
     empty = sample_of(np.zeros((0, 6)), np.zeros(0, int))
     nothing = clustering_of(made.base_centroids)
-    assert cluster_doubt(empty, nothing).tolist() == [0] * 9
-    assert image_doubt(empty, nothing) == {}
+    assert cluster_uncertainty(empty, nothing).tolist() == [0] * 9
+    assert image_uncertainty(empty, nothing) == {}
     assert (named_share(nothing, {0: 1}), coverage_gain(nothing, {})) == (0, 0)
     assert next_clusters(nothing, np.zeros(9), {}) == []
 
@@ -93,10 +93,10 @@ def test_one_cluster_and_no_pixels_leave_no_doubt():
 def test_the_order_by_hand():
     """Unnamed ones by area, whatever their doubt; then named ones by pixels x doubt; ignored and clear ones never."""
     made = counted(50, 40, 30, 20, 10, 0)
-    doubt = np.array([0.1, 0.5, 0.9, 0.0, 0.9, 0.5])
-    assert next_clusters(made, doubt, {}) == [0, 1, 2, 3, 4]
-    assert next_clusters(made, doubt, {0: 0, 1: 0, 2: 1}) == [3, 4, 2, 1, 0]
-    assert next_clusters(made, doubt, {0: 0, 1: 255, 2: 1, 3: 0, 4: 1}) == [2, 4, 0]
+    uncertainty = np.array([0.1, 0.5, 0.9, 0.0, 0.9, 0.5])
+    assert next_clusters(made, uncertainty, {}) == [0, 1, 2, 3, 4]
+    assert next_clusters(made, uncertainty, {0: 0, 1: 0, 2: 1}) == [3, 4, 2, 1, 0]
+    assert next_clusters(made, uncertainty, {0: 0, 1: 255, 2: 1, 3: 0, 4: 1}) == [2, 4, 0]
 
 
 @pytest.mark.parametrize(("n", "gain"), [(0, 0), (1, 0.3), (2, 0.5), (3, 0.6), (99, 0.6)])
@@ -112,7 +112,7 @@ def test_the_gain_is_what_naming_brings():
     sample, made = random_case(3)
     classes_of = {0: 0, 4: 255}
     gain = coverage_gain(made, classes_of, 3)
-    after = classes_of | dict.fromkeys(next_clusters(made, cluster_doubt(sample, made), classes_of)[:3], 1)
+    after = classes_of | dict.fromkeys(next_clusters(made, cluster_uncertainty(sample, made), classes_of)[:3], 1)
     assert named_share(made, after) - named_share(made, classes_of) == pytest.approx(gain)
 
 
@@ -134,11 +134,15 @@ def test_the_sentence(classes_of, n, words):
 def test_why_a_cluster():
     """The sentence of a cluster has its area and its doubt; tiny shares are not none."""
     made = counted(9_999, 1)
-    doubt = np.array([0.4, 0.0])
+    uncertainty = np.array([0.4, 0.0])
     assert (
-        cluster_sentence(made, doubt, {}, 1) == "No name, under 0.1 % of pixels; 0 % of them nearly in another cluster."
+        cluster_sentence(made, uncertainty, {}, 1)
+        == "No name, under 0.1 % of pixels; 0 % of them nearly in another cluster."
     )
-    assert cluster_sentence(made, doubt, {0: 3}, 0) == "Named, 99 % of pixels; 40 % of them nearly in another cluster."
+    assert (
+        cluster_sentence(made, uncertainty, {0: 3}, 0)
+        == "Named, 99 % of pixels; 40 % of them nearly in another cluster."
+    )
 
 
 def test_the_command_says_what_is_next(finished_copy, say):
@@ -149,6 +153,6 @@ def test_the_command_says_what_is_next(finished_copy, say):
     said = say("next", "--workspace", finished_copy.root, "--n", 2)
     assert said.code == 0, said.err
     assert "naming the next 2 clusters covers" in said.out
-    first = next(iter(image_doubt(load_sample(finished_copy, run), made)))
+    first = next(iter(image_uncertainty(load_sample(finished_copy, run), made)))
     assert said.out.index("cluster 1 ") < said.out.index("cluster 2 ")
     assert f"image {finished_copy.image_list().records[first].path}" in said.out

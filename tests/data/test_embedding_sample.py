@@ -11,12 +11,12 @@ from PIL import Image
 
 from picie_core.cli.embed import embed
 from picie_core.clustering.clustering import cell_labels, cluster_workspace
-from picie_core.data.embedding_sample import load_dense, load_sample
+from picie_core.data.embedding_sample import load_dense_features, load_sample
 from picie_core.data.image_index import ImageRecord, resize_image
-from picie_core.data.sample_writer import cell_shape, draw_places, two_widest_axes
+from picie_core.data.sample_writer import draw_positions, feature_map_shape, two_widest_axes
 from picie_core.errors import PicieError
 from picie_core.models.embedder import FrozenEmbedder, embed_image, load_embedder
-from picie_core.segmentation.masks import cells_of_image
+from picie_core.segmentation.masks import feature_map_of_image
 from picie_core.settings import EmbedderSettings, SampleSettings
 from picie_core.workspace import embedding
 from picie_core.workspace.workspace import Workspace
@@ -42,8 +42,8 @@ def records(*sizes: tuple[int, int]) -> list[ImageRecord]:
 def test_places_are_spread_evenly():
     """Every image gives its share of cells by area, to one pixel; together they are as many as wanted."""
     listed = records((128, 64), (64, 64), (64, 256), (128, 64))
-    places = draw_places(listed, SampleSettings(size_px=64, pixels=500))
-    cells = {record.id: np.prod(cell_shape(record, 64)) for record in listed}
+    places = draw_positions(listed, SampleSettings(size_px=64, pixels=500))
+    cells = {record.id: np.prod(feature_map_shape(record, 64)) for record in listed}
     counts = {image: len(drawn) for image, drawn in places.items()}
     assert sum(counts.values()) == 500
     for image, count in counts.items():
@@ -52,7 +52,7 @@ def test_places_are_spread_evenly():
 
 def test_places_are_distinct_and_inside():
     """No cell is drawn twice, none lies outside, and every part of an image has its chance."""
-    places = draw_places(records(*[(64, 64)] * 40), SampleSettings(size_px=64, pixels=4000))
+    places = draw_positions(records(*[(64, 64)] * 40), SampleSettings(size_px=64, pixels=4000))
     for drawn in places.values():
         assert len(np.unique(drawn)) == len(drawn)
     every = np.concatenate(list(places.values()))
@@ -63,7 +63,7 @@ def test_places_are_distinct_and_inside():
 
 def test_few_cells_are_all_taken():
     """A collection with fewer cells than wanted pixels gives each cell once."""
-    places = draw_places(records((64, 64), (64, 128)), SampleSettings(size_px=64, pixels=100_000))
+    places = draw_positions(records((64, 64), (64, 128)), SampleSettings(size_px=64, pixels=100_000))
     np.testing.assert_array_equal(places[0], np.arange(256))
     np.testing.assert_array_equal(places[1], np.arange(512))
 
@@ -71,17 +71,17 @@ def test_few_cells_are_all_taken():
 def test_of_very_many_images_a_subset_takes_part():
     """Where fewer than 16 pixels would fall on each, pixels / 16 images are drawn by the seed."""
     listed = records(*[(64, 64)] * 100)
-    places = draw_places(listed, SampleSettings(size_px=64, pixels=320))
+    places = draw_positions(listed, SampleSettings(size_px=64, pixels=320))
     assert len(places) == 20
     assert {len(drawn) for drawn in places.values()} == {16}
-    again, other = (draw_places(listed, SampleSettings(size_px=64, pixels=320, seed=seed)) for seed in (0, 1))
+    again, other = (draw_positions(listed, SampleSettings(size_px=64, pixels=320, seed=seed)) for seed in (0, 1))
     assert set(places) == set(again) != set(other)
     assert max(places) > 50
 
 
 def test_cell_shape_is_that_of_the_network():
     """A quarter of the scaled size, rounded up."""
-    assert cell_shape(records((101, 67))[0], 66) == (17, 25)  # 66 x 99 px
+    assert feature_map_shape(records((101, 67))[0], 66) == (17, 25)  # 66 x 99 px
 
 
 # -- what embed stores
@@ -93,19 +93,19 @@ def test_rows_are_the_embeddings_of_their_places(finished):
     sample = load_sample(finished, run)
     network, size_px = load_embedder(finished.run_dir(run) / "embedder")
     engine = FrozenEmbedder(network, "cpu")
-    assert len(sample.embeddings) == len(sample.places) == len(sample.pca) == 600
+    assert len(sample.embeddings) == len(sample.positions) == len(sample.pca) == 600
     np.testing.assert_allclose(np.linalg.norm(sample.embeddings.astype("f4"), axis=1), 1, atol=2e-3)
     for image in range(6):
         cells = embed_image(engine, resize_image(finished.read_image(image), size_px))
-        mine = sample.places[:, 0] == image
-        expected = cells[sample.places[mine, 1], sample.places[mine, 2]]
+        mine = sample.positions[:, 0] == image
+        expected = cells[sample.positions[mine, 1], sample.positions[mine, 2]]
         cosines = (expected * sample.embeddings[mine]).sum(1)
         assert cosines.min() > 0.99
 
 
 def test_rows_are_ordered_by_place(finished):
     """Rows are sorted by image, row and column, so that equal samples are equal files."""
-    places = load_sample(finished, finished.current_run()).places
+    places = load_sample(finished, finished.current_run()).positions
     np.testing.assert_array_equal(np.lexsort(places.T[::-1]), np.arange(len(places)))
 
 
@@ -115,7 +115,7 @@ def test_batch_size_does_not_matter(scenes, tmp_path):
         embedded(scenes / "images", tmp_path / f"w{batch}", batch=batch) for batch in (4, 16)
     )
     one, other = load_sample(small, run4), load_sample(large, run16)
-    np.testing.assert_array_equal(one.places, other.places)
+    np.testing.assert_array_equal(one.positions, other.positions)
     cosines = (one.embeddings.astype("f4") * other.embeddings.astype("f4")).sum(1)
     assert cosines.min() > 0.98
 
@@ -130,13 +130,13 @@ def test_the_same_command_gives_the_same_sample(scenes, finished, tmp_path):
 def test_dense_cells_are_the_embeddings_in_8_bit(finished):
     """The stored cells of every image point where its embeddings point, to a degree."""
     run = finished.current_run()
-    dense, sample = load_dense(finished, run), load_sample(finished, run)
+    dense, sample = load_dense_features(finished, run), load_sample(finished, run)
     assert dense.ids.tolist() == list(range(6))
     for image in range(6):
         cells = dense.get(image).astype("f4")
         assert cells.shape == (16, 24, 32)
-        mine = sample.places[:, 0] == image
-        stored = cells[sample.places[mine, 1], sample.places[mine, 2]]
+        mine = sample.positions[:, 0] == image
+        stored = cells[sample.positions[mine, 1], sample.positions[mine, 2]]
         cosines = (stored * sample.embeddings[mine]).sum(1) / np.linalg.norm(stored, axis=1)
         assert cosines.min() > np.cos(np.radians(1.5))
 
@@ -148,10 +148,10 @@ def test_small_disk_budget_leaves_images_out_but_the_sample_whole(finished, tmp_
     monkeypatch.setattr(embedding, "SampleWriter", lambda wanted, _, file: writer(wanted, 6 * bytes_each - 1, file))
     space, run, result = embedded(finished.images_root, tmp_path / "w")
     assert (result["dense_images"], result["pixels"]) == (5, 600)
-    dense = load_dense(space, run)
+    dense = load_dense_features(space, run)
     assert (space.run_dir(run) / "dense" / "cells.i8").stat().st_size == 5 * bytes_each
     assert [dense.get(i) is None for i in range(6)] == [i not in dense.ids for i in range(6)]
-    assert len(np.unique(load_sample(space, run).places[:, 0])) == 6
+    assert len(np.unique(load_sample(space, run).positions[:, 0])) == 6
 
 
 def test_the_first_images_are_stored_and_the_others_embedded_again(finished, tmp_path, monkeypatch):
@@ -159,12 +159,12 @@ def test_the_first_images_are_stored_and_the_others_embedded_again(finished, tmp
     writer = embedding.SampleWriter
     monkeypatch.setattr(embedding, "SampleWriter", lambda wanted, _, file: writer(wanted, 2 * 16 * 24 * 32, file))
     space, run, _ = embedded(finished.images_root, tmp_path / "w")
-    partly, whole = load_dense(space, run), load_dense(finished, finished.current_run())
+    partly, whole = load_dense_features(space, run), load_dense_features(finished, finished.current_run())
     order = embedding._image_order(dict.fromkeys(range(6)), 0)
     assert sorted(partly.index) == sorted(order[:2])
     clusters = cluster_workspace(space, run, 6)
     for image in range(6):
-        again = cells_of_image(space, run, image, partly)
+        again = feature_map_of_image(space, run, image, partly)
         assert again.dtype == (np.int8 if image in partly.index else np.float32)
         assert (cell_labels(again, clusters) == cell_labels(whole.get(image), clusters)).mean() > 0.97
 
@@ -179,7 +179,7 @@ def test_a_nearly_full_disk_keeps_room_for_results(scenes, tmp_path, monkeypatch
 def test_ten_gigabytes_are_the_default_budget():
     """Cells of about 7,000 images of 1920 x 1080 at 320 px, at the usual width, fit."""
     assert SampleSettings().dense_mb << 20 == 10 * 1024**3
-    bytes_each = int(np.prod(cell_shape(records((1920, 1080))[0], 320))) * 128
+    bytes_each = int(np.prod(feature_map_shape(records((1920, 1080))[0], 320))) * 128
     assert 6500 < (SampleSettings().dense_mb << 20) // bytes_each < 8000
 
 
@@ -187,7 +187,7 @@ def test_no_disk_budget_stores_no_dense_cells(scenes, tmp_path):
     """--dense-mb 0 keeps the sample only."""
     space, run, result = embedded(scenes / "images", tmp_path / "w", dense_mb=0)
     assert (result["dense_images"], result["pixels"]) == (0, 600)
-    assert load_dense(space, run).get(0) is None
+    assert load_dense_features(space, run).get(0) is None
 
 
 def test_unreadable_image_in_the_middle(scenes, tmp_path):
@@ -201,7 +201,7 @@ def test_unreadable_image_in_the_middle(scenes, tmp_path):
     (images / "3.jpg").write_bytes(data[: len(data) // 2])
     space, run, result = embedded(images, tmp_path / "w")
     assert (result["images"], result["unreadable"]) == (5, 1)
-    assert np.unique(load_sample(space, run).places[:, 0]).tolist() == [0, 1, 2, 4, 5]
+    assert np.unique(load_sample(space, run).positions[:, 0]).tolist() == [0, 1, 2, 4, 5]
     problem = space.image_list().problems[0]
     assert problem.path == "3.jpg"
     assert problem.reason.startswith("truncated")
@@ -215,7 +215,7 @@ def test_mixed_shapes_fill_whole_batches_of_their_own(tmp_path, scenes):
         image = Image.open(scenes / "images" / f"scene-{i}.png")
         (image if i % 2 else image.transpose(Image.Transpose.ROTATE_90)).save(images / f"{i}.png")
     space, run, _ = embedded(images, tmp_path / "w")
-    dense = load_dense(space, run)
+    dense = load_dense_features(space, run)
     assert [dense.get(i).shape for i in range(6)] == [(24, 16, 32), (16, 24, 32)] * 3
 
 
@@ -223,7 +223,7 @@ def test_a_run_without_a_sample_says_what_to_do(finished_copy):
     """The message names the run, the folder and the command."""
     with pytest.raises(PicieError, match=r"run picie-x has no embedding sample in .*: run `embed` or `train` again"):
         load_sample(finished_copy, "picie-x")
-    assert len(load_dense(finished_copy, "picie-x").ids) == 0
+    assert len(load_dense_features(finished_copy, "picie-x").ids) == 0
 
 
 def test_two_widest_axes_by_hand():

@@ -43,7 +43,7 @@ def test_embed_takes_the_listed_images(coco, tmp_path, tiny, say):
     assert say("embed", *words(coco), "--workspace", tmp_path / "w", *tiny, "--device", "cpu").code == 0
     space = Workspace.open(tmp_path / "w")
     assert [record.path for record in space.image_list().readable] == LISTED
-    assert set(load_sample(space, space.current_run()).places[:, 0].tolist()) == {0, 1, 2}
+    assert set(load_sample(space, space.current_run()).positions[:, 0].tolist()) == {0, 1, 2}
     assert say("embed", "--workspace", tmp_path / "w", *tiny, "--seed", 1, "--device", "cpu").code == 0
     assert [record.path for record in space.image_list().records] == LISTED
 

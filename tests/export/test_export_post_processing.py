@@ -14,7 +14,7 @@ from picie_core.cli.parser import run_command
 from picie_core.errors import SettingError
 from picie_core.export import export_masks
 from picie_core.segmentation.edge_refinement import remove_specks
-from picie_core.segmentation.post_processing import Finish
+from picie_core.segmentation.post_processing import PostProcessing
 
 
 def masks_of(out: Path) -> dict[str, np.ndarray]:
@@ -25,8 +25,10 @@ def masks_of(out: Path) -> dict[str, np.ndarray]:
 def test_the_defaults_write_the_same_bytes(made, png_export, tmp_path):
     """An export that names the defaults is the export that names nothing, file by file."""
     out = tmp_path / "out"
-    report = export_masks(*made, "png", out, command_line="picie export X", device="cpu", finish=Finish())
-    assert report.finish == {} and "finish" not in report.record()
+    report = export_masks(
+        *made, "png", out, command_line="picie export X", device="cpu", post_processing=PostProcessing()
+    )
+    assert report.post_processing == {} and "post_processing" not in report.record()
     before = {path.relative_to(png_export[0]) for path in png_export[0].rglob("*") if path.is_file()}
     assert {path.relative_to(out) for path in out.rglob("*") if path.is_file()} == before
     for path in before:
@@ -40,7 +42,7 @@ def test_options_of_the_command_are_in_masks_and_record(made, png_export, tmp_pa
     words += ["--run", run, "--clustering", clustering.name]
     assert run_command(COMMANDS, [*words, "--min-confidence", "0.3", "--min-area", "40"]) == 0
     record = json.loads((tmp_path / "out" / "export.json").read_text())
-    assert record["finish"] == {"min_confidence": 0.3, "min_area_px": 40}
+    assert record["post_processing"] == {"min_confidence": 0.3, "min_area_px": 40}
     assert "--min-confidence 0.3 --min-area 40" in record["command"] and run in record["command"]
     plain, finished = masks_of(png_export[0]), masks_of(tmp_path / "out")
     assert plain.keys() == finished.keys()
@@ -52,8 +54,8 @@ def test_options_of_the_command_are_in_masks_and_record(made, png_export, tmp_pa
 @pytest.mark.parametrize("method", ["guided", "pamr"])
 def test_a_refined_export_differs_and_says_so(made, png_export, tmp_path, method):
     """Refined masks hold the same classes, have the same sizes, and are not the plain ones."""
-    report = export_masks(*made, "png", tmp_path / "out", device="cpu", finish=Finish(refine=method))
-    assert report.finish == {"refine": method}
+    report = export_masks(*made, "png", tmp_path / "out", device="cpu", post_processing=PostProcessing(refine=method))
+    assert report.post_processing == {"refine": method}
     plain, refined = masks_of(png_export[0]), masks_of(tmp_path / "out")
     assert all(
         plain[name].shape == mask.shape and set(np.unique(mask)) <= {0, 1, 255} for name, mask in refined.items()
@@ -63,7 +65,9 @@ def test_a_refined_export_differs_and_says_so(made, png_export, tmp_path, method
 
 def test_doubt_in_a_raw_export_counts_as_ignored(made, tmp_path):
     """Cluster ids with a threshold hold 255, and the share of it is told."""
-    report = export_masks(*made, "png", tmp_path / "out", raw=True, device="cpu", finish=Finish(min_confidence=0.5))
+    report = export_masks(
+        *made, "png", tmp_path / "out", raw=True, device="cpu", post_processing=PostProcessing(min_confidence=0.5)
+    )
     found = np.concatenate([mask.ravel() for mask in masks_of(tmp_path / "out").values()])
     assert report.ignored_share == pytest.approx((found == 255).mean()) and report.ignored_share > 0
 
@@ -71,5 +75,5 @@ def test_doubt_in_a_raw_export_counts_as_ignored(made, tmp_path):
 def test_a_wrong_threshold_writes_nothing(made, tmp_path):
     """The refusal comes before the first mask."""
     with pytest.raises(SettingError, match="min-confidence=2 is too large"):
-        export_masks(*made, "png", tmp_path / "out", device="cpu", finish=Finish(min_confidence=2))
+        export_masks(*made, "png", tmp_path / "out", device="cpu", post_processing=PostProcessing(min_confidence=2))
     assert not (tmp_path / "out").exists()

@@ -41,14 +41,14 @@ def test_wrong_settings_are_refused(made, tmp_path):
     for changes, message in cases:
         arguments = {"fmt": "png", "out": tmp_path / "out", **changes}
         with pytest.raises(PicieError, match=message):
-            export_masks(*made, **arguments, cells_source=no_network)
+            export_masks(*made, **arguments, feature_source=no_network)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "full"]
 
 
 def test_an_empty_folder_may_be_filled(made, tmp_path):
     """A person may make the folder first."""
     (tmp_path / "out").mkdir()
-    export_masks(*made, "png", tmp_path / "out", cells_source=no_network)
+    export_masks(*made, "png", tmp_path / "out", feature_source=no_network)
     assert (tmp_path / "out" / "export.json").exists()
 
 
@@ -66,7 +66,7 @@ def test_a_full_disk_leaves_nothing(made, tmp_path, monkeypatch, fmt, after):
 
     monkeypatch.setattr(image_files.Path, "write_bytes", full)
     with pytest.raises(PicieError, match=r"cannot write .*out: No space left on device; free some space"):
-        export_masks(*made, fmt, tmp_path / "out", cells_source=no_network)
+        export_masks(*made, fmt, tmp_path / "out", feature_source=no_network)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -81,7 +81,7 @@ def test_a_stop_leaves_nothing(made, tmp_path):
     for i in range(40):
         save(tmp_path / "in" / f"{i}.jpg", draw_scene(i))
     with pytest.raises(KeyboardInterrupt):
-        export_masks(*made, "png", tmp_path / "sub" / "out", images=tmp_path / "in", cells_source=stopping)
+        export_masks(*made, "png", tmp_path / "sub" / "out", images=tmp_path / "in", feature_source=stopping)
     assert list((tmp_path / "sub").iterdir()) == []
 
 
@@ -90,5 +90,5 @@ def test_only_broken_images_is_an_error(made, tmp_path):
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "x.jpg").write_text("hello")
     with pytest.raises(PicieError, match=r"none of the 1 images of .* can be read; the first: x.jpg: not an image"):
-        export_masks(*made, "png", tmp_path / "out", images=tmp_path / "in", cells_source=no_network)
+        export_masks(*made, "png", tmp_path / "out", images=tmp_path / "in", feature_source=no_network)
     assert not (tmp_path / "out").exists()

@@ -21,7 +21,7 @@ def test_raw_masks_are_cluster_ids(made, tmp_path):
     """Raw masks need no names; every value is the best cluster of its pixel."""
     workspace, run, _ = made
     other = cluster_workspace(workspace, run, 7)
-    export_masks(workspace, run, other, "png", tmp_path / "out", raw=True, cells_source=no_network)
+    export_masks(workspace, run, other, "png", tmp_path / "out", raw=True, feature_source=no_network)
     image = read_image(workspace.images_root / "wide.bmp")
     expected = cluster_mask(no_network(resize_image(image, SIZE_PX)[None])[0], other, *image.shape[:2])
     np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "out" / "masks" / "wide.png")), expected)
@@ -34,7 +34,7 @@ def test_more_than_255_clusters_are_written_in_16_bits(made, tmp_path):
     workspace, run, _ = made
     many = cluster_workspace(workspace, run, 300)
     source = save(tmp_path / "in" / "x.png", draw_scene(9)).parent
-    export_masks(workspace, run, many, "png", tmp_path / "out", images=source, raw=True, cells_source=no_network)
+    export_masks(workspace, run, many, "png", tmp_path / "out", images=source, raw=True, feature_source=no_network)
     with Image.open(tmp_path / "out" / "masks" / "x.png") as mask:
         assert mask.mode == "I;16" and np.asarray(mask).max() < 300
     assert json.loads((tmp_path / "out" / "export.json").read_text())["mask_mode"] == "I;16"
@@ -64,7 +64,7 @@ def test_an_image_that_vanishes_is_listed(made, tmp_path):
         first.unlink(missing_ok=True)
         return no_network(images)
 
-    report = export_masks(*made, "png", tmp_path / "out", images=tmp_path / "in", cells_source=deleting)
+    report = export_masks(*made, "png", tmp_path / "out", images=tmp_path / "in", feature_source=deleting)
     assert report.images == 1 and [one.path for one in report.problems] == ["a.png"]
 
 
@@ -72,7 +72,7 @@ def test_many_shapes_are_all_written(made, tmp_path):
     """Images of ever other sizes do not wait for mates that never come."""
     for i in range(45):
         save(tmp_path / "in" / f"{i:02d}.png", draw_scene(i, 70 + 3 * i, 64))
-    report = export_masks(*made, "png", tmp_path / "out", images=tmp_path / "in", cells_source=no_network)
+    report = export_masks(*made, "png", tmp_path / "out", images=tmp_path / "in", feature_source=no_network)
     assert report.images == 45
 
 

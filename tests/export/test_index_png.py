@@ -12,7 +12,7 @@ from PIL import Image
 from picie_core.clustering.clustering import Clustering
 from picie_core.data.image_index import read_image, resize_image
 from picie_core.export import export_masks
-from picie_core.export.pipeline import network_cells
+from picie_core.export.pipeline import network_features
 from picie_core.segmentation.masks import class_mask
 from picie_core.workspace.workspace import Workspace
 from tests.export.odd_images import SIZE_PX
@@ -25,7 +25,7 @@ def image_paths(workspace: Workspace) -> dict[str, Path]:
 def expected_mask(workspace: Workspace, run: str, clustering: Clustering, source: Path) -> np.ndarray:
     """The class mask of one image, computed by itself."""
     image = read_image(source)
-    cells = network_cells(workspace, run, "cpu")(resize_image(image, SIZE_PX)[None])[0]
+    cells = network_features(workspace, run, "cpu")(resize_image(image, SIZE_PX)[None])[0]
     return class_mask(cells, clustering, workspace.label_map.classes_of(clustering.key), *image.shape[:2])
 
 

@@ -76,8 +76,8 @@ def test_names_that_voc_cannot_hold_are_refused(made, tmp_path, name, rule):
     workspace.label_map.name_clusters(other.key, [0], name)
     try:
         with pytest.raises(SettingError, match=f"class name '{name}' {rule}.*rename the class or use --format png"):
-            export_masks(workspace, run, other, "voc", tmp_path / "out", cells_source=no_network)
-        assert export_masks(workspace, run, other, "png", tmp_path / "png", cells_source=no_network).images == 15
+            export_masks(workspace, run, other, "voc", tmp_path / "out", feature_source=no_network)
+        assert export_masks(workspace, run, other, "png", tmp_path / "png", feature_source=no_network).images == 15
     finally:
         workspace.label_map.delete_class(max(item.id for item in workspace.label_map.classes()))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["png"]

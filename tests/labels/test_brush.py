@@ -7,7 +7,7 @@ import pytest
 
 from picie_core.clustering.clustering import Clustering, cluster_workspace, current_clustering, load_clustering
 from picie_core.clustering.split_proposals import split_between
-from picie_core.data.embedding_sample import load_dense, load_sample
+from picie_core.data.embedding_sample import load_dense_features, load_sample
 from picie_core.errors import SettingError
 from picie_core.labels.brush import PaintPlan, brushed, moved_share, plan_paint, split_painted, typical_embeddings
 from picie_core.segmentation.masks import cluster_mask
@@ -84,7 +84,7 @@ def test_a_split_by_painting_changes_that_cluster_only(finished_copy: Workspace)
     run = finished_copy.current_run()
     clustering, label_map = cluster_workspace(finished_copy, run, 6), finished_copy.label_map
     label_map.name_clusters(clustering.key, [0, 1], "ground")
-    dense, sample = load_dense(finished_copy, run), load_sample(finished_copy, run)
+    dense, sample = load_dense_features(finished_copy, run), load_sample(finished_copy, run)
     before = {image: cluster_mask(dense.get(image), clustering, 64, 96) for image in range(6)}
     y, x = np.argwhere(before[2] == 0)[0]
     under = brushed(dense.get(2), clustering, [(int(x), int(y))], 96, 64)
@@ -115,7 +115,7 @@ def test_a_split_by_painting_changes_that_cluster_only(finished_copy: Workspace)
 def cluster_at(space: Workspace, x: int, y: int) -> int:
     """The cluster of a pixel of scene-1."""
     run = space.current_run()
-    return int(cluster_mask(load_dense(space, run).get(1), current_clustering(space, run), 64, 96)[y, x])
+    return int(cluster_mask(load_dense_features(space, run).get(1), current_clustering(space, run), 64, 96)[y, x])
 
 
 def test_the_command_names_refuses_renames_and_splits(finished_copy: Workspace, say):

@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from picie_core.clustering.clustering import Clustering, cluster_scores
 from picie_core.labels.database import transaction
 from picie_core.labels.label_map import IGNORE_ID, LabelMap
-from picie_core.labels.label_transfer import carried_classes
+from picie_core.labels.label_transfer import transferred_classes
 from picie_core.labels.undo_log import Rows, read_rows
 from tests.hand_made import clustering_of, unit
 
@@ -104,7 +104,7 @@ class Edits(RuleBasedStateMachine):
         np.testing.assert_array_equal(now.labels[others], made.labels[others])
 
     @rule(key=keys, pick=numbers, names=st.lists(st.sampled_from(NAMES), min_size=1, max_size=2), seed=numbers)
-    def sort_out(self, key, pick, names, seed):
+    def split_crops(self, key, pick, names, seed):
         made = self.clustering(key)
         if made.k > 14:
             return
@@ -166,8 +166,8 @@ class Edits(RuleBasedStateMachine):
         source = next(other for other in BASES if other != key)
         old, new = self.clustering(source), self.clustering(key)
         named = self.map.classes_of(key)
-        found = carried_classes(old, self.map.classes_of(source), new)
-        before, after = self.edit(lambda: self.map.carry_names(key, found, "K"))
+        found = transferred_classes(old, self.map.classes_of(source), new)
+        before, after = self.edit(lambda: self.map.transfer_names(key, found, "K"))
         spoken_of = np.isin(new.labels, [cluster for cluster in found if cluster not in named])
         assert all(spoken or was == now for spoken, was, now in zip(spoken_of, before[key], after[key], strict=True))
         assert after[source] == before[source]

@@ -12,7 +12,7 @@ from picie_core.clustering.clustering import Clustering, current_clustering, loa
 from picie_core.clustering.split_proposals import propose_split, split_cluster
 from picie_core.errors import PicieError
 from picie_core.labels.label_map import IGNORE_ID
-from picie_core.labels.label_transfer import carried_classes, use_k
+from picie_core.labels.label_transfer import transferred_classes, use_k
 from tests.hand_made import clustering_of
 
 
@@ -26,13 +26,13 @@ def test_a_class_needs_half_of_the_cluster():
     old = labelled([0, 0, 0, 1, 1, 2, 2, 3, 2, 0, 4], 6)
     new = labelled([0, 0, 0, 0, 1, 1, 1, 2, 2, 3, 3], 5)
     classes = {0: 0, 4: 0, 1: 1, 3: IGNORE_ID}
-    assert carried_classes(old, classes, new) == {0: 0, 2: IGNORE_ID, 3: 0}
+    assert transferred_classes(old, classes, new) == {0: 0, 2: IGNORE_ID, 3: 0}
 
 
 def test_of_two_halves_the_first_class_counts():
     """Exactly half each: the class with the lower id, whatever the order of pixels."""
     old, new = labelled([1, 0, 1, 0], 2), labelled([0, 0, 0, 0], 1)
-    assert carried_classes(old, {0: 5, 1: 3}, new) == {0: 3}
+    assert transferred_classes(old, {0: 5, 1: 3}, new) == {0: 3}
 
 
 def test_the_same_clusters_carry_everything():
@@ -40,13 +40,13 @@ def test_the_same_clusters_carry_everything():
     labels = np.random.default_rng(0).integers(0, 7, 100).tolist()
     made = labelled(labels, 7)
     classes = {0: 2, 3: 0, 5: IGNORE_ID, 6: 2}
-    assert carried_classes(made, classes, made) == classes
+    assert transferred_classes(made, classes, made) == classes
 
 
 def test_clusterings_of_two_samples_are_refused():
     """Pixels of two samples cannot be compared."""
     with pytest.raises(PicieError, match="between clusterings of one sample only"):
-        carried_classes(labelled([0, 1], 2), {0: 0}, labelled([0, 1, 1], 2))
+        transferred_classes(labelled([0, 1], 2), {0: 0}, labelled([0, 1, 1], 2))
 
 
 def test_moving_k_carries_names_once_and_can_be_undone(finished_copy):
@@ -55,13 +55,16 @@ def test_moving_k_carries_names_once_and_can_be_undone(finished_copy):
     before = current_clustering(finished_copy, run)
     label_map.name_clusters(before.key, [0, 2], "road")
     label_map.name_clusters(before.key, [1], "ignore")
-    made, carried = use_k(finished_copy, run, 20)
+    made, transferred = use_k(finished_copy, run, 20)
     assert label_map.get_choice("clustering") == "k20-s0"
-    expected = carried_classes(before, label_map.classes_of(before.key), made)
+    expected = transferred_classes(before, label_map.classes_of(before.key), made)
     assert label_map.classes_of(made.key) == expected and len(expected) > 3
-    assert (carried.names, carried.source) == (len(expected), "K = 6") and carried.event == label_map.can_undo()
+    assert (transferred.names, transferred.source) == (
+        len(expected),
+        "K = 6",
+    ) and transferred.event == label_map.can_undo()
     assert use_k(finished_copy, run, 6)[1] is None and use_k(finished_copy, run, 20)[1] is None
-    label_map.undo(carried.event.id)
+    label_map.undo(transferred.event.id)
     assert label_map.classes_of(made.key) == {} and label_map.classes_of(before.key) == {0: 0, 1: IGNORE_ID, 2: 0}
 
 
@@ -71,10 +74,10 @@ def test_names_of_parts_are_carried_too(finished_copy):
     before = current_clustering(finished_copy, run)
     parts = split_cluster(finished_copy, run, before, 0, propose_split(finished_copy, run, before, 0, 2)).parts
     label_map.name_clusters(before.key, [parts[1]], "road")
-    made, carried = use_k(finished_copy, run, 20)
+    made, transferred = use_k(finished_copy, run, 20)
     split = load_clustering(finished_copy, run, "k6-s0")
     owned = label_map.classes_of(made.key)
-    assert carried.names == len(owned) > 0
+    assert transferred.names == len(owned) > 0
     for cluster in owned:
         assert np.mean(split.labels[made.labels == cluster] == parts[1]) >= 0.5
 

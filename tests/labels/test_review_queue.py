@@ -7,7 +7,7 @@ import pytest
 
 from picie_core.clustering.hierarchy import groups_at, merge_tree
 from picie_core.errors import SettingError
-from picie_core.labels.review_queue import naming_order
+from picie_core.labels.review_queue import naming_steps
 from tests.clustering.test_hierarchy import FIVE, random_tree
 from tests.hand_made import unit
 
@@ -15,8 +15,8 @@ from tests.hand_made import unit
 def test_the_order_by_hand():
     """Two groups of five clusters, then the wide branch with many pixels, then what is in it, by pixels x doubt."""
     tree = merge_tree(FIVE, [10, 10, 30, 5, 99])
-    looks = naming_order(tree, np.array([0.5, 0.1, 0.9, 0.0, 0.01]), groups=2)
-    assert [(look.kind, look.parts) for look in looks] == [
+    steps = naming_steps(tree, np.array([0.5, 0.1, 0.9, 0.0, 0.01]), groups=2)
+    assert [(look.kind, look.parts) for look in steps] == [
         ("group", ((4,),)),
         ("group", ((0, 1, 2, 3),)),
         ("branches", ((2, 3), (0, 1))),
@@ -35,14 +35,14 @@ def test_the_order_by_hand():
 def test_everything_is_looked_at_once(linkage, groups):
     """The groups are a partition; every branch below them and every cluster comes once, after what it is part of."""
     tree = random_tree(1, linkage=linkage)
-    looks = naming_order(tree, np.random.default_rng(0).random(tree.k), groups)
-    first = [look.parts[0] for look in looks if look.kind == "group"]
-    assert first == groups_at(tree, min(groups, 40)) and looks[0].kind == "group"
-    assert sorted(look.parts[0][0] for look in looks if look.kind == "inside") == list(range(40))
-    branches = [look.parts for look in looks if look.kind == "branches"]
+    steps = naming_steps(tree, np.random.default_rng(0).random(tree.k), groups)
+    first = [look.parts[0] for look in steps if look.kind == "group"]
+    assert first == groups_at(tree, min(groups, 40)) and steps[0].kind == "group"
+    assert sorted(look.parts[0][0] for look in steps if look.kind == "inside") == list(range(40))
+    branches = [look.parts for look in steps if look.kind == "branches"]
     assert len(branches) == len(set(branches)) == 40 - min(groups, 40)
     shown = set(first)
-    for look in looks:
+    for look in steps:
         if look.kind == "branches":
             assert tuple(sorted(look.parts[0] + look.parts[1])) in shown
             shown |= set(look.parts)
@@ -52,24 +52,24 @@ def test_everything_is_looked_at_once(linkage, groups):
 
 def test_more_doubt_comes_earlier():
     """With all clusters apart from the start, what is next goes by pixels x doubt alone."""
-    counts, doubt = np.array([10, 20, 30, 40]), np.array([0.9, 0.1, 0.2, 0.05])
+    counts, uncertainty = np.array([10, 20, 30, 40]), np.array([0.9, 0.1, 0.2, 0.05])
     tree = merge_tree(unit(np.random.default_rng(0).normal(size=(4, 5))), counts)
-    inside = [look.parts[0][0] for look in naming_order(tree, doubt, 4) if look.kind == "inside"]
-    assert inside == np.argsort(-counts * doubt).tolist()
+    inside = [look.parts[0][0] for look in naming_steps(tree, uncertainty, 4) if look.kind == "inside"]
+    assert inside == np.argsort(-counts * uncertainty).tolist()
 
 
 def test_refusals():
     """Doubt of another clustering, and no group at all."""
     tree = random_tree(0)
     with pytest.raises(SettingError, match="doubt is of 39 clusters, the tree of 40: make both from one clustering"):
-        naming_order(tree, np.zeros(39))
+        naming_steps(tree, np.zeros(39))
     with pytest.raises(SettingError, match="groups=0 must be from 1 to 40"):
-        naming_order(tree, np.zeros(40), 0)
+        naming_steps(tree, np.zeros(40), 0)
 
 
 def test_the_command_says_the_order(finished_copy, say):
-    """`tree --looks` says the first steps after the groups; without it there is no order."""
-    said = say("tree", "--workspace", finished_copy.root, "--looks", 7)
+    """`tree --steps` says the first steps after the groups; without it there is no order."""
+    said = say("tree", "--workspace", finished_copy.root, "--steps", 7)
     assert said.code == 0, said.err
     assert said.out.count("  look ") == 7 and "look inside" in said.out
     assert "look" not in say("tree", "--workspace", finished_copy.root).out

@@ -54,7 +54,7 @@ EVERY_EDIT = [
     lambda m: m.rename_class(0, "street"),
     lambda m: m.recolor_class(1, "#010203"),
     lambda m: m.delete_class(1),
-    lambda m: m.carry_names(OTHER, {1: 0, 2: IGNORE_ID, 7: 1}, "K = 27"),
+    lambda m: m.transfer_names(OTHER, {1: 0, 2: IGNORE_ID, 7: 1}, "K = 27"),
     lambda m: m.import_map(KEY, {"classes": [{"name": "a"}, {"name": "street"}], "clusters": {"1": "a"}}, 27),
     lambda m: m.restore_snapshot("early"),
 ]
@@ -318,10 +318,10 @@ def test_carried_names_never_replace_what_a_person_gave(label_map):
     """Only clusters without a name get one, in one edit; an unknown class is refused."""
     label_map.name_clusters(KEY, [0], "road")
     label_map.name_clusters(OTHER, [1], "sky")
-    assert label_map.carry_names(OTHER, {1: 0, 2: 0, 3: IGNORE_ID}, "K = 27") == 2
+    assert label_map.transfer_names(OTHER, {1: 0, 2: 0, 3: IGNORE_ID}, "K = 27") == 2
     assert names_of(label_map, OTHER) == {1: "sky", 2: "road", 3: "ignore"}
     with pytest.raises(SettingError, match="no class 7: there are 2"):
-        label_map.carry_names(OTHER, {5: 7}, "K = 27")
+        label_map.transfer_names(OTHER, {5: 7}, "K = 27")
     assert label_map.undo().words == "carried 2 names over from K = 27"
     assert names_of(label_map, OTHER) == {1: "sky"}
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 from picie_core.cli.embed import embed
 from picie_core.clustering.clustering import Clustering, cell_labels, cluster_workspace
-from picie_core.data.embedding_sample import DenseCells, EmbeddingSample
+from picie_core.data.embedding_sample import DenseFeatures, EmbeddingSample
 from picie_core.errors import SettingError
 from picie_core.segmentation.contact_sheet import (
     KINDS,
@@ -101,7 +101,7 @@ def test_each_image_comes_once_before_any_comes_twice(kind):
     """Every kind shows as many images as it can; all exemplars are members, none comes twice, and repeats are equal."""
     sample, clustering = random_sample()
     found = exemplars(sample, clustering, 1, kind)
-    images = sample.places[found, 0].tolist()
+    images = sample.positions[found, 0].tolist()
     assert len(set(images[:12])) == 12
     assert (clustering.labels[found] == 1).all() and len(set(found.tolist())) == len(found)
     assert exemplars(sample, clustering, 1, kind).tolist() == found.tolist()
@@ -113,7 +113,7 @@ def test_one_per_image_is_sorted_by_share_and_shows_the_most_typical():
     """The image that the cluster fills comes first, with its most typical pixel."""
     sample, clustering = random_sample(3)
     found = exemplars(sample, clustering, 0, "one per image")
-    images = sample.places[:, 0]
+    images = sample.positions[:, 0]
     shares = [(clustering.labels[images == image] == 0).mean() for image in images[found]]
     assert shares == sorted(shares, reverse=True)
     for pixel in found:
@@ -133,8 +133,8 @@ def test_images_with_stored_cells_come_first():
     sample, clustering = random_sample()
     stored = {2, 7, 9}
     found = exemplars(sample, clustering, 0, "typical", stored)
-    assert set(sample.places[found[:3], 0].tolist()) == stored
-    assert len(set(sample.places[found[:12], 0].tolist())) == 12
+    assert set(sample.positions[found[:3], 0].tolist()) == stored
+    assert len(set(sample.positions[found[:12], 0].tolist())) == 12
 
 
 def test_facts_by_hand():
@@ -294,7 +294,7 @@ def test_a_point_of_the_sheet_is_its_tile(made):
 def test_lasso_crops_keep_their_order(made):
     """Any places give a sheet, outlined in the colour of each place's own cluster or with a ring at the place."""
     _, _, clustering, source = made
-    places = source.sample.places[[5, 900, 40, 5]]
+    places = source.sample.positions[[5, 900, 40, 5]]
     for found in (crops_at(source, places), crops_at(source, places, clustering)):
         assert [[tile.image_id, tile.row, tile.col] for tile in found.tiles] == places.tolist()
     assert pixels(crops_at(source, places[:0]).png)[..., 3].max() == 0
@@ -303,7 +303,7 @@ def test_lasso_crops_keep_their_order(made):
 def test_no_stored_cells_give_a_ring_and_no_network(made, tmp_path):
     """Without stored cells a sheet is still drawn: the crop as it is, a white ring at the pixel."""
     _, _, clustering, source = made
-    bare = MosaicSource(source.sample, DenseCells(tmp_path), source.cache)
+    bare = MosaicSource(source.sample, DenseFeatures(tmp_path), source.cache)
     sheet = contact_sheet(bare, clustering, 0, tiles=1, tile_px=96)
     tile = sheet.tiles[0]
     image = source.cache.get(tile.image_id)

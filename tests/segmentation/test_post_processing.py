@@ -8,7 +8,7 @@ import pytest
 from picie_core.clustering.clustering import Clustering
 from picie_core.errors import SettingError
 from picie_core.segmentation.masks import class_mask, cluster_mask
-from picie_core.segmentation.post_processing import Finish, finished_mask, mask_and_confidence
+from picie_core.segmentation.post_processing import PostProcessing, mask_and_confidence, post_processed_mask
 from tests.hand_made import clustering_of
 
 NAMES = {0: 1, 1: 0, 2: 1, 3: 255}
@@ -31,7 +31,7 @@ def test_the_defaults_change_no_byte(k):
         (NAMES, class_mask(cells, clustering, NAMES, 90, 101)),
         (None, cluster_mask(cells, clustering, 90, 101)),
     ):
-        made = finished_mask(cells, clustering, classes_of, 90, 101, Finish(), image)
+        made = post_processed_mask(cells, clustering, classes_of, 90, 101, PostProcessing(), image)
         assert made.tobytes() == plain.tobytes() and made.dtype == plain.dtype
         assert mask_and_confidence(cells, clustering, classes_of, 90, 101).labels.tobytes() == plain.tobytes()
 
@@ -43,7 +43,7 @@ def test_a_threshold_only_ignores_and_a_higher_one_ignores_more():
     confidence = mask_and_confidence(cells, clustering, NAMES, 90, 101).confidence
     ignored = plain == 255
     for threshold in (0.2, 0.5, 0.9):
-        mask = finished_mask(cells, clustering, NAMES, 90, 101, Finish(min_confidence=threshold))
+        mask = post_processed_mask(cells, clustering, NAMES, 90, 101, PostProcessing(min_confidence=threshold))
         np.testing.assert_array_equal(mask, np.where(confidence < threshold, 255, plain))
         assert (ignored <= (mask == 255)).all() and (mask == 255).sum() > ignored.sum()
         ignored = mask == 255
@@ -52,11 +52,11 @@ def test_a_threshold_only_ignores_and_a_higher_one_ignores_more():
 def test_cluster_ids_keep_255_for_what_is_ignored_or_refuse():
     """A raw mask with a threshold holds 255 for doubt; with more clusters than that it would mean a cluster."""
     cells, clustering, _ = some_cells(6)
-    mask = finished_mask(cells, clustering, None, 90, 101, Finish(min_confidence=0.5))
+    mask = post_processed_mask(cells, clustering, None, 90, 101, PostProcessing(min_confidence=0.5))
     assert mask.dtype == np.uint8 and 0 < (mask == 255).mean() < 1
     cells, clustering, _ = some_cells(300)
     with pytest.raises(SettingError, match=r"min-confidence=0.5 needs the value 255 .* k=300 .*: export classes"):
-        finished_mask(cells, clustering, None, 90, 101, Finish(min_confidence=0.5))
+        post_processed_mask(cells, clustering, None, 90, 101, PostProcessing(min_confidence=0.5))
 
 
 def test_a_refinement_needs_the_image_and_uses_it():
@@ -65,27 +65,27 @@ def test_a_refinement_needs_the_image_and_uses_it():
     image[:, :20] //= 4
     for method in ("guided", "pamr"):
         first, other = (
-            finished_mask(cells, clustering, None, 90, 101, Finish(refine=method), seen)
+            post_processed_mask(cells, clustering, None, 90, 101, PostProcessing(refine=method), seen)
             for seen in (image, image[:, ::-1])
         )
         assert 0 < (first != other).mean() < 0.9 and first.max() < 6
     with pytest.raises(SettingError, match="refine=guided needs the image"):
-        finished_mask(cells, clustering, NAMES, 90, 101, Finish(refine="guided"))
+        post_processed_mask(cells, clustering, NAMES, 90, 101, PostProcessing(refine="guided"))
 
 
 def test_specks_are_measured_at_full_size():
     """At half the size a speck of 100 pixels has 25, and the same specks go."""
     cells, clustering, _ = some_cells(6)
-    full = finished_mask(cells, clustering, None, 160, 192, Finish(min_area_px=100))
-    half = finished_mask(cells, clustering, None, 80, 96, Finish(min_area_px=100), scale=0.5)
+    full = post_processed_mask(cells, clustering, None, 160, 192, PostProcessing(min_area_px=100))
+    half = post_processed_mask(cells, clustering, None, 80, 96, PostProcessing(min_area_px=100), scale=0.5)
     assert (full != cluster_mask(cells, clustering, 160, 192)).any()
     assert (full[::2, ::2] == half).mean() > 0.93
 
 
 def test_the_words_of_the_command_line_mean_the_same():
     """Only what differs from the defaults is said."""
-    assert Finish().options() == [] and Finish().changes == {}
-    words = Finish(0.25, "pamr", 64).options()
+    assert PostProcessing().options() == [] and PostProcessing().changes == {}
+    words = PostProcessing(0.25, "pamr", 64).options()
     assert words == ["--min-confidence", "0.25", "--refine", "pamr", "--min-area", "64"]
 
 
@@ -100,4 +100,4 @@ def test_the_words_of_the_command_line_mean_the_same():
 def test_wrong_values_are_refused(wrong, message):
     """The message says option, value, rule and remedy."""
     with pytest.raises(SettingError, match=message):
-        Finish(**wrong)
+        PostProcessing(**wrong)

@@ -121,7 +121,7 @@ def test_an_unreadable_image_shrinks_its_own_batch_only(painted, tmp_path):
     batches = batches_of(painted, masks=True, cache=cache)
     found = list(batches.read([5, 2, 6, 0, 1, 4, 3], 0))
     assert [batch.ids for batch in found] == [[5, 6], [0, 1, 4], []]
-    assert [batch.places for batch in found] == [[0, 2], [3, 4, 5], []]
+    assert [batch.positions for batch in found] == [[0, 2], [3, 4, 5], []]
     assert len(found[2].images) == 0 and found[2].masks is None
     assert set(batches.unreadable) == {2, 3}
     whole = list(batches_of(painted).read([5, 2, 6, 0, 1, 4, 3], 0))

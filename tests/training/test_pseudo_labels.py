@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from picie_core.training.losses.pseudo_labels import (
     RunningShares,
     ViewClusters,
-    cluster_cells,
+    cluster_features,
     weighted_cross_entropy,
 )
 from tests.two_processes import on_two_processes
@@ -73,7 +73,7 @@ def test_two_processes_have_the_loss_and_gradient_of_one(shares):
 
 def test_clusters_describe_the_cells():
     """Unit centroids, shares that sum to 1, and weights with mean 1 over the cells."""
-    found = cluster_cells(unit_cells(), 5, -0.5, 0, None, CPU)
+    found = cluster_features(unit_cells(), 5, -0.5, 0, None, CPU)
     torch.testing.assert_close(found.centroids.norm(dim=1), torch.ones(5))
     assert float(found.shares.sum()) == pytest.approx(1)
     assert float((found.shares * found.class_weights).sum()) == pytest.approx(1, rel=1e-5)
@@ -84,11 +84,11 @@ def test_clusters_describe_the_cells():
 
 def test_both_processes_get_the_clusters_of_the_first(monkeypatch):
     """Only the first process clusters; the second has the same centroids, bit by bit, whatever its own cells are."""
-    alone = cluster_cells(unit_cells(), 5, -0.5, 0, None, CPU)
+    alone = cluster_features(unit_cells(), 5, -0.5, 0, None, CPU)
 
     def part(processes):
         cells = unit_cells() if processes.rank == 0 else np.zeros((1, 6), np.float32)
-        return cluster_cells(cells, 5, -0.5, 0, None, CPU, processes)
+        return cluster_features(cells, 5, -0.5, 0, None, CPU, processes)
 
     for found in on_two_processes(part):
         assert torch.equal(found.centroids, alone.centroids)
@@ -98,9 +98,9 @@ def test_both_processes_get_the_clusters_of_the_first(monkeypatch):
 
 def test_a_start_keeps_ids():
     """Cells clustered again from their own centroids get the same ids."""
-    first = cluster_cells(unit_cells(), 5, 0, 0, None, CPU)
+    first = cluster_features(unit_cells(), 5, 0, 0, None, CPU)
     turned = first.centroids.flip(0)
-    again = cluster_cells(unit_cells(), 5, 0, 0, turned, CPU)
+    again = cluster_features(unit_cells(), 5, 0, 0, turned, CPU)
     assert ((again.centroids * turned).sum(1) > 0.95).all()
 
 

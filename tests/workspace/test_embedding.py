@@ -68,7 +68,7 @@ def test_any_backbone_goes_the_whole_way(scenes, tmp_path, vit_weights, backbone
     assert made["run"].startswith(f"frozen-{backbone.removeprefix('timm:')}-64-")
     space = Workspace.open(tmp_path / "w")
     assert load_embedder(space.run_dir(made["run"]) / "embedder")[0].settings.backbone == backbone
-    assert load_sample(space, made["run"]).places[:, 1:].max(0).tolist() == [15, 23]  # of 64 x 96 px
+    assert load_sample(space, made["run"]).positions[:, 1:].max(0).tolist() == [15, 23]  # of 64 x 96 px
     assert say("cluster", "--workspace", tmp_path / "w", "--k", 4).code == 0
     truth = ("--images", scenes / "images", "--masks", scenes / "masks")
     figures = json.loads(say("evaluate", "--workspace", tmp_path / "w", *truth, "--json").out)

@@ -50,7 +50,7 @@ def test_the_class_of_a_sampled_pixel_is_the_one_at_its_centre(finished, scenes)
     found = look_up_truth(finished, run, scenes / "masks")
     records = finished.image_list().records
     assert found.class_names == ("class 0", "class 1", "class 2")
-    for place, label in zip(load_sample(finished, run).places[::7], found.labels[::7], strict=True):
+    for place, label in zip(load_sample(finished, run).positions[::7], found.labels[::7], strict=True):
         mask = np.asarray(Image.open(scenes / "masks" / records[place[0]].path))
         assert label == mask[4 * place[1] + 2, 4 * place[2] + 2]
 
@@ -68,7 +68,7 @@ def test_masks_of_large_images_are_read_at_their_own_size(finished_copy, tmp_pat
     space = Workspace.create(finished_copy.root, tmp_path / "images")
     space.scan()
     found = look_up_truth(space, run, tmp_path / "large")
-    places = load_sample(space, run).places
+    places = load_sample(space, run).positions
     expected = [large[records[image].path][4 * row + 2, 4 * column + 2] for image, row, column in places]
     np.testing.assert_array_equal(found.labels, expected)
 
@@ -118,7 +118,7 @@ def test_images_without_a_mask_are_not_known(finished_copy, masks):
     for path in sorted(masks.iterdir())[1:]:
         path.unlink()
     found = remember_masks(finished_copy, masks, run)
-    images = np.asarray(load_sample(finished_copy, run).places[:, 0])
+    images = np.asarray(load_sample(finished_copy, run).positions[:, 0])
     assert set(found.labels[images != 0]) == {255} and 255 not in found.labels[images == 0]
     clustering = current_clustering(finished_copy, run)
     assert sum(one.purity is not None for one in cluster_truth(clustering, found)) > 0

@@ -26,7 +26,7 @@ class PreparedSet:
     """A data set whose folders were looked at and whose workspace is there."""
 
     data: ComparedSet
-    space: Workspace
+    workspace: Workspace
     """Of all runs on the data set: decoded images are shared."""
     images: int
     """Images to train on."""

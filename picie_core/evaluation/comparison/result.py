@@ -62,7 +62,7 @@ def read_result(path: Path, made_of: dict[str, Any]) -> RunResult | None:
 
 
 def measure_run(
-    space: Workspace,
+    workspace: Workspace,
     run: str,
     truth: LabelledSet,
     ks: Sequence[int],
@@ -82,13 +82,13 @@ def measure_run(
 
     where = "cpu" if device == "cpu" else "cuda"  # which k-means uses where it can
     wanted = [
-        (f"k{k}", Head.of_centroids(cluster_workspace(space, run, k, seed, device=where).centroids))
+        (f"k{k}", Head.of_centroids(cluster_workspace(workspace, run, k, seed, device=where).centroids))
         for k in ks
         for seed in range(seeds)
     ]
-    learnt = space.run_dir(run) / "head.npz"
+    learnt = workspace.run_dir(run) / "head.npz"
     wanted += [("head", load_head(learnt))] if learnt.exists() else []
-    network, size_px = load_embedder(space.run_dir(run) / "embedder")
+    network, size_px = load_embedder(workspace.run_dir(run) / "embedder")
     engine = FrozenEmbedder(network, device)
     counts = confusions(engine, size_px, truth, [head for _, head in wanted], report=report)
     found: dict[str, list[dict[str, float]]] = {}

@@ -15,7 +15,12 @@ from torch import Tensor, nn
 from picie_core.settings import TrainSettings
 from picie_core.training.losses.objective import ALONE, Objective, Processes, Step, StepLoss, flatten, new_head
 from picie_core.training.losses.picie import level_weights
-from picie_core.training.losses.pseudo_labels import RunningShares, ViewClusters, cluster_cells, weighted_cross_entropy
+from picie_core.training.losses.pseudo_labels import (
+    RunningShares,
+    ViewClusters,
+    cluster_features,
+    weighted_cross_entropy,
+)
 
 
 class ModifiedDeepCluster(Objective):
@@ -40,7 +45,7 @@ class ModifiedDeepCluster(Objective):
         starts = [one.centroids for one in self.levels] if kept else [None for _ in self.ks]
         balance, device, processes = self.settings.balance, self.device, self.processes
         self.levels = [
-            cluster_cells(cells[0], k, balance, self.seed, start, device, processes)
+            cluster_features(cells[0], k, balance, self.seed, start, device, processes)
             for k, start in zip(self.ks, starts, strict=True)
         ]
         self.shares = [RunningShares(one, self.settings.hold_shares) for one in self.levels]

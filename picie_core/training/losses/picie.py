@@ -16,7 +16,12 @@ from torch import Tensor
 
 from picie_core.settings import TrainSettings
 from picie_core.training.losses.objective import ALONE, Objective, Processes, Step, StepLoss, flatten
-from picie_core.training.losses.pseudo_labels import RunningShares, ViewClusters, cluster_cells, weighted_cross_entropy
+from picie_core.training.losses.pseudo_labels import (
+    RunningShares,
+    ViewClusters,
+    cluster_features,
+    weighted_cross_entropy,
+)
 
 
 class Picie(Objective):
@@ -38,11 +43,11 @@ class Picie(Objective):
     def _cluster(self, k: int, cells: list[np.ndarray], known: list[ViewClusters]) -> list[ViewClusters]:
         """Returns the clusters of both views; those of view 1 start where view 2's ended, so that ids agree."""
         balance, device, processes = self.settings.balance, self.device, self.processes
-        second = cluster_cells(
+        second = cluster_features(
             cells[1], k, balance, self.seed, known[1].centroids if known else None, device, processes
         )
         start = known[0].centroids if known else second.centroids
-        return [cluster_cells(cells[0], k, balance, self.seed, start, device, processes), second]
+        return [cluster_features(cells[0], k, balance, self.seed, start, device, processes), second]
 
     def loss(self, step: Step) -> StepLoss:
         (z1, z2), seen = map(flatten, step.maps), [flatten(one) for one in step.seen]

@@ -28,7 +28,7 @@ class ViewClusters:
     """(K,) share of the clustered pixels in each cluster."""
 
 
-def cluster_cells(
+def cluster_features(
     cells: np.ndarray,
     k: int,
     balance: float,
