@@ -34,12 +34,12 @@ import numpy as np
 from picie_core.clustering.clustering import Clustering, cluster_workspace, load_clustering
 from picie_core.clustering.hierarchy import merge_tree
 from picie_core.clustering.uncertainty import cluster_uncertainty, next_clusters
+from picie_core.data.class_names import IGNORE_ID
 from picie_core.data.datasets import LabelledSet, open_labelled_set, read_mask
 from picie_core.data.embedding_sample import EmbeddingSample, load_dense_features, load_sample
 from picie_core.evaluation.metrics import confusion, score
 from picie_core.export import export_masks
 from picie_core.export.pipeline import FeatureSource, network_features
-from picie_core.labels.classes import IGNORE_ID
 from picie_core.labels.crop_split import crops_to_review, split_crops
 from picie_core.labels.label_map import LabelMap
 from picie_core.labels.review_queue import START_GROUPS, Look, naming_steps

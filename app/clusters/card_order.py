@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from app.clusters.focus import SHOW_ALL, by_area, looking_at
 from app.session import caches, cluster_caches
 from app.shared.naming import class_names
-from picie_core.labels.classes import IGNORE_ID
+from picie_core.data.class_names import IGNORE_ID
 from picie_core.workspace.workspace import Workspace
 
 if TYPE_CHECKING:

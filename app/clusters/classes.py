@@ -12,8 +12,8 @@ from app.shared.formatting import count, literal, percent
 from app.shared.layout import small, small_fit
 from app.shared.notices import show_errors
 from app.shared.synced_fields import shown_key, typed
-from picie_core.labels.classes import MAX_NAME_LENGTH, Class
-from picie_core.labels.label_map import IGNORE_ID
+from picie_core.data.class_names import IGNORE_ID, MAX_NAME_LENGTH
+from picie_core.labels.classes import Class
 from picie_core.workspace.workspace import Workspace
 
 if TYPE_CHECKING:

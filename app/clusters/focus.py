@@ -10,7 +10,7 @@ import streamlit as st
 
 from app.session.state import Key, Looking, session
 from app.shared.notices import show_errors
-from picie_core.labels.classes import IGNORE_NAME
+from picie_core.data.class_names import IGNORE_NAME
 from picie_core.workspace.workspace import Workspace
 
 if TYPE_CHECKING:

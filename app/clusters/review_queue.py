@@ -15,7 +15,7 @@ from app.session import caches, cluster_caches
 from app.session.state import CropSplit, session
 from app.shared.naming import class_names, cluster_names
 from app.shared.notices import show_errors
-from picie_core.labels.classes import IGNORE_NAME
+from picie_core.data.class_names import IGNORE_NAME
 from picie_core.workspace.workspace import Workspace
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ from app.shared.notices import show_errors
 from app.shared.overlays import Look
 from app.shared.post_processing import draw_threshold, draw_tidying, finish_words
 from app.shared.thumbnails import spread
-from picie_core.labels.label_map import IGNORE_ID
+from picie_core.data.class_names import IGNORE_ID
 from picie_core.segmentation.post_processing import PostProcessing
 from picie_core.workspace.workspace import Workspace
 

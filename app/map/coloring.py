@@ -10,7 +10,8 @@ import numpy as np
 from app.session import caches
 from app.shared.colors import UNNAMED_COLOR, cluster_color
 from app.shared.naming import cluster_names, cluster_title
-from picie_core.labels.label_map import IGNORE_COLOR, IGNORE_ID
+from picie_core.colors import IGNORE_COLOR
+from picie_core.data.class_names import IGNORE_ID
 from picie_core.workspace.workspace import Workspace
 
 if TYPE_CHECKING:

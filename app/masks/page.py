@@ -31,8 +31,8 @@ from app.shared.naming import class_names, cluster_names, cluster_title
 from app.shared.notices import show_errors
 from app.shared.overlays import Look
 from app.shared.post_processing import draw_threshold, draw_tidying, finish_words
+from picie_core.data.class_names import IGNORE_ID
 from picie_core.data.image_index import ImageRecord
-from picie_core.labels.classes import IGNORE_ID
 from picie_core.segmentation.post_processing import PostProcessing
 from picie_core.workspace.workspace import Workspace
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from picie_core.labels.label_map import IGNORE_COLOR, IGNORE_ID
+from picie_core.colors import IGNORE_COLOR
+from picie_core.data.class_names import IGNORE_ID
 from picie_core.segmentation.masks import cluster_colors
 from picie_core.workspace.workspace import Workspace
 

@@ -16,7 +16,7 @@ from picie_core.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
     from picie_core.clustering.clustering import Clustering
-    from picie_core.labels.label_map import Event
+    from picie_core.labels.undo_log import Event
 
 SHOWN_EDITS = 20
 NOTICED = ("carry", "split")

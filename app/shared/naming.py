@@ -11,7 +11,7 @@ from app.session.state import session
 from app.shared.colors import class_colors, cluster_color
 from app.shared.notices import show_errors
 from app.shared.synced_fields import shown_key, typed
-from picie_core.labels.label_map import IGNORE_ID
+from picie_core.data.class_names import IGNORE_ID
 from picie_core.workspace.workspace import Workspace
 
 if TYPE_CHECKING:

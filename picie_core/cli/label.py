@@ -244,7 +244,7 @@ def _numbers(wish: _Wish, found: Clustering) -> list[int]:
 
 
 def _class_id(label_map: LabelMap, wish: _Wish) -> int:
-    from picie_core.labels.classes import name_key
+    from picie_core.data.class_names import name_key
 
     wanted = _need(wish.name, "the NAME of a class after the action")
     classes = label_map.classes()

@@ -7,7 +7,8 @@ from datetime import datetime
 from typing import Any
 
 from picie_core.errors import PicieError, SettingError
-from picie_core.labels.label_map import Event, LabelMap
+from picie_core.labels.label_map import LabelMap
+from picie_core.labels.undo_log import Event
 from picie_core.workspace.workspace import Workspace
 
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from picie_core.cli.options import ClusteringOption, RunOption, WorkspaceOption
 from picie_core.cli.parser import Option
+from picie_core.data.class_names import IGNORE_ID, IGNORE_NAME, name_key
 from picie_core.errors import PicieError, SettingError
-from picie_core.labels.classes import IGNORE_ID, IGNORE_NAME, name_key
 from picie_core.workspace.workspace import Workspace
 
 if TYPE_CHECKING:

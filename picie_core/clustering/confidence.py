@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from picie_core.labels.classes import IGNORE_ID
+from picie_core.data.class_names import IGNORE_ID
 from picie_core.segmentation.masks import class_scores
 from picie_core.segmentation.upsampling import cell_positions, interpolate
 

@@ -11,9 +11,9 @@ import numpy as np
 from picie_core.clustering.exemplars import spread_over_images
 from picie_core.clustering.kmeans import unit_rows
 from picie_core.clustering.split_proposals import split_between, split_cluster
+from picie_core.data.class_names import IGNORE_NAME, clean_name, name_key
 from picie_core.data.embedding_sample import load_sample
 from picie_core.errors import SettingError
-from picie_core.labels.classes import IGNORE_NAME, clean_name, name_key
 
 if TYPE_CHECKING:
     from picie_core.clustering.clustering import Clustering

@@ -13,7 +13,7 @@ import numpy as np
 
 from picie_core.clustering.clustering import Clustering, cluster_scores
 from picie_core.clustering.confidence import confidence_of
-from picie_core.labels.classes import IGNORE_ID
+from picie_core.data.class_names import IGNORE_ID
 
 if TYPE_CHECKING:
     from picie_core.data.embedding_sample import EmbeddingSample

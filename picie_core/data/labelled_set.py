@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from picie_core.data.class_names import IGNORE_ID
 from picie_core.errors import PicieError
-from picie_core.labels.classes import IGNORE_ID
 
 
 @dataclass(frozen=True)

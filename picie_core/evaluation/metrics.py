@@ -10,9 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from picie_core.data.class_names import IGNORE_ID
 from picie_core.errors import PicieError
-
-IGNORE_ID = 255
 
 
 @dataclass(frozen=True)

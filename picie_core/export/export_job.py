@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from picie_core.atomic_files import folder_atomic, write_json, write_text
+from picie_core.data.class_names import IGNORE_ID
 from picie_core.data.image_folder import Problem, walk_images
 from picie_core.errors import PicieError, SettingError
 from picie_core.export.mask_format import Format, Item, Legend, Written, digest_of, make_legend
 from picie_core.export.pipeline import FeatureSource, Pipeline, network_features
-from picie_core.labels.classes import IGNORE_ID
 from picie_core.progress import Report, ignore_progress
 from picie_core.segmentation.post_processing import PostProcessing
 from picie_core.version import __version__

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from picie_core.clustering.splits import splits_record
+from picie_core.data.class_names import IGNORE_ID, IGNORE_NAME
 from picie_core.errors import PicieError
-from picie_core.labels.classes import IGNORE_ID, IGNORE_NAME
 from picie_core.segmentation.masks import cluster_colors
 from picie_core.segmentation.post_processing import PostProcessing, check_post_processing, post_processed_mask
 

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from picie_core.data.class_names import IGNORE_ID
 from picie_core.errors import SettingError
 from picie_core.export.image_files import flat_stems, put, write_jpeg
 from picie_core.export.mask_format import Format, Item, Legend, Written
-from picie_core.labels.classes import IGNORE_ID
 
 ROOT = Path("VOCdevkit/VOC2012")
 IGNORED_NAME = "ignored"

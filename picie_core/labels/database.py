@@ -12,8 +12,8 @@ from pathlib import Path
 
 from picie_core.atomic_files import disk_error
 from picie_core.colors import IGNORE_COLOR
+from picie_core.data.class_names import IGNORE_ID, IGNORE_NAME
 from picie_core.errors import PicieError
-from picie_core.labels.classes import IGNORE_ID, IGNORE_NAME
 
 VERSION = 2
 BUSY_S = 5.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from picie_core.labels.classes import IGNORE_NAME
+from picie_core.data.class_names import IGNORE_NAME
 
 Payload = dict[str, Any]
 

@@ -17,24 +17,14 @@ from typing import Any
 import numpy as np
 
 from picie_core.clustering.splits import Split, clean_prototypes
-from picie_core.colors import IGNORE_COLOR, clean_color
+from picie_core.colors import clean_color
+from picie_core.data.class_names import IGNORE_ID, IGNORE_NAME, clean_name, name_key
 from picie_core.errors import SettingError
 from picie_core.labels import snapshots, tables, undo_log
-from picie_core.labels.classes import (
-    IGNORE_ID,
-    IGNORE_NAME,
-    MAX_CLASSES,
-    Class,
-    clean_name,
-    merge_classes,
-    name_key,
-    read_map,
-)
+from picie_core.labels.classes import Class, merge_classes, read_map
 from picie_core.labels.database import one_connection, transaction
 from picie_core.labels.snapshots import Snapshot
 from picie_core.labels.undo_log import Event
-
-__all__ = ["IGNORE_COLOR", "IGNORE_ID", "MAX_CLASSES", "Class", "Event", "LabelMap", "Snapshot", "Split"]
 
 
 class LabelMap:

@@ -9,7 +9,7 @@ import numpy as np
 
 from picie_core.clustering.clustering import Clustering, cluster_workspace, current_clustering, list_clusterings
 from picie_core.errors import PicieError
-from picie_core.labels.label_map import Event
+from picie_core.labels.undo_log import Event
 from picie_core.workspace.workspace import Workspace
 
 OWNING_SHARE = 0.5

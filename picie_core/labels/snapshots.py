@@ -7,8 +7,8 @@ import time
 import unicodedata
 from dataclasses import dataclass
 
+from picie_core.data.class_names import IGNORE_ID
 from picie_core.errors import SettingError
-from picie_core.labels.classes import IGNORE_ID
 from picie_core.labels.undo_log import append_event, read_rows, rows_from_json, rows_to_json, write_rows
 
 MAX_NAME_LENGTH = 60

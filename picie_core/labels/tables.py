@@ -11,8 +11,9 @@ import numpy as np
 
 from picie_core.clustering.splits import MAX_CLUSTERS, Split, splits_record
 from picie_core.colors import next_color
+from picie_core.data.class_names import IGNORE_ID, MAX_CLASSES, name_key
 from picie_core.errors import SettingError
-from picie_core.labels.classes import IGNORE_ID, MAX_CLASSES, Class, name_key
+from picie_core.labels.classes import Class
 
 # -- classes
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from picie_core.atomic_files import open_atomic
+from picie_core.data.class_names import clean_name, name_key
 from picie_core.errors import PicieError, SettingError
-from picie_core.labels.classes import clean_name, name_key
 from picie_core.workspace.workspace import Workspace
 
 FILE = "vocabulary.txt"

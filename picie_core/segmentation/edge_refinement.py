@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from picie_core.data.class_names import IGNORE_ID
 from picie_core.errors import SettingError
-from picie_core.labels.classes import IGNORE_ID
 from picie_core.segmentation.upsampling import cell_positions, interpolate
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from picie_core.clustering.splits import Split, cosine_scores
-from picie_core.labels.classes import IGNORE_ID
+from picie_core.data.class_names import IGNORE_ID
 from picie_core.segmentation.upsampling import label_pixels, upsample_argmax
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from picie_core.clustering.confidence import channel_scores, class_groups, label_and_confidence
+from picie_core.data.class_names import IGNORE_ID
 from picie_core.errors import SettingError
-from picie_core.labels.classes import IGNORE_ID
 from picie_core.segmentation.edge_refinement import METHODS, refine_scores, remove_specks
 from picie_core.segmentation.masks import class_mask, cluster_mask
 from picie_core.settings import check_settings, setting

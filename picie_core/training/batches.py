@@ -12,11 +12,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from picie_core.data.class_names import IGNORE_ID
 from picie_core.data.image_index import ImageCache
 from picie_core.errors import PicieError
 from picie_core.training.augmentations import square_crop, uniforms
 
-IGNORE_ID = 255
 PLACE_STREAM = 3
 """The stream of uniform numbers that positions the square of an image."""
 

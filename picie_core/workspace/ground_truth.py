@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from picie_core.atomic_files import open_atomic
+from picie_core.data.class_names import IGNORE_ID, name_key
 from picie_core.data.datasets import open_labelled_set
 from picie_core.data.embedding_sample import derived_dir, load_sample
 from picie_core.data.image_index import ImageRecord
@@ -26,7 +27,7 @@ from picie_core.data.labelled_set import LabelledSet
 from picie_core.data.sample_writer import feature_map_shape
 from picie_core.errors import PicieError
 from picie_core.evaluation.metrics import confusion, match_many_to_one, score
-from picie_core.labels.classes import IGNORE_ID, Class, name_key
+from picie_core.labels.classes import Class
 from picie_core.progress import Meter, Report, ignore_progress
 from picie_core.workspace.workspace import Workspace
 

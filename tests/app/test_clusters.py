@@ -19,8 +19,8 @@ from app.shared.components import naming
 from picie_core.clustering.clustering import Clustering, current_clustering, list_clusterings
 from picie_core.clustering.hierarchy import merge_tree
 from picie_core.clustering.uncertainty import cluster_uncertainty
+from picie_core.data.class_names import IGNORE_ID
 from picie_core.data.embedding_sample import load_sample
-from picie_core.labels.label_map import IGNORE_ID
 from picie_core.labels.review_queue import Look as Step
 from picie_core.labels.review_queue import naming_steps
 from picie_core.labels.vocabulary import set_vocabulary

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from picie_core.clustering.clustering import Clustering, cluster_scores
+from picie_core.data.class_names import IGNORE_ID
 from picie_core.labels.database import transaction
-from picie_core.labels.label_map import IGNORE_ID, LabelMap
+from picie_core.labels.label_map import LabelMap
 from picie_core.labels.label_transfer import transferred_classes
 from picie_core.labels.undo_log import Rows, read_rows
 from tests.hand_made import clustering_of, unit

@@ -10,9 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from picie_core.colors import next_color
+from picie_core.colors import IGNORE_COLOR, next_color
+from picie_core.data.class_names import IGNORE_ID, MAX_CLASSES
 from picie_core.errors import SettingError
-from picie_core.labels.label_map import IGNORE_COLOR, IGNORE_ID, MAX_CLASSES, Class, LabelMap
+from picie_core.labels.classes import Class
+from picie_core.labels.label_map import LabelMap
 
 KEY = "k27-digest"
 

@@ -10,8 +10,8 @@ import pytest
 
 from picie_core.clustering.clustering import Clustering, current_clustering, load_clustering
 from picie_core.clustering.split_proposals import propose_split, split_cluster
+from picie_core.data.class_names import IGNORE_ID
 from picie_core.errors import PicieError
-from picie_core.labels.label_map import IGNORE_ID
 from picie_core.labels.label_transfer import transferred_classes, use_k
 from tests.hand_made import clustering_of
 

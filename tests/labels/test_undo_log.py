@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from picie_core.data.class_names import IGNORE_ID
 from picie_core.errors import PicieError, SettingError
 from picie_core.labels.database import transaction
-from picie_core.labels.label_map import IGNORE_ID, LabelMap
+from picie_core.labels.label_map import LabelMap
 from picie_core.labels.undo_log import read_rows
 from tests.hand_made import unit
 

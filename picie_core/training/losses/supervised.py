@@ -11,11 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from picie_core.data.class_names import IGNORE_ID
 from picie_core.settings import TrainSettings
 from picie_core.training.losses.objective import ALONE, Objective, Processes, Step, StepLoss, new_head
 from picie_core.training.losses.pseudo_labels import weighted_cross_entropy
-
-IGNORE_ID = 255
 
 
 class Supervised(Objective):
