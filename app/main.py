@@ -25,7 +25,7 @@ with show_errors():
     workspace = current_workspace()
     if workspace is not None:
         run = current_run(workspace)
-        cluster_if_wanted(workspace, run, page.title)
+        cluster_if_wanted(run, page.title)
     write_address()
 with reading(workspace):
     draw_sidebar()
@@ -35,5 +35,5 @@ with show_errors(), reading(workspace):
     show_notice()
     with st.container():  # always there, so that the page below keeps its place
         if workspace is not None and run is not None and page.title in NEEDS_CLUSTERS:
-            transfer_notice(workspace, current_clustering(workspace, run))
+            transfer_notice(workspace, current_clustering(run))
     page.run()

@@ -18,7 +18,6 @@ from sklearn.cluster import MiniBatchKMeans
 
 from picie_core.clustering.clustering import COARSE_SHARE
 from picie_core.clustering.kmeans import assign, spherical_kmeans, unit_rows
-from picie_core.data.embedding_sample import load_sample
 from picie_core.workspace.workspace import Workspace
 
 TARGET_S = {27: 1.0, 100: 3.0}
@@ -56,7 +55,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.sample:
         space = Workspace.open(arguments.sample)
-        rows = np.asarray(load_sample(space, space.current_run()).embeddings, dtype=np.float32)
+        rows = np.asarray(space.current_run().sample().embeddings, dtype=np.float32)
     else:
         rows = drawn_rows()
     print(f"{len(rows)} x {rows.shape[1]} rows, 20 iterations on {COARSE_SHARE:.0%} of them, then a few on all\n")

@@ -27,7 +27,6 @@ from pathlib import Path
 
 import numpy as np
 
-from picie_core.clustering.clustering import current_clustering, list_clusterings, load_clustering
 from picie_core.errors import PicieError
 from picie_core.labels.database import transaction
 from picie_core.labels.label_map import LabelMap
@@ -115,7 +114,7 @@ def play(workspace: Workspace, number: int, seed: int, longest_s: float) -> Roun
     """Starts both processes, kills them at a random moment, and checks what they left. Raises AssertionError."""
     rng = random.Random(f"{seed} {number}")
     run = workspace.current_run()
-    found = current_clustering(workspace, run)
+    found = run.clustering()
     words = [str(workspace.label_map.path), found.key, str(found.base_k), str(found.centroids.shape[1])]
     editing = [sys.executable, str(Path(__file__)), "--edit", *words, str(rng.randrange(10**6))]
     k = rng.randrange(30, 300)
@@ -154,10 +153,10 @@ def check(root: Path, told: list[list]) -> int:
         _take_back(label_map, event.kind)
     assert state_of(label_map) == state, "the decisions are not those after the last edit that was told"
     run = workspace.current_run()
-    for name in list_clusterings(workspace, run):
-        clustering = load_clustering(workspace, run, name)
+    for name in run.clusterings():
+        clustering = run.clustering(name)
         assert len(clustering.counts) == clustering.k
-    current_clustering(workspace, run)
+    run.clustering()
     label_map.set_choice("round", str(last))
     return len(by_editor)
 

@@ -25,7 +25,6 @@ import psutil
 from playwright.sync_api import Page, expect
 
 from benchmarks.app_speed import PATIENCE_MS, Figure, go_to, timed, visit
-from picie_core.data.embedding_sample import load_sample
 from picie_core.workspace.workspace import Workspace
 from tests.browser.stage import find_chromium, headless_chromium
 
@@ -109,7 +108,7 @@ def measure_screen(root: Path, repeats: int) -> list[Figure]:
     if executable is None:
         raise SystemExit("no Chromium on the PATH: install it first (Debian: apt-get install chromium)")
     space = Workspace.open(root)
-    pca = np.asarray(load_sample(space, space.current_run()).pca)
+    pca = np.asarray(space.current_run().sample().pca)
     with headless_chromium(executable) as browser, visit(browser, ["--workspace", str(root)]) as (_, page, _start):
         cold = first_paint(page)
         warm = [first_paint(page) for _ in range(repeats)]

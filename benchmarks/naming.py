@@ -31,20 +31,20 @@ from pathlib import Path
 
 import numpy as np
 
-from picie_core.clustering.clustering import Clustering, cluster_workspace, load_clustering
+from picie_core.clustering.clustering import Clustering
 from picie_core.clustering.hierarchy import merge_tree
 from picie_core.clustering.uncertainty import cluster_uncertainty, next_clusters
 from picie_core.data.class_names import IGNORE_ID
 from picie_core.data.datasets import LabelledSet, open_labelled_set, read_mask
-from picie_core.data.embedding_sample import EmbeddingSample, load_dense_features, load_sample
+from picie_core.data.embedding_sample import EmbeddingSample
 from picie_core.evaluation.metrics import confusion, score
-from picie_core.export import export_masks
-from picie_core.export.pipeline import FeatureSource, network_features
+from picie_core.export.pipeline import FeatureSource
 from picie_core.labels.crop_split import crops_to_review, split_crops
 from picie_core.labels.label_map import LabelMap
 from picie_core.labels.review_queue import START_GROUPS, Look, naming_steps
 from picie_core.workspace.ground_truth import SampledTruth, look_up_truth
-from picie_core.workspace.workspace import Workspace
+from picie_core.workspace.mask_export import export_masks, network_features
+from picie_core.workspace.workspace import Run, Workspace
 
 ACTIONS = (10, 30, 60, 100, 200)
 PICKED_SHARE = 0.1
@@ -79,10 +79,10 @@ class Counter:
 class Person:
     """Someone who knows the ground truth of the sampled pixels and edits a label map through the app's own calls."""
 
-    def __init__(self, space: Workspace, run: str, clustering: Clustering, truth: SampledTruth, measure: Measure):
+    def __init__(self, space: Workspace, run: Run, clustering: Clustering, truth: SampledTruth, measure: Measure):
         self.space, self.run, self.clustering, self.truth = space, run, clustering, truth
-        self.sample: EmbeddingSample = load_sample(space, run)
-        self.stored = load_dense_features(space, run).index
+        self.sample: EmbeddingSample = run.sample()
+        self.stored = run.dense_features().index
         self.named, self.split = Counter(measure), Counter(measure)  # the two ways to count
         self.steps = 0
 
@@ -115,10 +115,10 @@ class Person:
             if other != own and counts[other] >= self._enough(counts):
                 self._count(1, 1)
                 sets[self.truth.class_names[other]] = np.flatnonzero(classes == other).tolist()
-                split_crops(self.space, self.sample, self.clustering, cluster, shown, sets, event)
+                split_crops(self.space.label_map, self.sample, self.clustering, cluster, shown, sets, event)
                 last = self.space.label_map.can_undo()
                 event = last.id if last else None
-        self.clustering = load_clustering(self.space, self.run, self.clustering.name)
+        self.clustering = self.run.clustering(self.clustering.name)
 
     def _enough(self, counts: np.ndarray) -> float:
         return max(2.0, PICKED_SHARE * counts.sum())
@@ -143,9 +143,9 @@ class Person:
         return self.truth.class_names.index(self.space.label_map.classes()[class_id].name)
 
 
-def suggested(space: Workspace, run: str, clustering: Clustering, order: str) -> Iterator[Look]:
+def suggested(space: Workspace, run: Run, clustering: Clustering, order: str) -> Iterator[Look]:
     """Yields what the app suggests to look at: by the merge tree, or cluster by cluster."""
-    uncertainty = cluster_uncertainty(load_sample(space, run), clustering)
+    uncertainty = cluster_uncertainty(run.sample(), clustering)
     if order == "guided":
         yield from naming_steps(merge_tree(clustering.centroids, clustering.counts, "ward"), uncertainty, START_GROUPS)
         return
@@ -168,17 +168,17 @@ def remembered(source: FeatureSource) -> FeatureSource:
 
 
 def measure_export(
-    space: Workspace, run: str, name: str, truth: LabelledSet, class_names: tuple[str, ...], source: FeatureSource
+    space: Workspace, run: Run, name: str, truth: LabelledSet, class_names: tuple[str, ...], source: FeatureSource
 ) -> dict[str, float]:
     """Returns accuracy and mIoU, percent, of the masks that the export writes for the images of `truth` now."""
-    clustering, c = load_clustering(space, run, name), len(class_names)
+    clustering, c = run.clustering(name), len(class_names)
     table = np.full(256, c)
     for item in space.label_map.classes():
         table[item.id] = class_names.index(item.name)
     counts = np.zeros((c + 1, c), np.int64)
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "masks"
-        export_masks(space, run, clustering, "png", out, truth.images_root, feature_source=source)
+        export_masks(clustering, "png", out, truth.images_root, feature_source=source)
         written = {path.stem: path for path in (out / "masks").rglob("*.png")}
         for index, (image, _) in enumerate(truth.pairs):
             mask = read_mask(written[Path(image).stem])
@@ -189,7 +189,7 @@ def measure_export(
 
 def simulate(
     space: Workspace,
-    run: str,
+    run: Run,
     k: int,
     order: str,
     truth: SampledTruth,
@@ -200,7 +200,7 @@ def simulate(
     """Returns the person after all milestones, with the figures; the names are in a label map that is thrown away."""
     with tempfile.TemporaryDirectory() as folder:
         space.label_map = LabelMap(Path(folder) / "labels.sqlite")
-        clustering = cluster_workspace(space, run, k, seed)
+        clustering = run.cluster(k, seed)
         memory: dict[int, dict[str, float]] = {}
 
         def measure() -> dict[str, float]:
@@ -270,10 +270,11 @@ def main() -> None:
     columns = " | ".join(f"{actions} actions" for actions in ACTIONS)
     print(f"| embedder | K | order | counted | {columns} |\n|{'---|' * (4 + len(ACTIONS))}", flush=True)
     results: list[dict] = []
-    for run in arguments.run or [Workspace.open(arguments.workspace).current_run()]:
+    for name in arguments.run or [None]:
         space = Workspace.open(arguments.workspace)
-        title, source = space.run_info(run).title, remembered(network_features(space, run, "auto"))
-        truth = look_up_truth(space, run, arguments.masks)
+        run = space.pick_run(name)
+        title, source = run.info.title, remembered(network_features(run, "auto"))
+        truth = look_up_truth(run, arguments.masks)
         for k in arguments.ks:
             for order in arguments.orders:
                 person = simulate(space, run, k, order, truth, val, source, arguments.seed)

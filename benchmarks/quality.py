@@ -19,13 +19,12 @@ import numpy as np
 
 from picie_core.clustering.kmeans import spherical_kmeans
 from picie_core.data.datasets import LabelledSet, open_labelled_set
-from picie_core.data.embedding_sample import load_sample
 from picie_core.evaluation.dataset_evaluation import confusions, summary
 from picie_core.models.embedder import Embedder, FrozenEmbedder
 from picie_core.settings import EmbedderSettings, SampleSettings, TrainSettings
 from picie_core.training.trainer import Training
 from picie_core.workspace.embedding import fit_embedder, make_sample, start_embedder
-from picie_core.workspace.workspace import Workspace
+from picie_core.workspace.workspace import Run, Workspace
 
 FIGURES = ("accuracy", "miou", "accuracy_named", "miou_named")
 
@@ -36,7 +35,7 @@ def measure(
     """Returns K -> figures (percent, mean over clustering seeds) of an embedder as it is now."""
     engine = FrozenEmbedder(network)
     make_sample(space, "measured", engine, sampling)
-    rows = np.asarray(load_sample(space, "measured").embeddings, dtype=np.float32)
+    rows = np.asarray(Run(space, "measured").sample().embeddings, dtype=np.float32)
     wanted = [(k, seed) for k in ks for seed in range(seeds)]
     centroids = [spherical_kmeans(rows, k, seed).centroids for k, seed in wanted]
     found = [summary(counts) for counts in confusions(engine, sampling.size_px, truth, centroids)]

@@ -16,14 +16,13 @@ from picie_core.version import __version__
 if TYPE_CHECKING:
     from picie_core.cli.embed import embed
     from picie_core.cli.train import train
-    from picie_core.clustering.clustering import Clustering, cluster_workspace, current_clustering, load_clustering
-    from picie_core.clustering.projection import load_projection
-    from picie_core.data.embedding_sample import load_sample
+    from picie_core.clustering.clustering import Clustering
     from picie_core.errors import PicieError, SettingError, WorkspaceBusy
-    from picie_core.export import export_masks
-    from picie_core.segmentation.contact_sheet import contact_sheet, open_mosaic
+    from picie_core.segmentation.contact_sheet import contact_sheet
     from picie_core.settings import EmbedderSettings, SampleSettings, TrainSettings
-    from picie_core.workspace.workspace import Workspace
+    from picie_core.workspace.mask_export import export_masks
+    from picie_core.workspace.projections import load_projection
+    from picie_core.workspace.workspace import Run, Workspace
 
 # In reading order: settings, work, looking, naming and writing.
 _HOMES = {
@@ -33,15 +32,11 @@ _HOMES = {
     "embed": "cli.embed",
     "train": "cli.train",
     "Workspace": "workspace.workspace",
+    "Run": "workspace.workspace",
     "Clustering": "clustering.clustering",
-    "cluster_workspace": "clustering.clustering",
-    "current_clustering": "clustering.clustering",
-    "load_clustering": "clustering.clustering",
-    "load_sample": "data.embedding_sample",
     "contact_sheet": "segmentation.contact_sheet",
-    "open_mosaic": "segmentation.contact_sheet",
-    "load_projection": "clustering.projection",
-    "export_masks": "export",
+    "load_projection": "workspace.projections",
+    "export_masks": "workspace.mask_export",
     "PicieError": "errors",
     "SettingError": "errors",
     "WorkspaceBusy": "errors",
@@ -55,13 +50,9 @@ __all__ = [
     "embed",
     "train",
     "Workspace",
+    "Run",
     "Clustering",
-    "cluster_workspace",
-    "current_clustering",
-    "load_clustering",
-    "load_sample",
     "contact_sheet",
-    "open_mosaic",
     "load_projection",
     "export_masks",
     "PicieError",

@@ -18,7 +18,6 @@ from PIL import Image
 from picie_core.cli import COMMANDS
 from picie_core.cli.parser import run_command
 from picie_core.data import image_folder
-from picie_core.data.embedding_sample import load_dense_features, load_sample
 from picie_core.workspace.workspace import Workspace
 
 USABLE = {
@@ -103,8 +102,8 @@ def test_every_odd_file_is_embedded_or_listed(odd, say):
         assert any(word in reasons[path] for word in words.split("|")), reasons[path]
     run = space.current_run()
     ids = [record.id for record in listed.readable]
-    assert np.unique(load_sample(space, run).positions[:, 0]).tolist() == ids
-    assert load_dense_features(space, run).ids.tolist() == ids
+    assert np.unique(run.sample().positions[:, 0]).tolist() == ids
+    assert run.dense_features().ids.tolist() == ids
 
 
 def test_odd_images_get_masks_of_their_own_size(odd, say, tmp_path):

@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 
 from benchmarks.naming import ACTIONS, Counter, Person, simulate, suggested
-from picie_core.clustering.clustering import current_clustering
 from picie_core.data.datasets import open_labelled_set
-from picie_core.export.pipeline import network_features
 from picie_core.labels.review_queue import Look
 from picie_core.workspace.ground_truth import cluster_truth, look_up_truth, map_truth
+from picie_core.workspace.mask_export import network_features
 
 
 def test_milestones_have_the_most_edits_that_fit():
@@ -31,7 +30,7 @@ def test_milestones_have_the_most_edits_that_fit():
 def test_a_person_names_groups_and_corrects_branches(finished_copy, scenes):
     """One action for a group, one for each branch that is something else, none for looking."""
     run = finished_copy.current_run()
-    made, truth = current_clustering(finished_copy, run), look_up_truth(finished_copy, run, scenes / "masks")
+    made, truth = run.clustering(), look_up_truth(run, scenes / "masks")
     best = [one.class_id for one in cluster_truth(made, truth)]
     person = Person(finished_copy, run, made, truth, dict)
     person.look(Look("group", (tuple(range(6)),)))
@@ -48,7 +47,7 @@ def test_a_person_names_groups_and_corrects_branches(finished_copy, scenes):
 def test_sorting_out_splits_and_counts_both_ways(finished_copy, scenes):
     """Picked crops come off as new clusters with their names: an action a class, and one more for the split."""
     run = finished_copy.current_run()
-    made, truth = current_clustering(finished_copy, run), look_up_truth(finished_copy, run, scenes / "masks")
+    made, truth = run.clustering(), look_up_truth(run, scenes / "masks")
     mixed = min(cluster_truth(made, truth), key=lambda one: one.purity)
     assert mixed.purity < 0.85
     person = Person(finished_copy, run, made, truth, dict)
@@ -69,9 +68,9 @@ def test_a_whole_simulation(finished_copy, scenes, order):
     run = finished_copy.current_run()
     before = finished_copy.label_map.version()
     root, label_map = finished_copy.root, finished_copy.label_map
-    truth = look_up_truth(finished_copy, run, scenes / "masks")
+    truth = look_up_truth(run, scenes / "masks")
     val = open_labelled_set(scenes / "images", scenes / "masks")
-    person = simulate(finished_copy, run, 6, order, truth, val, network_features(finished_copy, run, "cpu"))
+    person = simulate(finished_copy, run, 6, order, truth, val, network_features(run, "cpu"))
     assert tuple(person.named.figures) == tuple(person.split.figures) == ACTIONS
     assert person.named.figures[200]["accuracy"] > 60 and person.named.figures[200]["miou"] > 40
     assert label_map.version() == before and not (root / "exports").exists()
@@ -80,7 +79,7 @@ def test_a_whole_simulation(finished_copy, scenes, order):
 def test_what_is_suggested_covers_every_cluster(finished):
     """Either order looks into every cluster once."""
     run = finished.current_run()
-    made = current_clustering(finished, run)
+    made = run.clustering()
     for order in ("guided", "area"):
         inside = [look.parts[0][0] for look in suggested(finished, run, made, order) if look.kind == "inside"]
         assert len(inside) == len(set(inside)) and set(inside) <= set(range(6))

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from app.clusters.focus import SHOW_ALL, by_area, looking_at
 from app.session import caches, cluster_caches
 from app.shared.naming import class_names
 from picie_core.data.class_names import IGNORE_ID
-from picie_core.workspace.workspace import Workspace
-
-if TYPE_CHECKING:
-    from picie_core.clustering.clustering import Clustering
+from picie_core.workspace.workspace import StoredClustering, Workspace
 
 ORDERS = {
     "area": "Largest first",
@@ -32,29 +27,29 @@ def filter_names(workspace: Workspace) -> dict[str, str]:
     return {ALL: "All", UNNAMED: "Not named", NAMED: "Named", **classes, str(IGNORE_ID): "Ignored"}
 
 
-def cards_listed(workspace: Workspace, run: str, found: Clustering, order: str, shown: str) -> list[int]:
+def cards_listed(clustering: StoredClustering, order: str, shown: str) -> list[int]:
     """Returns the cards to draw; naming moves none of them, until another order, filter or clustering is chosen."""
-    here, made_for = looking_at(found), (found.digest, order, shown)
+    here, made_for = looking_at(clustering), (clustering.digest, order, shown)
     if here.listed_for != made_for:
-        here.listed, here.listed_for = _fresh(workspace, run, found, order, shown), made_for
+        here.listed, here.listed_for = _fresh(clustering, order, shown), made_for
     return here.listed
 
 
-def moved_since(workspace: Workspace, found: Clustering, shown: str) -> int:
+def moved_since(clustering: StoredClustering, shown: str) -> int:
     """Returns how many of the cards would not be shown any more if the list were made anew."""
-    listed = looking_at(found).listed
-    named = workspace.label_map.classes_of(found.key)
+    listed = looking_at(clustering).listed
+    named = clustering.classes_of()
     return len(listed) - sum(_is_shown(cluster, named, shown) for cluster in listed)
 
 
-def list_anew(found: Clustering) -> None:
+def list_anew(clustering: StoredClustering) -> None:
     """Forgets the order of the cards, so that it is made from the names as they are now."""
-    looking_at(found).listed_for = ()
+    looking_at(clustering).listed_for = ()
 
 
-def _fresh(workspace: Workspace, run: str, found: Clustering, order: str, shown: str) -> list[int]:
-    named = workspace.label_map.classes_of(found.key)
-    return [cluster for cluster in _ordered(workspace, run, found, order, named) if _is_shown(cluster, named, shown)]
+def _fresh(clustering: StoredClustering, order: str, shown: str) -> list[int]:
+    named = clustering.classes_of()
+    return [cluster for cluster in _ordered(clustering, order, named) if _is_shown(cluster, named, shown)]
 
 
 def _is_shown(cluster: int, named: dict[int, int], shown: str) -> bool:
@@ -63,14 +58,14 @@ def _is_shown(cluster: int, named: dict[int, int], shown: str) -> bool:
     return str(named.get(cluster)) == shown
 
 
-def _ordered(workspace: Workspace, run: str, found: Clustering, order: str, named: dict[int, int]) -> list[int]:
-    area = by_area(found)
+def _ordered(clustering: StoredClustering, order: str, named: dict[int, int]) -> list[int]:
+    area = by_area(clustering)
     if order == "doubt":
         from picie_core.clustering.uncertainty import next_clusters
 
-        first = next_clusters(found, cluster_caches.uncertainty(workspace, run, found), named)
+        first = next_clusters(clustering, cluster_caches.uncertainty(clustering), named)
         return [*first, *(cluster for cluster in area if cluster not in set(first))]
     if order == "tightness":
-        figures = caches.cluster_figures(workspace, run, found)
-        return sorted(area, key=lambda cluster: (found.counts[cluster] == 0, figures[cluster].tightness))
-    return cluster_caches.tree(workspace, run, found, "average").order.tolist() if order == "tree" else area
+        figures = caches.cluster_metrics(clustering)
+        return sorted(area, key=lambda cluster: (clustering.counts[cluster] == 0, figures[cluster].tightness))
+    return cluster_caches.tree(clustering, "average").order.tolist() if order == "tree" else area

@@ -14,12 +14,11 @@ from app.session.state import Key, Looking
 from app.shared.formatting import count, percent
 from app.shared.layout import small, swatch
 from app.shared.naming import class_names, cluster_names, name_field, shown_color
-from picie_core.workspace.workspace import Workspace
+from picie_core.workspace.workspace import StoredClustering
 
 if TYPE_CHECKING:
     from streamlit.delta_generator import DeltaGenerator
 
-    from picie_core.clustering.clustering import Clustering
     from picie_core.workspace.ground_truth import ClusterTruth
 
 CARDS = 12
@@ -27,22 +26,22 @@ CARD_COLUMNS = 3
 NEIGHBORS = 3
 
 
-def draw_cards(workspace: Workspace, run: str, found: Clustering, clusters: list[int], look: Look) -> None:
+def draw_cards(clustering: StoredClustering, clusters: list[int], look: Look) -> None:
     """Draws one page of cards; it turns to the cluster in focus."""
-    here = looking_at(found)
+    here = looking_at(clustering)
     focused, pages = here.focus, max(1, -(-len(clusters) // CARDS))
     page = _page_of(here, clusters, pages)
     shown = clusters[(page - 1) * CARDS : page * CARDS]
-    colors = [shown_color(workspace, found, cluster) for cluster in shown]
-    sheets = ask_sheets(workspace, run, found, shown, colors, look)
+    colors = [shown_color(clustering, cluster) for cluster in shown]
+    sheets = ask_sheets(clustering, shown, colors, look)
     reserve(look.room, "tiles")
     if focused in shown:
         ring = "outline: 2px solid #4d79da; outline-offset: -1px;"
         st.html(f"<style>.st-key-card_{focused} {{ {ring} }}</style>")
-    truths, names = cluster_caches.cluster_truths(workspace, run, found), cluster_names(workspace, found)
+    truths, names = cluster_caches.cluster_truths(clustering), cluster_names(clustering)
     with st.grid(CARD_COLUMNS, min_column_width=280):
         places = [
-            _card(workspace, run, found, cluster, color, truths[cluster] if truths else None)
+            _card(clustering, cluster, color, truths[cluster] if truths else None)
             for cluster, color in zip(shown, colors, strict=True)
         ]
     if pages > 1:
@@ -69,9 +68,7 @@ def _page_key(here: Looking) -> str:
 
 
 def _card(
-    workspace: Workspace,
-    run: str,
-    found: Clustering,
+    clustering: StoredClustering,
     cluster: int,
     color: str,
     truth: ClusterTruth | None,
@@ -84,22 +81,22 @@ def _card(
                 f'title="Put it into focus">{swatch(color)} <b>{cluster}</b></a>',
                 width="content",
             )
-            name_field(workspace, found, cluster, place="card")
-            _draw_pick(found, cluster)
+            name_field(clustering, cluster, place="card")
+            _draw_pick(clustering, cluster)
         place = sheet_place(f"tiles_{cluster}")
-        figures = caches.cluster_figures(workspace, run, found)[cluster]
+        figures = caches.cluster_metrics(clustering)[cluster]
         area = f"<b>{percent(figures.share)}</b> of all pixels"
         words = f"{area} · {count(figures.images, 'image')} · tightness {figures.tightness:.2f}{_truth_words(truth)}"
         small(words)
         with st.container(horizontal=True, vertical_alignment="center", gap="small", wrap=False):
-            small(neighbor_words(workspace, found, cluster))
-            _draw_tools(found, cluster)
+            small(neighbor_words(clustering, cluster))
+            _draw_tools(clustering, cluster)
     return place
 
 
-def _draw_pick(found: Clustering, cluster: int) -> None:
-    here = looking_at(found)
-    key = f"pick_{found.key}_{cluster}" + (f"~{here.unpicked}" if here.unpicked else "")
+def _draw_pick(clustering: StoredClustering, cluster: int) -> None:
+    here = looking_at(clustering)
+    key = f"pick_{clustering.key}_{cluster}" + (f"~{here.unpicked}" if here.unpicked else "")
     with st.container(width="content"):
         st.checkbox(
             f"Pick cluster {cluster}",
@@ -107,32 +104,32 @@ def _draw_pick(found: Clustering, cluster: int) -> None:
             key=key,
             label_visibility="collapsed",
             on_change=pick,
-            args=(found, cluster, key),
+            args=(clustering, cluster, key),
         )
 
 
-def _draw_tools(found: Clustering, cluster: int) -> None:
+def _draw_tools(clustering: StoredClustering, cluster: int) -> None:
     with st.container(horizontal=True, width="content", gap="xsmall", key=f"tools_{cluster}"):
         for dialog, label in (("more", "More…"), ("split", "Split…")):
             key = f"{dialog}_{cluster}"
-            st.button(label, key=key, type="tertiary", on_click=open_dialog, args=(found, dialog, cluster))
+            st.button(label, key=key, type="tertiary", on_click=open_dialog, args=(clustering, dialog, cluster))
 
 
-def open_dialog(found: Clustering, dialog: str, cluster: int) -> None:
+def open_dialog(clustering: StoredClustering, dialog: str, cluster: int) -> None:
     """Opens a dialog about a cluster, which comes into focus."""
-    go_to(found, cluster)
-    looking_at(found).dialog = (dialog, cluster)
+    go_to(clustering, cluster)
+    looking_at(clustering).dialog = (dialog, cluster)
 
 
-def neighbor_words(workspace: Workspace, found: Clustering, cluster: int) -> str:
+def neighbor_words(clustering: StoredClustering, cluster: int) -> str:
     """Returns the clusters that look most alike, as HTML to click on."""
-    owners, names = workspace.label_map.classes_of(found.key), class_names(workspace)
+    owners, names = clustering.classes_of(), class_names(clustering.workspace)
     links = []
-    for other in cluster_caches.neighbors(found, NEIGHBORS)[cluster]:
+    for other in cluster_caches.neighbors(clustering, NEIGHBORS)[cluster]:
         named = f": {html.escape(names[owners[other]])}" if owners.get(other) in names else ""
         links.append(
             f'<a class="picie-jump-{other} picie-id" role="button" tabindex="0" title="Go to cluster {other}{named}">'
-            f"{swatch(shown_color(workspace, found, other))} {other}</a>"
+            f"{swatch(shown_color(clustering, other))} {other}</a>"
         )
     return f"Like {' '.join(links)}" if links else "&nbsp;"
 

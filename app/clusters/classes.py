@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import streamlit as st
 
@@ -14,26 +12,27 @@ from app.shared.notices import show_errors
 from app.shared.synced_fields import shown_key, typed
 from picie_core.data.class_names import IGNORE_ID, MAX_NAME_LENGTH
 from picie_core.labels.classes import Class
-from picie_core.workspace.workspace import Workspace
-
-if TYPE_CHECKING:
-    from picie_core.clustering.clustering import Clustering
+from picie_core.workspace.workspace import StoredClustering, Workspace
 
 
-def draw_classes(workspace: Workspace, found: Clustering) -> None:
+def draw_classes(clustering: StoredClustering) -> None:
     """Draws a row for each class, what is ignored and not named, and the vocabulary."""
-    classes, owners = workspace.label_map.classes(), workspace.label_map.classes_of(found.key)
+    classes, owners = (
+        clustering.label_map.classes(),
+        clustering.classes_of(),
+    )
     if not classes:
         st.caption("No class yet: the first name that you type makes one.")
     for item in classes:
-        _row(workspace, classes, item, clusters_of(owners, item.id), share_of(found, owners, item.id))
+        _row(clustering.workspace, classes, item, clusters_of(owners, item.id), share_of(clustering, owners, item.id))
     ignored = clusters_of(owners, IGNORE_ID)
     if ignored:
         small(
-            f"Ignored: {count(ignored, 'cluster')}, <b>{percent(share_of(found, owners, IGNORE_ID))}</b> of all pixels"
+            f"Ignored: {count(ignored, 'cluster')}, "
+            f"<b>{percent(share_of(clustering, owners, IGNORE_ID))}</b> of all pixels"
         )
     st.divider()
-    draw_vocabulary(workspace)
+    draw_vocabulary(clustering.workspace)
 
 
 def clusters_of(owners: dict[int, int], class_id: int) -> int:
@@ -41,10 +40,10 @@ def clusters_of(owners: dict[int, int], class_id: int) -> int:
     return sum(owner == class_id for owner in owners.values())
 
 
-def share_of(found: Clustering, owners: dict[int, int], class_id: int) -> float:
+def share_of(clustering: StoredClustering, owners: dict[int, int], class_id: int) -> float:
     """Returns the share of all pixels that a class has, 0 to 1."""
-    mine = np.array([owners.get(cluster) == class_id for cluster in range(found.k)])
-    return float(found.counts[mine].sum() / max(1, found.counts.sum()))
+    mine = np.array([owners.get(cluster) == class_id for cluster in range(clustering.k)])
+    return float(clustering.counts[mine].sum() / max(1, clustering.counts.sum()))
 
 
 def _row(workspace: Workspace, classes: list[Class], item: Class, clusters: int, share: float) -> None:
@@ -125,5 +124,5 @@ def draw_vocabulary(workspace: Workspace) -> None:
 
         st.session_state["vocabulary_seen"] = file.file_id
         with show_errors():
-            set_vocabulary(workspace, file.getvalue(), file.name)
+            set_vocabulary(workspace.vocabulary_path, file.getvalue(), file.name)
             st.rerun(scope="fragment")

@@ -11,15 +11,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import streamlit as st
 
-from app.session.caches import mosaic_source_of
+from app.session.caches import contact_sheet_source
 from app.shared.colors import rgb_color
 from app.shared.layout import show_jpeg
-from picie_core.workspace.workspace import Workspace
+from picie_core.workspace.workspace import StoredClustering
 
 if TYPE_CHECKING:
     from streamlit.delta_generator import DeltaGenerator
 
-    from picie_core.clustering.clustering import Clustering
     from picie_core.segmentation.contact_sheet import Mosaic
 
 KEPT = 800
@@ -105,10 +104,10 @@ def ground() -> str:
 
 
 def ask_sheets(
-    workspace: Workspace, run: str, found: Clustering, clusters: Sequence[int], colors: Sequence[str], look: Look
+    clustering: StoredClustering, clusters: Sequence[int], colors: Sequence[str], look: Look
 ) -> dict[int, Future[Sheet]]:
     """Returns the contact sheet of each cluster as a promise; the first are drawn first."""
-    source, between = mosaic_source_of(workspace, run), ground()
+    source, between = contact_sheet_source(clustering.run), ground()
 
     def drawing(cluster: int, color: str) -> Callable[[], Sheet]:
         def draw() -> Sheet:
@@ -116,7 +115,7 @@ def ask_sheets(
 
             made = contact_sheet(
                 source,
-                found,
+                clustering,
                 cluster,
                 look.kind,
                 look.room.tiles,
@@ -131,7 +130,7 @@ def ask_sheets(
 
         return draw
 
-    place = (str(workspace.root), run, id(source), found.digest)
+    place = (str(clustering.workspace.root), clustering.run, id(source), clustering.digest)
     return {
         cluster: shelf().ask((*place, cluster, color, look, between), drawing(cluster, color))
         for cluster, color in zip(clusters, colors, strict=True)

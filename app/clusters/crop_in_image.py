@@ -15,27 +15,26 @@ from app.shared.image_strip import show_image
 from app.shared.layout import page_path, picture, small_fit
 from app.shared.naming import cluster_names, cluster_title, shown_color
 from picie_core.data.image_index import ImageRecord
-from picie_core.workspace.workspace import Workspace
+from picie_core.workspace.workspace import Run, StoredClustering
 
 if TYPE_CHECKING:
-    from picie_core.clustering.clustering import Clustering
     from picie_core.segmentation.contact_sheet import Tile
 
 WIDTH_PX = 960
 RING_PX = 14
 
 
-def draw_place(workspace: Workspace, run: str, found: Clustering, cluster: int, tile: Tile | None) -> None:
+def draw_place(clustering: StoredClustering, cluster: int, tile: Tile | None) -> None:
     """Draws the image of a tile; says so when the image cannot be read any more."""
-    listed = workspace.image_list()
+    listed = clustering.workspace.image_list()
     item = next((one for one in listed.readable if tile is not None and one.id == tile.image_id), None)
     if tile is None or item is None:
         st.info("There is no image at this place: click on a crop.")
         return
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-        st.markdown(f"**{literal(cluster_title(cluster, cluster_names(workspace, found)))}** in {literal(item.path)}")
+        st.markdown(f"**{literal(cluster_title(cluster, cluster_names(clustering)))}** in {literal(item.path)}")
         opacity = st.slider("Opacity", 0, 100, 40, step=5, format="%d %%", key="place_opacity", width=220)
-    png = place_png(workspace, run, found, cluster, item, tile, opacity / 100)
+    png = place_png(clustering, cluster, item, tile, opacity / 100)
     alt = f"{item.path}, cluster {cluster} painted over it, the place of the crop ringed"
     aspect = item.width / item.height
     st.html(f"<style>.st-key-picture_place {{ max-width: calc(62vh * {aspect:.5f}); margin: 0 auto; }}</style>")
@@ -46,28 +45,24 @@ def draw_place(workspace: Workspace, run: str, found: Clustering, cluster: int, 
         st.page_link(page_path("masks"), label="Open on the Masks screen", icon=":material/layers:")
 
 
-def place_png(
-    workspace: Workspace, run: str, found: Clustering, cluster: int, item: ImageRecord, tile: Tile, opacity: float
-) -> bytes:
+def place_png(clustering: StoredClustering, cluster: int, item: ImageRecord, tile: Tile, opacity: float) -> bytes:
     """Returns the image with one cluster painted and outlined and the place of a crop ringed, as PNG."""
     from picie_core.segmentation import masks
 
     width, height = overlays.target_size(item, WIDTH_PX)
-    image = overlays.image_at(str(workspace.images_root), item.path, item.stamp, width, height)
-    labels = overlays.mask(workspace, run, found, item, overlays.Look("cluster", WIDTH_PX))
-    color = rgb_color(shown_color(workspace, found, cluster))
+    image = overlays.image_at(str(clustering.workspace.images_root), item.path, item.stamp, width, height)
+    labels = overlays.mask(clustering, item, overlays.Look("cluster", WIDTH_PX))
+    color = rgb_color(shown_color(clustering, cluster))
     painted = masks.overlay(image, np.where(labels == cluster, 1, 0), {1: color}, opacity, outline=True)
-    return masks.png_bytes(ringed(painted, *place_on(workspace, run, item, tile, width, height)))
+    return masks.png_bytes(ringed(painted, *place_on(clustering.run, item, tile, width, height)))
 
 
-def place_on(
-    workspace: Workspace, run: str, item: ImageRecord, tile: Tile, width: int, height: int
-) -> tuple[float, float]:
+def place_on(run: Run, item: ImageRecord, tile: Tile, width: int, height: int) -> tuple[float, float]:
     """Returns where the middle of a tile's cell lies on the picture: (x, y) in pixels."""
     from picie_core.data.image_file import scaled_size
     from picie_core.segmentation.upsampling import CELL_CENTRE_PX, CELL_PX
 
-    resized = scaled_size(item.width, item.height, workspace.run_info(run).settings["size_px"])
+    resized = scaled_size(item.width, item.height, run.size_px)
     x, y = (CELL_PX * cell + CELL_CENTRE_PX + 0.5 for cell in (tile.col, tile.row))
     return x / resized[0] * width, y / resized[1] * height
 

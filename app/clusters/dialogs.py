@@ -14,17 +14,16 @@ from app.clusters.more_crops import KIND, ROOM, draw_more, page_key
 from app.clusters.split_dialog import draw_split
 from app.shared.naming import shown_color
 from app.shared.notices import show_errors
-from picie_core.workspace.workspace import Workspace
+from picie_core.workspace.workspace import StoredClustering
 
 if TYPE_CHECKING:
-    from picie_core.clustering.clustering import Clustering
     from picie_core.segmentation.contact_sheet import Tile
 
 
-def draw_dialog(workspace: Workspace, run: str, found: Clustering, look: Look) -> None:
+def draw_dialog(clustering: StoredClustering, look: Look) -> None:
     """Draws the dialog that is open, if one is."""
-    here = looking_at(found)
-    if not here.dialog or here.dialog[1 if len(here.dialog) == 2 else 2] >= found.k:
+    here = looking_at(clustering)
+    if not here.dialog or here.dialog[1 if len(here.dialog) == 2 else 2] >= clustering.k:
         return
 
     def close() -> None:
@@ -32,13 +31,13 @@ def draw_dialog(workspace: Workspace, run: str, found: Clustering, look: Look) -
 
     kind = here.dialog[0]
     if kind == "more":
-        _open("More crops", close, lambda: draw_more(workspace, run, found, here.dialog[1], look))
+        _open("More crops", close, lambda: draw_more(clustering, here.dialog[1], look))
     elif kind == "split":
-        _open("Split a cluster", close, lambda: draw_split(workspace, run, found, here.dialog[1]))
+        _open("Split a cluster", close, lambda: draw_split(clustering, here.dialog[1]))
     elif kind == "place":
         _, where, cluster, x, y = here.dialog
-        tile = tile_at(workspace, run, found, where, cluster, x, y, look)
-        _open("Where it is", close, lambda: draw_place(workspace, run, found, cluster, tile))
+        tile = tile_at(clustering, where, cluster, x, y, look)
+        _open("Where it is", close, lambda: draw_place(clustering, cluster, tile))
 
 
 def _open(title: str, close: Callable[[], None], draw: Callable[[], None]) -> None:
@@ -50,13 +49,11 @@ def _open(title: str, close: Callable[[], None], draw: Callable[[], None]) -> No
     drawn()
 
 
-def tile_at(
-    workspace: Workspace, run: str, found: Clustering, where: str, cluster: int, x: float, y: float, look: Look
-) -> Tile | None:
+def tile_at(clustering: StoredClustering, where: str, cluster: int, x: float, y: float, look: Look) -> Tile | None:
     """Returns the tile at a point of a contact sheet: of a card (`tiles`) or of the dialog with more crops."""
     shown = look
     if where == "more":
         kind = st.session_state.get(f"{KIND}_{look.kind}") or look.kind
         shown = Look(kind, ROOM, look.outline, look.context, st.session_state.get(page_key(cluster, kind), 1) - 1)
-    color = shown_color(workspace, found, cluster)
-    return ask_sheets(workspace, run, found, [cluster], [color], shown)[cluster].result().mosaic.tile_at(x, y)
+    color = shown_color(clustering, cluster)
+    return ask_sheets(clustering, [cluster], [color], shown)[cluster].result().mosaic.tile_at(x, y)

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import streamlit as st
 
 from app.clusters.charts import dendrogram_figure
 from app.clusters.focus import go_to
 from app.session import cluster_caches
 from app.shared.naming import cluster_names, cluster_title, shown_color
-from picie_core.workspace.workspace import Workspace
-
-if TYPE_CHECKING:
-    from picie_core.clustering.clustering import Clustering
+from picie_core.workspace.workspace import StoredClustering
 
 CHART = "tree_chart"
 
 
-def draw_tree(workspace: Workspace, run: str, found: Clustering) -> None:
+def draw_tree(clustering: StoredClustering) -> None:
     """Draws the dendrogram; a click on a cluster puts it into focus."""
     from picie_core.clustering.hierarchy import LINKAGES, dendrogram
 
@@ -31,17 +26,17 @@ def draw_tree(workspace: Workspace, run: str, found: Clustering) -> None:
         key="tree_linkage",
         help="Average: mean distance between the clusters of two branches. Ward: makes branches of even size.",
     )
-    made = cluster_caches.tree(workspace, run, found, linkage or "average")
+    made = cluster_caches.tree(clustering, linkage or "average")
     if made.k < 2:
         st.caption("One cluster is no tree yet: choose a larger K.")
         return
-    drawn, names = dendrogram(made), cluster_names(workspace, found)
+    drawn, names = dendrogram(made), cluster_names(clustering)
     order = drawn.order.tolist()
     figure = dendrogram_figure(
         drawn.x,
         drawn.y,
         [cluster_title(cluster, names) for cluster in order],
-        [shown_color(workspace, found, cluster) for cluster in order],
+        [shown_color(clustering, cluster) for cluster in order],
         [cluster in names for cluster in order],
     )
     event = st.plotly_chart(
@@ -59,5 +54,5 @@ def draw_tree(workspace: Workspace, run: str, found: Clustering) -> None:
     ]
     if chosen and chosen[0] < len(order) and st.session_state.get("tree_seen") != (linkage, chosen[0]):
         st.session_state["tree_seen"] = (linkage, chosen[0])
-        go_to(found, order[chosen[0]])
+        go_to(clustering, order[chosen[0]])
         st.rerun(scope="fragment")

@@ -11,10 +11,9 @@ from app.session.jobs import Job, job_of, start, stop
 from app.session.state import session
 from app.shared.layout import job_bar
 from app.shared.notices import show_errors
-from picie_core.workspace.workspace import Workspace
+from picie_core.workspace.workspace import Run, StoredClustering
 
 if TYPE_CHECKING:
-    from picie_core.clustering.clustering import Clustering
     from picie_core.clustering.k_selection import ScoreCurve
 
 COMMAND = "scores"
@@ -22,21 +21,21 @@ HIGHEST = (100, 200, 500)
 CHART = "k_chart"
 
 
-def draw_k_curve(workspace: Workspace, run: str, found: Clustering) -> None:
+def draw_k_curve(clustering: StoredClustering) -> None:
     """Draws the curve as far as it is known, the job that makes it, or the button that starts it."""
     from picie_core.clustering.k_selection import load_scores
 
-    curve, job = load_scores(workspace, run), job_of(workspace, COMMAND)
+    curve, job = load_scores(clustering.run), job_of(clustering.workspace, COMMAND)
     running = job is not None and job.is_running
     if curve is not None and curve.points:
-        draw_curve(curve, found)
+        draw_curve(curve, clustering)
     if running:
-        st.fragment(run_every=1)(_running)(workspace, run, len(curve.points) if curve else 0)
+        st.fragment(run_every=1)(_running)(clustering.run, len(curve.points) if curve else 0)
     else:
-        _draw_start(workspace, run, curve, job)
+        _draw_start(clustering.run, curve, job)
 
 
-def draw_curve(curve: ScoreCurve, found: Clustering) -> None:
+def draw_curve(curve: ScoreCurve, clustering: StoredClustering) -> None:
     """Draws the figures of each K and their reading; a click on a point asks for its K."""
     ks = [point.k for point in curve.points]
     figure = k_figure(
@@ -46,7 +45,7 @@ def draw_curve(curve: ScoreCurve, found: Clustering) -> None:
             "Silhouette": [point.silhouette for point in curve.points],
             "Stability": [point.stability for point in curve.points],
         },
-        found.base_k,
+        clustering.base_k,
     )
     event = st.plotly_chart(
         figure,
@@ -65,13 +64,13 @@ def draw_curve(curve: ScoreCurve, found: Clustering) -> None:
     chosen = [point for point in (event["selection"]["points"] if event else []) if "x" in point]
     if chosen:
         wanted, drawn = int(chosen[0]["x"]), session()
-        if wanted != found.base_k and st.session_state.get("k_seen") != wanted:
+        if wanted != clustering.base_k and st.session_state.get("k_seen") != wanted:
             st.session_state["k_seen"] = wanted
             drawn.wanted_k, drawn.selected = wanted, None
             st.rerun()
 
 
-def _draw_start(workspace: Workspace, run: str, curve: ScoreCurve | None, job: Job | None) -> None:
+def _draw_start(run: Run, curve: ScoreCurve | None, job: Job | None) -> None:
     if job is not None and job.state in ("failed", "crashed"):
         st.error(job.status.message or f"Trying K ended without a word. The log is in {job.log}.")
     if curve is None:
@@ -85,20 +84,20 @@ def _draw_start(workspace: Workspace, run: str, curve: ScoreCurve | None, job: J
                     key=f"scores_{highest}",
                     icon=":material/play_arrow:",
                     on_click=_start,
-                    args=(workspace, run, highest),
+                    args=(run, highest),
                 )
 
 
-def _start(workspace: Workspace, run: str, highest: int) -> None:
+def _start(run: Run, highest: int) -> None:
     with show_errors():
-        start(workspace, COMMAND, ["--run", run, "--up-to", str(highest)])
+        start(run.workspace, COMMAND, ["--run", run.name, "--up-to", str(highest)])
 
 
-def _running(workspace: Workspace, run: str, drawn: int) -> None:
+def _running(run: Run, drawn: int) -> None:
     """Draws the progress; the page is drawn again with every new point and at the end."""
     from picie_core.clustering.k_selection import load_scores
 
-    job, curve = job_of(workspace, COMMAND), load_scores(workspace, run)
+    job, curve = job_of(run.workspace, COMMAND), load_scores(run)
     if job is None or not job.is_running or (curve is not None and len(curve.points) > drawn):
         st.rerun()
         return

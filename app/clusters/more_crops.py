@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import streamlit as st
 
 from app.clusters.contact_sheets import Look, Room, ask_sheets, fill, reserve, sheet_place
 from app.shared.formatting import count
 from app.shared.layout import small
 from app.shared.naming import cluster_names, cluster_title, shown_color
-from picie_core.workspace.workspace import Workspace
-
-if TYPE_CHECKING:
-    from picie_core.clustering.clustering import Clustering
+from picie_core.workspace.workspace import StoredClustering
 
 ROOM = Room(columns=12, rows=5, tile_px=96)
 KIND = "more_kind"
 
 
-def draw_more(workspace: Workspace, run: str, found: Clustering, cluster: int, look: Look) -> None:
+def draw_more(clustering: StoredClustering, cluster: int, look: Look) -> None:
     """Draws the crops of a cluster, at first of the kind that the cards show."""
     from picie_core.clustering.exemplars import KINDS
 
-    st.markdown(f"**{cluster_title(cluster, cluster_names(workspace, found))}**".replace("$", "\\$"))
+    st.markdown(f"**{cluster_title(cluster, cluster_names(clustering))}**".replace("$", "\\$"))
     kind = st.segmented_control(
         "Crops",
         KINDS,
@@ -35,7 +30,7 @@ def draw_more(workspace: Workspace, run: str, found: Clustering, cluster: int, l
     )
     page = st.session_state.get(page_key(cluster, kind or look.kind), 1)
     shown = Look(kind or look.kind, ROOM, look.outline, look.context, page - 1)
-    sheet = ask_sheets(workspace, run, found, [cluster], [shown_color(workspace, found, cluster)], shown)[cluster]
+    sheet = ask_sheets(clustering, [cluster], [shown_color(clustering, cluster)], shown)[cluster]
     reserve(ROOM, "more")
     fill(sheet_place(f"more_{cluster}"), sheet, f"{(kind or look.kind).capitalize()} crops of cluster {cluster}")
     total = sheet.result().total

@@ -26,12 +26,11 @@ from app.shared.layout import headline, need_clustering, need_run, need_workspac
 from app.shared.notices import show_errors
 from app.shared.sidebar import LARGEST_K, want_k
 from app.shared.synced_fields import shown_key
-from picie_core.workspace.workspace import Workspace
+from picie_core.workspace.workspace import StoredClustering, Workspace
 
 if TYPE_CHECKING:
     from streamlit.delta_generator import DeltaGenerator
 
-    from picie_core.clustering.clustering import Clustering
 
 TITLE = "Clusters"
 TRUTH = "truth"
@@ -50,7 +49,7 @@ KIND_HELP = (
 )
 
 
-def choose_k(clustering: Clustering) -> None:
+def choose_k(clustering: StoredClustering) -> None:
     """Draws the ways to change K: one click on a usual number, or any number."""
     usual = clustering.base_k if clustering.base_k in QUICK_K else None
     quick = shown_key(Key.K_QUICK, usual)
@@ -101,33 +100,33 @@ def choose_look() -> Look:
     return Look(kind or "typical", ROOMS[room or "M"], outline, context)
 
 
-def choose_cards(workspace: Workspace, run: str, clustering: Clustering) -> list[int]:
+def choose_cards(clustering: StoredClustering) -> list[int]:
     """Draws order and filter of the cards, and returns the clusters to draw."""
     order = st.selectbox(
         "Order", list(ORDERS), format_func=ORDERS.__getitem__, key=Key.CLUSTER_ORDER, help=ORDER_HELP, width=190
     )
-    names = filter_names(workspace)
+    names = filter_names(clustering.workspace)
     if st.session_state.get(Key.CLUSTER_FILTER) not in names:
         st.session_state[Key.CLUSTER_FILTER] = ALL
     shown = st.selectbox("Show", list(names), format_func=names.__getitem__, key=Key.CLUSTER_FILTER, width=160)
-    clusters = cards_listed(workspace, run, clustering, order, shown)
-    moved = moved_since(workspace, clustering, shown)
+    clusters = cards_listed(clustering, order, shown)
+    moved = moved_since(clustering, shown)
     if moved:
         st.button(f"Put {moved} away", key="list_anew", on_click=list_anew, args=(clustering,), help="Lists anew.")
     return clusters
 
 
-def draw_card_view(workspace: Workspace, run: str, clustering: Clustering) -> None:
+def draw_card_view(clustering: StoredClustering) -> None:
     """Draws the naming bar, the controls of the cards and one page of them."""
-    draw_naming_bar(workspace, clustering)
+    draw_naming_bar(clustering)
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         look = choose_look()
-        clusters = choose_cards(workspace, run, clustering)
+        clusters = choose_cards(clustering)
     if clusters:
-        draw_cards(workspace, run, clustering, clusters, look)
+        draw_cards(clustering, clusters, look)
     else:
         st.caption("No cluster is shown by this filter.")
-    draw_dialog(workspace, run, clustering, look)
+    draw_dialog(clustering, look)
 
 
 def choose_view(workspace: Workspace) -> str:
@@ -151,33 +150,33 @@ def choose_view(workspace: Workspace) -> str:
 
 
 @st.fragment
-def draw_work(workspace: Workspace, run: str, clustering: Clustering) -> None:
+def draw_work(clustering: StoredClustering) -> None:
     """Draws what naming changes, and nothing else: so a name is on its card at once."""
     if session().wanted_k is not None:
         st.rerun()  # all screens speak of the same clusters, so the whole page is drawn for another K
-    version = caches.label_version(workspace)
-    with show_errors(), caches.reading(workspace):
-        draw_progress(workspace, run, clustering)
+    version = caches.label_version(clustering.workspace)
+    with show_errors(), caches.reading(clustering.workspace):
+        draw_progress(clustering)
         with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
             with st.container(horizontal=True, vertical_alignment="center", gap="small", width="content"):
                 small_fit("<b>K</b>")
                 choose_k(clustering)
-            view = choose_view(workspace)
+            view = choose_view(clustering.workspace)
         with view_place(view):
             if view == "cards":
-                draw_card_view(workspace, run, clustering)
+                draw_card_view(clustering)
             elif view == "guide":
-                draw_guide(workspace, run, clustering)
+                draw_guide(clustering)
             elif view == "alike":
-                draw_alike(workspace, run, clustering)
+                draw_alike(clustering)
             elif view == "tree":
-                draw_tree(workspace, run, clustering)
+                draw_tree(clustering)
             elif view == "classes":
-                draw_classes(workspace, clustering)
+                draw_classes(clustering)
             elif view == "k":
-                draw_k_curve(workspace, run, clustering)
+                draw_k_curve(clustering)
             else:
-                draw_truth(workspace, run, clustering)
+                draw_truth(clustering)
     session().drawn_version = version
 
 
@@ -191,29 +190,29 @@ def view_place(view: str) -> DeltaGenerator:
     return places[view]
 
 
-def draw_progress(workspace: Workspace, run: str, clustering: Clustering) -> None:
+def draw_progress(clustering: StoredClustering) -> None:
     """Draws how much is named, what the next names would cover and, with ground truth, how good they are."""
     from picie_core.clustering.uncertainty import coverage_sentence
 
-    named = workspace.label_map.classes_of(clustering.key)
-    truth = truth_words(workspace, run, clustering)
+    named = clustering.classes_of()
+    truth = truth_words(clustering)
     with st.container(key="named"):
         small(f"{coverage_sentence(clustering, named)} {truth}")
 
 
 workspace = need_workspace(TITLE)
 run = need_run(workspace, TITLE)
-clustering = need_clustering(workspace, run, TITLE)
+clustering = need_clustering(run, TITLE)
 parts = clustering.k - clustering.base_k
 headline(
     TITLE,
     f"<b>{clustering.k} clusters</b> of {count(len(clustering.labels), 'sampled pixel')}"
     + (f", {parts} of them by splits" if parts else ""),
     ("Look at the masks", "masks"),
-    primary=caches.named_share(workspace, clustering) > 0.5,
+    primary=clustering.named_share() > 0.5,
 )
 with show_errors():
     with st.container():  # always there, so that what is below keeps its place
         split_notice(workspace, clustering)
-    draw_work(workspace, run, clustering)
-    find_ahead(workspace, run)
+    draw_work(clustering)
+    find_ahead(run)

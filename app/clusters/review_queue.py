@@ -8,135 +8,136 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import streamlit as st
-
 from app.clusters.focus import looking_at
 from app.session import caches, cluster_caches
 from app.session.state import CropSplit, session
 from app.shared.naming import class_names, cluster_names
 from app.shared.notices import show_errors
 from picie_core.data.class_names import IGNORE_NAME
-from picie_core.workspace.workspace import Workspace
+from picie_core.workspace.workspace import Run, StoredClustering
 
 if TYPE_CHECKING:
-    from picie_core.clustering.clustering import Clustering
     from picie_core.labels.review_queue import Look
 
 
-def steps_of(workspace: Workspace, run: str) -> list[Look]:
+def steps_of(run: Run) -> list[Look]:
     """Returns what to look at, in order."""
-    base = caches.unsplit_clustering(workspace, run)
-    return _steps(base.digest, workspace, run, base)
+    return _steps(caches.unsplit_clustering(run))
 
 
-@st.cache_resource(max_entries=8, show_spinner="Looking for the best order")
-def _steps(digest: str, _workspace: Workspace, _run: str, _base: Clustering) -> list[Look]:
+@caches.cached(8, "Looking for the best order")
+def _steps(unsplit: StoredClustering) -> list[Look]:
     from picie_core.labels.review_queue import naming_steps
 
-    tree = cluster_caches.tree(_workspace, _run, _base, "ward")
-    return naming_steps(tree, cluster_caches.uncertainty(_workspace, _run, _base))
+    return naming_steps(cluster_caches.tree(unsplit, "ward"), cluster_caches.uncertainty(unsplit))
 
 
-def step_of(workspace: Workspace, found: Clustering, steps: list[Look]) -> int:
+def step_of(clustering: StoredClustering, steps: list[Look]) -> int:
     """Returns where this tab is, 0 to len(looks): where it was left, or at the first group without a name."""
-    here = looking_at(found)
+    here = looking_at(clustering)
     if here.step is None:
-        stored = workspace.label_map.get_choice(_choice(found))
-        here.step = int(stored) if stored and stored.isdecimal() else _open_from(workspace, found, steps, 0)
+        stored = clustering.label_map.get_choice(_choice(clustering))
+        here.step = int(stored) if stored and stored.isdecimal() else _open_from(clustering, steps, 0)
     here.step = min(here.step, len(steps))
     return here.step
 
 
-def go_on(workspace: Workspace, found: Clustering, steps: list[Look]) -> None:
+def go_on(clustering: StoredClustering, steps: list[Look]) -> None:
     """Goes to the next thing to look at, past groups that have names already."""
-    _go(workspace, found, _open_from(workspace, found, steps, step_of(workspace, found, steps) + 1))
+    _go(clustering, _open_from(clustering, steps, step_of(clustering, steps) + 1))
 
 
-def go_back(workspace: Workspace, found: Clustering, steps: list[Look]) -> None:
+def go_back(clustering: StoredClustering, steps: list[Look]) -> None:
     """Goes to the thing before."""
-    _go(workspace, found, max(0, step_of(workspace, found, steps) - 1))
+    _go(clustering, max(0, step_of(clustering, steps) - 1))
 
 
-def start_anew(workspace: Workspace, found: Clustering) -> None:
+def start_anew(clustering: StoredClustering) -> None:
     """Goes to the first thing to look at; names stay."""
-    _go(workspace, found, 0)
+    _go(clustering, 0)
 
 
-def name(workspace: Workspace, run: str, found: Clustering, steps: list[Look], typed: str) -> None:
+def name(clustering: StoredClustering, steps: list[Look], typed: str) -> None:
     """Gives the name to what is looked at: the group, the side, or what the picked crops show; an empty one goes on."""
-    words, step, here, record = " ".join(typed.split()), step_of(workspace, found, steps), looking_at(found), session()
+    words, step, here, record = " ".join(typed.split()), step_of(clustering, steps), looking_at(clustering), session()
     record.names_given += 1
     if not words or step == len(steps):
-        go_on(workspace, found, steps)
+        go_on(clustering, steps)
         return
     look = steps[step]
     with show_errors():
         if look.kind == "inside" and here.crops:
-            _split_crops(workspace, run, found, look.parts[0][0], words)
+            _split_crops(clustering, look.parts[0][0], words)
         else:
             clusters = look.parts[here.side if look.kind == "branches" else 0]
-            workspace.label_map.name_clusters(found.key, clusters, words)
-            go_on(workspace, found, steps)
+            clustering.label_map.name_clusters(clustering.key, clusters, words)
+            go_on(clustering, steps)
         if words.casefold() != IGNORE_NAME:
             record.last_name = words
 
 
-def _split_crops(workspace: Workspace, run: str, found: Clustering, cluster: int, words: str) -> None:
+def _split_crops(clustering: StoredClustering, cluster: int, words: str) -> None:
     """Takes the picked crops off the cluster, together with those that were picked for it before: one edit for all."""
     from picie_core.labels.crop_split import crops_to_review, split_crops
 
-    here, source, before = looking_at(found), caches.mosaic_source_of(workspace, run), crop_split_of(workspace, found)
-    base = before.clustering if before else found
-    called = next((known for known in class_names(workspace).values() if known.casefold() == words.casefold()), words)
+    here, source, before = (
+        looking_at(clustering),
+        caches.contact_sheet_source(clustering.run),
+        crop_split_of(clustering),
+    )
+    base = before.clustering if before else clustering
+    called = next(
+        (known for known in class_names(clustering.workspace).values() if known.casefold() == words.casefold()), words
+    )
     sets = {name: crops - here.crops for name, crops in before.sets.items()} if before else {}
-    if called != cluster_names(workspace, found).get(cluster):  # else they are what the cluster is after all
+    if called != cluster_names(clustering).get(cluster):  # else they are what the cluster is after all
         sets[called] = sets.get(called, set()) | here.crops
     sets = {name: crops for name, crops in sets.items() if crops}
     if sets:
         crops = crops_to_review(source.sample, base, cluster, source.dense.index)
-        split_crops(workspace, source.sample, base, cluster, crops, sets, before.event if before else None)
+        split_crops(clustering.label_map, source.sample, base, cluster, crops, sets, before.event if before else None)
     elif before:
-        workspace.label_map.undo(before.event)
-    last = workspace.label_map.can_undo()
+        clustering.label_map.undo(before.event)
+    last = clustering.label_map.can_undo()
     here.crops, here.crop_split = set(), None
     if sets and last is not None and last.payload.get("names") == list(sets):
         here.crop_split = CropSplit(base, sets, last.id)
 
 
-def crop_split_of(workspace: Workspace, found: Clustering) -> CropSplit | None:
+def crop_split_of(clustering: StoredClustering) -> CropSplit | None:
     """Returns what was sorted out of the cluster so far; None when that was undone, or somebody edited since."""
-    here = looking_at(found)
+    here = looking_at(clustering)
     if here.crop_split is not None:
-        last = workspace.label_map.can_undo()
+        last = clustering.label_map.can_undo()
         if last is None or last.id != here.crop_split.event:
             here.crop_split = None
     return here.crop_split
 
 
-def choose_side(found: Clustering, side: int) -> None:
+def choose_side(clustering: StoredClustering, side: int) -> None:
     """Makes the left (0) or right (1) side the one that a name is for."""
-    looking_at(found).side = side
+    looking_at(clustering).side = side
 
 
-def pick_crop(found: Clustering, number: int) -> None:
+def pick_crop(clustering: StoredClustering, number: int) -> None:
     """Picks a crop, or lets it go."""
-    looking_at(found).crops ^= {number}
+    looking_at(clustering).crops ^= {number}
 
 
-def _go(workspace: Workspace, found: Clustering, step: int) -> None:
-    here = looking_at(found)
+def _go(clustering: StoredClustering, step: int) -> None:
+    here = looking_at(clustering)
     here.step, here.side, here.crops, here.crop_split = step, 1, set(), None
     with show_errors():
-        workspace.label_map.set_choice(_choice(found), str(step))
+        clustering.label_map.set_choice(_choice(clustering), str(step))
 
 
-def _choice(found: Clustering) -> str:
-    return f"guide {found.key}"
+def _choice(clustering: StoredClustering) -> str:
+    return f"guide {clustering.key}"
 
 
-def _open_from(workspace: Workspace, found: Clustering, steps: list[Look], start: int) -> int:
+def _open_from(clustering: StoredClustering, steps: list[Look], start: int) -> int:
     """The first step from `start` on that is not a group all of whose clusters have names."""
-    named = workspace.label_map.classes_of(found.key)
+    named = clustering.classes_of()
     for step in range(start, len(steps)):
         if steps[step].kind != "group" or not all(cluster in named for cluster in steps[step].parts[0]):
             return step

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-from typing import TYPE_CHECKING
 
 import streamlit as st
 
@@ -13,22 +12,19 @@ from app.session import cluster_caches
 from app.shared.formatting import count, percent
 from app.shared.layout import small, swatch
 from app.shared.naming import class_names, cluster_names, shown_color
-from picie_core.workspace.workspace import Workspace
-
-if TYPE_CHECKING:
-    from picie_core.clustering.clustering import Clustering
+from picie_core.workspace.workspace import StoredClustering
 
 GROUPS = 6
 ROOM = Room(columns=4, rows=2, tile_px=72)
 MOST_IN_A_ROW = 4
 
 
-def draw_alike(workspace: Workspace, run: str, found: Clustering) -> None:
+def draw_alike(clustering: StoredClustering) -> None:
     """Draws the first groups; more come as these are named or said not to be alike."""
-    groups = alike_groups(workspace, run, found)
+    groups = alike_groups(clustering)
     reserve(ROOM, "alike")
     if not groups:
-        hidden = len(looking_at(found).dismissed)
+        hidden = len(looking_at(clustering).dismissed)
         st.caption(
             "No clusters without a name look alike enough to be named together."
             + (f" {count(hidden, 'group')} you said not to be alike." if hidden else "")
@@ -36,41 +32,41 @@ def draw_alike(workspace: Workspace, run: str, found: Clustering) -> None:
         return
     small(f"<b>{count(len(groups), 'group')}</b> of clusters that look alike: look at the crops before you name them")
     for group in groups[:GROUPS]:
-        _group(workspace, run, found, group)
+        _group(clustering, group)
 
 
-def alike_groups(workspace: Workspace, run: str, found: Clustering) -> list[tuple[int, ...]]:
+def alike_groups(clustering: StoredClustering) -> list[tuple[int, ...]]:
     """Returns the suggested groups without those that this person dismissed."""
     from picie_core.clustering.hierarchy import alike_groups as suggested
 
-    tree = cluster_caches.tree(workspace, run, found, "average")
-    groups = suggested(tree, workspace.label_map.classes_of(found.key))
-    return [group for group in groups if group not in looking_at(found).dismissed]
+    tree = cluster_caches.tree(clustering, "average")
+    groups = suggested(tree, clustering.classes_of())
+    return [group for group in groups if group not in looking_at(clustering).dismissed]
 
 
-def _group(workspace: Workspace, run: str, found: Clustering, group: tuple[int, ...]) -> None:
-    word, names = "-".join(map(str, group)), cluster_names(workspace, found)
-    share = found.counts[list(group)].sum() / max(1, found.counts.sum())
+def _group(clustering: StoredClustering, group: tuple[int, ...]) -> None:
+    word, names = "-".join(map(str, group)), cluster_names(clustering)
+    share = clustering.counts[list(group)].sum() / max(1, clustering.counts.sum())
     known = next((names[cluster] for cluster in group if cluster in names), None)
-    key = f"alike_{found.key}_{word}"
-    colors = [shown_color(workspace, found, cluster) for cluster in group]
-    sheets = ask_sheets(workspace, run, found, group, colors, Look("typical", ROOM))
+    key = f"alike_{clustering.key}_{word}"
+    colors = [shown_color(clustering, cluster) for cluster in group]
+    sheets = ask_sheets(clustering, group, colors, Look("typical", ROOM))
     with st.container(border=True, key=f"group_{word}", gap="small"):
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             small_title = f"<b>These {len(group)}</b> · {percent(share)} of all pixels"
             st.html(f'<div class="picie-facts">{small_title}</div>', width="stretch")
             st.selectbox(
                 f"Name of clusters {', '.join(map(str, group))}",
-                list(class_names(workspace).values()),
-                index=list(class_names(workspace).values()).index(known) if known else None,
+                list(class_names(clustering.workspace).values()),
+                index=list(class_names(clustering.workspace).values()).index(known) if known else None,
                 key=key,
                 accept_new_options=True,
                 placeholder="Name…",
                 label_visibility="collapsed",
                 width=220,
             )
-            st.button("Name together", key=f"name_{key}", on_click=_name, args=(workspace, found, group, key))
-            st.button("Not alike", key=f"drop_{key}", type="tertiary", on_click=dismiss, args=(found, group))
+            st.button("Name together", key=f"name_{key}", on_click=_name, args=(clustering, group, key))
+            st.button("Not alike", key=f"drop_{key}", type="tertiary", on_click=dismiss, args=(clustering, group))
         places = []
         with st.grid(min(MOST_IN_A_ROW, max(2, len(group))), min_column_width=200, gap="small"):
             for cluster, color in zip(group, colors, strict=True):
@@ -81,10 +77,10 @@ def _group(workspace: Workspace, run: str, found: Clustering, group: tuple[int, 
         fill(place, sheets[cluster], f"Crops of cluster {cluster}")
 
 
-def _name(workspace: Workspace, found: Clustering, group: tuple[int, ...], key: str) -> None:
-    name_group(workspace, found, list(group), st.session_state[key])
+def _name(clustering: StoredClustering, group: tuple[int, ...], key: str) -> None:
+    name_group(clustering, list(group), st.session_state[key])
 
 
-def dismiss(found: Clustering, group: tuple[int, ...]) -> None:
+def dismiss(clustering: StoredClustering, group: tuple[int, ...]) -> None:
     """Suggests this group no more in this tab."""
-    looking_at(found).dismissed.add(group)
+    looking_at(clustering).dismissed.add(group)

@@ -14,41 +14,40 @@ from app.shared.formatting import literal, percent
 from app.shared.layout import small, swatch
 from app.shared.naming import cluster_names, cluster_title
 from app.shared.notices import show_errors
-from picie_core.workspace.workspace import Workspace
+from picie_core.workspace.workspace import StoredClustering
 
 if TYPE_CHECKING:
-    from picie_core.clustering.clustering import Clustering
     from picie_core.clustering.split_proposals import SplitPreview
 
 PARTS = tuple(range(2, 9))
 ROOM = Room(columns=5, rows=2, tile_px=96)
 
 
-def draw_split(workspace: Workspace, run: str, found: Clustering, cluster: int) -> None:
+def draw_split(clustering: StoredClustering, cluster: int) -> None:
     """Draws the parts that a split would make; nothing is stored before it is accepted."""
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-        st.markdown(f"**{literal(cluster_title(cluster, cluster_names(workspace, found)))}** into")
+        st.markdown(f"**{literal(cluster_title(cluster, cluster_names(clustering)))}** into")
         parts = st.segmented_control(
             "Parts", PARTS, default=2, required=True, key="split_parts", label_visibility="collapsed"
         )
-    preview = cluster_caches.split_preview(workspace, run, found, cluster, parts or 2)
-    _draw_parts(workspace, run, found, preview)
+    preview = cluster_caches.split_preview(clustering, cluster, parts or 2)
+    _draw_parts(clustering, preview)
     small(f"The first part stays cluster {cluster}; no other cluster changes. All keep the name until you change it.")
     with st.container(horizontal=True, horizontal_alignment="right"):
         if st.button("Cancel", key="split_cancel"):
-            looking_at(found).dialog = ()
+            looking_at(clustering).dialog = ()
             st.rerun()
         if st.button(f"Split into {parts}", type="primary", key="split_accept", icon=":material/call_split:"):
             with show_errors():
-                accept_split(workspace, run, found, cluster, preview)
+                accept_split(clustering, cluster, preview)
                 st.rerun()
 
 
-def _draw_parts(workspace: Workspace, run: str, found: Clustering, preview: SplitPreview) -> None:
+def _draw_parts(clustering: StoredClustering, preview: SplitPreview) -> None:
     colors = [cluster_color(part) for part in preview.parts]
-    sheets = ask_sheets(workspace, run, preview.clustering, preview.parts, colors, Look("typical", ROOM))
+    sheets = ask_sheets(preview.clustering, preview.parts, colors, Look("typical", ROOM))
     reserve(ROOM, "part")
-    whole, all_pixels = sum(preview.counts) or 1, max(1, len(found.labels))
+    whole, all_pixels = sum(preview.counts) or 1, max(1, len(clustering.labels))
     places = []
     with st.grid(2, min_column_width=320, gap="small"):
         for part, pixels, color in zip(preview.parts, preview.counts, colors, strict=True):
@@ -62,11 +61,11 @@ def _draw_parts(workspace: Workspace, run: str, found: Clustering, preview: Spli
         fill(place, sheets[part], f"Crops of part {part}")
 
 
-def accept_split(workspace: Workspace, run: str, found: Clustering, cluster: int, preview: SplitPreview) -> None:
+def accept_split(clustering: StoredClustering, cluster: int, preview: SplitPreview) -> None:
     """Splits the cluster as it was shown; a line above the cards says so then, and offers to undo it."""
-    from picie_core.clustering.split_proposals import split_cluster
+    from picie_core.workspace.cluster_edits import split_cluster
 
     prototypes = preview.clustering.splits[-1].centroids
-    split_cluster(workspace, run, found, cluster, prototypes)
-    here = looking_at(found)
+    split_cluster(clustering, cluster, prototypes)
+    here = looking_at(clustering)
     here.dialog, here.focus, here.turned_to = (), cluster, None

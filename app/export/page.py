@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import streamlit as st
 
@@ -26,10 +26,7 @@ from app.shared.post_processing import draw_threshold, draw_tidying, finish_word
 from app.shared.thumbnails import spread
 from picie_core.data.class_names import IGNORE_ID
 from picie_core.segmentation.post_processing import PostProcessing
-from picie_core.workspace.workspace import Workspace
-
-if TYPE_CHECKING:
-    from picie_core.clustering.clustering import Clustering
+from picie_core.workspace.workspace import StoredClustering, Workspace
 
 TITLE = "Export"
 PREVIEWS = 5
@@ -127,46 +124,48 @@ def choose_options(form: str, clusters: int) -> Choice:
     return Choice(form, raw, share / 100, post_processing)
 
 
-def previews(workspace: Workspace, run: str, clustering: Clustering, choice: Choice) -> None:
+def previews(clustering: StoredClustering, choice: Choice) -> None:
     """Draws a few masks as they will be written, in their colours; what stays a photograph becomes 255."""
-    items = spread(workspace.image_list().readable, PREVIEWS)
+    items = spread(clustering.workspace.image_list().readable, PREVIEWS)
     left_out = frozenset({IGNORE_ID}) if not choice.raw or choice.post_processing.min_confidence else frozenset()
     look = Look("cluster" if choice.raw else "class", PREVIEW_PX, 1.0, left_out, choice.post_processing)
     for column, item in zip(st.columns(PREVIEWS, gap="xsmall"), items, strict=False):
         with column:
-            data = overlays.overlay_png(workspace, run, clustering, item, look)
+            data = overlays.overlay_png(clustering, item, look)
             picture(f"picture_preview_{item.id}", data, f"Mask of {item.path}", item.width / item.height)
     ids = f"cluster ids, 0 to {clustering.k - 1}" if choice.raw else "class ids, and 255 where the photograph shows"
     st.caption(f"{count(len(items), 'mask')} as they will be written. Their pixels hold {ids}.")
 
 
-def arguments(workspace: Workspace, run: str, clustering: Clustering, choice: Choice, out: Path) -> list[str]:
+def arguments(clustering: StoredClustering, choice: Choice, out: Path) -> list[str]:
     """Returns the options of `export` for what is chosen on the page."""
-    words = ["--format", choice.form, "--out", str(out), "--run", run, "--clustering", clustering.name]
+    words = ["--format", choice.form, "--out", str(out), "--run", clustering.run.name, "--clustering", clustering.name]
     words += ["--raw"] * choice.raw + choice.post_processing.options()
     return words + (["--val-share", f"{choice.val_share:g}"] if choice.form == "voc" else [])
 
 
-def write_part(workspace: Workspace, run: str, clustering: Clustering, choice: Choice) -> None:
+def write_part(clustering: StoredClustering, choice: Choice) -> None:
     """Draws the button that writes, or the progress of the writing, and the command that does the same."""
     folder = (
-        workspace.root / "exports" / f"{choice.form}{'-raw' if choice.raw else ''}-{time.strftime('%Y%m%d-%H%M%S')}"
+        clustering.workspace.root
+        / "exports"
+        / f"{choice.form}{'-raw' if choice.raw else ''}-{time.strftime('%Y%m%d-%H%M%S')}"
     )
-    job = job_of(workspace, "export")
+    job = job_of(clustering.workspace, "export")
     if job is not None and job.is_running:
-        st.fragment(run_every=1)(_running)(workspace)
+        st.fragment(run_every=1)(_running)(clustering.workspace)
         return
     with st.container(horizontal=True, vertical_alignment="center"):
-        label = f"Write {count(len(workspace.image_list().readable), 'mask')}"
+        label = f"Write {count(len(clustering.workspace.image_list().readable), 'mask')}"
         if st.button(label, type="primary", icon=":material/save:", key="write_export"):
-            start(workspace, "export", arguments(workspace, run, clustering, choice, folder))
+            start(clustering.workspace, "export", arguments(clustering, choice, folder))
             st.rerun()
-        unnamed = 1 - caches.named_share(workspace, clustering)
+        unnamed = 1 - clustering.named_share()
         if not choice.raw and unnamed > 0:
             st.caption(f"About {percent(unnamed)} of the pixels have no name and become 255.")
     _ending(job)
     with st.expander("The command that does the same"):
-        words = command_line(workspace, "export", arguments(workspace, run, clustering, choice, Path("OUT")))
+        words = command_line(clustering.workspace, "export", arguments(clustering, choice, Path("OUT")))
         st.code(shlex.join(words), language="bash", wrap_lines=True)
 
 
@@ -235,8 +234,8 @@ def report_words(record: dict[str, Any], folder: Path) -> list[str]:
 
 workspace = need_workspace(TITLE)
 run = need_run(workspace, TITLE)
-clustering = need_clustering(workspace, run, TITLE)
-classes = set(workspace.label_map.classes_of(clustering.key).values()) - {IGNORE_ID}
+clustering = need_clustering(run, TITLE)
+classes = set(clustering.classes_of().values()) - {IGNORE_ID}
 headline(
     TITLE,
     f"{count(len(workspace.image_list().readable), 'image')} · {clustering.k} clusters · "
@@ -247,8 +246,8 @@ with show_errors():
     choice = choose_options(chosen_format, clustering.k)
     if classes or choice.raw:
         with show_errors():
-            previews(workspace, run, clustering, choice)
-        write_part(workspace, run, clustering, choice)
+            previews(clustering, choice)
+        write_part(clustering, choice)
     else:
         text = "No cluster has a name yet, so every pixel would be ignored. Name some, or write cluster ids instead."
         empty_state(text, "Name the clusters", "clusters")

@@ -18,7 +18,7 @@ from app.shared.thumbnails import aspect_of, spread, thumbnails
 from picie_core.data.image_index import ImageList, find_images
 from picie_core.errors import PicieError
 from picie_core.progress import Progress
-from picie_core.workspace.workspace import Workspace
+from picie_core.workspace.workspace import Run, Workspace
 
 SAMPLE_K = 12
 SAMPLE_SIZE_PX = 240
@@ -123,7 +123,7 @@ def show_images(workspace: Workspace) -> None:
     _problems(images)
 
 
-def _next_step(workspace: Workspace, images: ImageList, run: str | None) -> None:
+def _next_step(workspace: Workspace, images: ImageList, run: Run | None) -> None:
     """Draws the progress of the embedding, or the button that starts it; nothing once a run is done."""
     job = job_of(workspace, "embed")
     if job is not None and job.is_running:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,10 +11,7 @@ from app.shared.colors import UNNAMED_COLOR, cluster_color
 from app.shared.naming import cluster_names, cluster_title
 from picie_core.colors import IGNORE_COLOR
 from picie_core.data.class_names import IGNORE_ID
-from picie_core.workspace.workspace import Workspace
-
-if TYPE_CHECKING:
-    from picie_core.clustering.clustering import Clustering
+from picie_core.workspace.workspace import StoredClustering
 
 COLORINGS = {"cluster": "Cluster", "class": "Class", "image": "Image", "confidence": "Confidence"}
 COLORING_HELP = (
@@ -38,21 +34,21 @@ class Groups:
     """The largest first; what is not named and what is ignored come last."""
 
 
-def groups_of(workspace: Workspace, run: str, clustering: Clustering, by: str) -> Groups:
+def groups_of(clustering: StoredClustering, by: str) -> Groups:
     """Returns the groups by `cluster`, `class` or `image`; for `confidence`, which has none, those by cluster."""
     if by == "image":
-        images = np.asarray(caches.sample_positions(workspace, run)[:, 0])
-        records = workspace.image_list().records
+        images = np.asarray(caches.contact_sheet_source(clustering.run).sample.positions[:, 0])
+        records = clustering.workspace.image_list().records
         present = np.unique(images).tolist()
         names = {image: records[image].path for image in present}
         return _ordered(images, names, {image: cluster_color(image % IMAGE_COLORS) for image in present})
     labels = clustering.labels.astype(int)
     if by != "class":
-        known = cluster_names(workspace, clustering)
+        known = cluster_names(clustering)
         names = {k: cluster_title(k, known) for k in range(clustering.k)}
         return _ordered(labels, names, {k: cluster_color(k) for k in range(clustering.k)})
-    classes = workspace.label_map.classes()
-    owners = workspace.label_map.classes_of(clustering.key)
+    classes = clustering.label_map.classes()
+    owners = clustering.classes_of()
     table = np.array([owners.get(k, UNNAMED) for k in range(clustering.k)])
     names = {item.id: item.name for item in classes} | {UNNAMED: "not named", IGNORE_ID: "ignore"}
     colors = {item.id: item.color for item in classes} | {UNNAMED: UNNAMED_COLOR, IGNORE_ID: IGNORE_COLOR}

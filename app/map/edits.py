@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
 import streamlit as st
@@ -12,10 +11,7 @@ from app.session.state import session
 from app.shared.formatting import count, percent
 from app.shared.naming import class_names
 from app.shared.notices import show_errors
-from picie_core.workspace.workspace import Workspace
-
-if TYPE_CHECKING:
-    from picie_core.clustering.clustering import Clustering
+from picie_core.workspace.workspace import StoredClustering, Workspace
 
 NAME_KEY, SPLIT_KEY = "map_name", "map_split_name"
 SPLIT_HELP = (
@@ -24,14 +20,12 @@ SPLIT_HELP = (
 )
 
 
-def draw_map_edits(
-    workspace: Workspace, run: str, clustering: Clustering, checked: list[int], selected: np.ndarray
-) -> None:
+def draw_map_edits(clustering: StoredClustering, checked: list[int], selected: np.ndarray) -> None:
     """Draws what can be done with the checked clusters, and with the selection itself."""
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.selectbox(
             "Name of the checked clusters",
-            list(class_names(workspace).values()),
+            list(class_names(clustering.workspace).values()),
             index=None,
             key=NAME_KEY,
             accept_new_options=True,
@@ -39,43 +33,41 @@ def draw_map_edits(
             disabled=not checked,
             label_visibility="collapsed",
             on_change=_name,
-            args=(workspace, clustering.key, checked),
+            args=(clustering.workspace, clustering.key, checked),
         )
         st.button(
             "Ignore",
             key="map_ignore",
             disabled=not checked,
             on_click=_give,
-            args=(workspace, clustering.key, checked, "ignore"),
+            args=(clustering.workspace, clustering.key, checked, "ignore"),
             help="Leaves the checked clusters out of every mask",
         )
-        _split_off(workspace, run, clustering, selected)
+        _split_off(clustering, selected)
 
 
-def _split_off(workspace: Workspace, run: str, clustering: Clustering, selected: np.ndarray) -> None:
+def _split_off(clustering: StoredClustering, selected: np.ndarray) -> None:
     """Draws the button that makes the selected pixels a cluster of their own, with the name it gets."""
     with st.popover("Split off…", icon=":material/call_split:", help=SPLIT_HELP), st.form("map_split", border=False):
         st.selectbox(
             "Name of the new cluster",
-            list(class_names(workspace).values()),
+            list(class_names(clustering.workspace).values()),
             index=None,
             key=SPLIT_KEY,
             accept_new_options=True,
             placeholder="Name…",
         )
-        st.form_submit_button(
-            "Split off", type="primary", on_click=_do_split, args=(workspace, run, clustering, selected)
-        )
+        st.form_submit_button("Split off", type="primary", on_click=_do_split, args=(clustering, selected))
 
 
-def _do_split(workspace: Workspace, run: str, clustering: Clustering, selected: np.ndarray) -> None:
-    session().map.wish = partial(_split_now, workspace, run, clustering, selected, st.session_state[SPLIT_KEY] or "")
+def _do_split(clustering: StoredClustering, selected: np.ndarray) -> None:
+    session().map.wish = partial(_split_now, clustering, selected, st.session_state[SPLIT_KEY] or "")
 
 
-def _split_now(workspace: Workspace, run: str, clustering: Clustering, selected: np.ndarray, name: str) -> None:
-    from picie_core.clustering.lasso import split_off
+def _split_now(clustering: StoredClustering, selected: np.ndarray, name: str) -> None:
+    from picie_core.workspace.cluster_edits import split_off
 
-    made = split_off(workspace, run, clustering, selected, name)
+    made = split_off(clustering, selected, name)
     taken = f", {len(made.whole)} taken whole" if made.whole else ""
     session().notice = (
         f"{count(len(made.parts), 'cluster')} split{taken}. The new ones hold {percent(made.caught)} of the selection, "

@@ -28,10 +28,9 @@ from app.shared.image_strip import show_image
 from app.shared.layout import headline, need_clustering, need_run, need_workspace, page_path, small_fit
 from app.shared.naming import cluster_names, cluster_title
 from app.shared.notices import show_errors
-from picie_core.workspace.workspace import Workspace
+from picie_core.workspace.workspace import Run, StoredClustering
 
 if TYPE_CHECKING:
-    from picie_core.clustering.clustering import Clustering
     from picie_core.clustering.projection import Projection
 
 TITLE = "Map"
@@ -51,13 +50,13 @@ def choose_kind() -> str:
     return (kind or "PCA").lower()
 
 
-def choose_coloring(workspace: Workspace, clustering: Clustering) -> str:
+def choose_coloring(clustering: StoredClustering) -> str:
     """Draws what points are coloured by; returns a key of COLORINGS."""
     by = st.segmented_control(
         "Colour by",
         list(COLORINGS),
         format_func=lambda by: COLORINGS[by],
-        default=caches.usual_colors(workspace, clustering),
+        default=caches.usual_colors(clustering),
         required=True,
         key=Key.MAP_COLOR,
         persist_state="session",
@@ -66,19 +65,19 @@ def choose_coloring(workspace: Workspace, clustering: Clustering) -> str:
     return by or "cluster"
 
 
-def draw_chart(workspace: Workspace, run: str, clustering: Clustering, placed: Projection, by: str, key: str) -> None:
+def draw_chart(clustering: StoredClustering, placed: Projection, by: str, key: str) -> None:
     """Draws the points, what they are, and the crop of the one under the pointer."""
-    shown = caches.shown_points(workspace, run, placed, clustering)
-    groups = groups_of(workspace, run, clustering, by)
+    shown = caches.shown_points(placed, clustering)
+    groups = groups_of(clustering, by)
     parts = [] if by == "confidence" else legend_parts(groups.of[shown], groups.order)
     state = session().map
-    version = caches.label_version(workspace) if by in ("cluster", "class") else 0
-    figure_id = "|".join(map(str, (run, placed.name, by, clustering.digest, version, state.cleared)))
-    selected = selected_pixels(workspace, run)
+    version = caches.label_version(clustering.workspace) if by in ("cluster", "class") else 0
+    figure_id = "|".join(map(str, (clustering.run, placed.name, by, clustering.digest, version, state.cleared)))
+    selected = selected_pixels(clustering.run)
     look, selected = left_look(figure_id, placed, by, parts, selected)
     bright = np.isin(shown, selected) if len(selected) else None
     if by == "confidence":
-        values = caches.point_confidence(workspace, run, placed, clustering)
+        values = caches.point_confidence(placed, clustering)
         figure = shaded_figure(placed.xy[shown], values, "confidence", bright, look)
     else:
         figure = scatter_figure(placed.xy[shown], groups.of[shown], parts, groups.names, groups.colors, bright, look)
@@ -96,30 +95,28 @@ def draw_chart(workspace: Workspace, run: str, clustering: Clustering, placed: P
     st.caption(
         f"{count(len(shown), 'point')} of {count(len(clustering.labels), 'sampled pixel')}{made}", help=POINTS_HELP
     )
-    hover_part(workspace, run, clustering, placed, shown, key)
+    hover_part(clustering, placed, shown, key)
 
 
 @st.fragment
-def hover_part(
-    workspace: Workspace, run: str, clustering: Clustering, placed: Projection, shown: np.ndarray, key: str
-) -> None:
+def hover_part(clustering: StoredClustering, placed: Projection, shown: np.ndarray, key: str) -> None:
     """Shows the crop of the point under the pointer, and the way to the image of the one that was clicked."""
     with show_errors():
         at = heard("at")
         crop = None
         if at:
             row = point_at(placed, shown, at)
-            image, name = image_of(workspace, run, row), title_of(workspace, clustering, row)
-            sheet = caches.points_sheet(workspace, run, clustering, np.array([row]), 1, CARD_PX)
+            image, name = image_of(clustering.run, row), title_of(clustering, row)
+            sheet = caches.points_sheet(clustering, np.array([row]), 1, CARD_PX)
             crop = {"at": at, "picture": sheet, "name": name, "more": image.path}
-        version = f"{placed.name}-{clustering.digest}-{caches.label_version(workspace)}"
+        version = f"{placed.name}-{clustering.digest}-{caches.label_version(clustering.workspace)}"
         said = hover_card(session().map.figure, key, version, crop)
-        if said.cleared and len(selected_pixels(workspace, run)):
+        if said.cleared and len(selected_pixels(clustering.run)):
             clear_selection()
             st.rerun()
         if said.opened:
             session().map.opened = point_at(placed, shown, said.opened)
-        draw_opened(workspace, run, clustering)
+        draw_opened(clustering)
 
 
 def point_at(placed: Projection, shown: np.ndarray, at: list[float]) -> int:
@@ -128,73 +125,73 @@ def point_at(placed: Projection, shown: np.ndarray, at: list[float]) -> int:
     return int(shown[away.argmin()])
 
 
-def image_of(workspace: Workspace, run: str, row: int) -> Any:
+def image_of(run: Run, row: int) -> Any:
     """Returns the image record of a sampled pixel."""
-    return workspace.image_list().records[int(caches.sample_positions(workspace, run)[row, 0])]
+    return run.workspace.image_list().records[int(caches.contact_sheet_source(run).sample.positions[row, 0])]
 
 
-def title_of(workspace: Workspace, clustering: Clustering, row: int) -> str:
+def title_of(clustering: StoredClustering, row: int) -> str:
     """Returns what the cluster of a sampled pixel is called."""
-    return cluster_title(int(clustering.labels[row]), cluster_names(workspace, clustering))
+    return cluster_title(int(clustering.labels[row]), cluster_names(clustering))
 
 
-def draw_opened(workspace: Workspace, run: str, clustering: Clustering) -> None:
+def draw_opened(clustering: StoredClustering) -> None:
     """Draws the line of the clicked point with the way to its image."""
     row = session().map.opened
     if row is None or row >= len(clustering.labels):
         return
-    image = image_of(workspace, run, row)
+    image = image_of(clustering.run, row)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        small_fit(html.escape(f"{title_of(workspace, clustering, row)} in {image.path}"))
+        small_fit(html.escape(f"{title_of(clustering, row)} in {image.path}"))
         show_image(image.id)  # a link, as a fragment that switches the page may leave an empty one
         st.page_link(page_path("masks"), label="Open in Masks", icon=":material/layers:")
 
 
 @st.fragment
-def draw(workspace: Workspace, run: str, clustering: Clustering, version: int) -> None:
+def draw(clustering: StoredClustering, version: int) -> None:
     """Draws map and selection side by side; a lasso redraws only these, what it selected first.
 
     version: of the label map that the page was drawn with; after an edit here all of the page is drawn anew.
     """
     with show_errors():
         do_wish()
-        if caches.label_version(workspace) != version:
+        if caches.label_version(clustering.workspace) != version:
             st.rerun()
         with st.container(horizontal=True, vertical_alignment="bottom"):
             kind = choose_kind()
-            by = choose_coloring(workspace, clustering)
-            placed = caches.projection(workspace, run, kind, session().map.umap)
+            by = choose_coloring(clustering)
+            placed = caches.projection(clustering.run, kind, session().map.umap)
             if kind == "umap":
                 choose_umap(placed)
         key = f"{Key.MAP}_{kind}"
         left, right = st.columns([3, 2], gap="medium")
         take_look()
-        fresh = placed is not None and take_selection(workspace, run, clustering, placed, key)
+        fresh = placed is not None and take_selection(clustering, placed, key)
         if fresh:
             with right:
-                draw_selection(workspace, run, clustering)
+                draw_selection(clustering)
         with left:
-            busy = kind == "umap" and follow_umap(workspace, run, placed)
+            busy = kind == "umap" and follow_umap(clustering.run, placed)
             if busy:
-                umap_progress(workspace, run, placed)
+                umap_progress(clustering.run, placed)
             elif placed is None:
-                umap_missing(workspace)
+                umap_missing(clustering.workspace)
             elif kind == "umap":
-                umap_trouble(workspace)
+                umap_trouble(clustering.workspace)
             if placed is not None:
-                draw_chart(workspace, run, clustering, placed, by, key)
+                draw_chart(clustering, placed, by, key)
         if not fresh:
             with right:
-                draw_selection(workspace, run, clustering)
+                draw_selection(clustering)
 
 
 workspace = need_workspace(TITLE)
 run = need_run(workspace, TITLE)
-clustering = need_clustering(workspace, run, TITLE)
+clustering = need_clustering(run, TITLE)
 headline(
     TITLE,
     f"<b>{count(len(clustering.labels), 'sampled pixel')}</b> · {clustering.k} clusters",
     ("Look at the masks", "masks"),
     primary=False,
 )
-draw(workspace, run, clustering, caches.label_version(workspace))
+draw(clustering, caches.label_version(workspace))

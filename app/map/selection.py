@@ -19,10 +19,9 @@ from app.shared.formatting import count, literal, percent
 from app.shared.layout import picture, small, small_fit, swatch
 from app.shared.naming import cluster_names, shown_color
 from picie_core.clustering.lasso import ClusterInside, clusters_inside, selected_rows
-from picie_core.workspace.workspace import Workspace
+from picie_core.workspace.workspace import Run, StoredClustering
 
 if TYPE_CHECKING:
-    from picie_core.clustering.clustering import Clustering
     from picie_core.clustering.projection import Projection
 
 CROPS, CROP_COLUMNS, CROP_PX = 20, 5, 96
@@ -42,7 +41,7 @@ def take_look() -> None:
     state.hidden = frozenset(group for trace in look["hidden"] for group in state.parts[trace])
 
 
-def take_selection(workspace: Workspace, run: str, clustering: Clustering, placed: Projection, key: str) -> bool:
+def take_selection(clustering: StoredClustering, placed: Projection, key: str) -> bool:
     """Reads a new box or lasso on the chart `key`; returns whether there was one.
 
     All pixels of the sample that lie inside are selected, shown or not, without those that the legend hides.
@@ -55,10 +54,10 @@ def take_selection(workspace: Workspace, run: str, clustering: Clustering, place
         return False
     rows = selected_rows(placed.xy, drawn)
     if state.hidden:
-        of = groups_of(workspace, run, clustering, state.figure_by).of
+        of = groups_of(clustering, state.figure_by).of
         rows = rows[~np.isin(of[rows], list(state.hidden))]
     session().selected = rows
-    state.selected_of = selection_owner(workspace, run)
+    state.selected_of = selection_owner(clustering.run)
     state.seen, state.drawn, state.drawn_on = seen, drawn, placed.name
     return True
 
@@ -66,15 +65,15 @@ def take_selection(workspace: Workspace, run: str, clustering: Clustering, place
 SHAPES = ("box", "lasso")
 
 
-def selection_owner(workspace: Workspace, run: str) -> tuple:
+def selection_owner(run: Run) -> tuple:
     """Returns what the ids of a selection belong to: a sample of a run."""
-    return str(workspace.root), run, caches.run_stamp(workspace, run)
+    return run.key
 
 
-def selected_pixels(workspace: Workspace, run: str) -> np.ndarray:
+def selected_pixels(run: Run) -> np.ndarray:
     """Returns the selected rows of the present sample, none if they were of another one."""
     record = session()
-    if record.selected is None or record.map.selected_of != selection_owner(workspace, run):
+    if record.selected is None or record.map.selected_of != selection_owner(run):
         return np.zeros(0, np.int64)
     return record.selected
 
@@ -109,33 +108,33 @@ def left_look(figure: str, placed: Projection, by: str, parts: list, selected: n
 # -- what is drawn beside the map
 
 
-def draw_selection(workspace: Workspace, run: str, clustering: Clustering) -> None:
+def draw_selection(clustering: StoredClustering) -> None:
     """Draws the mosaic of the selected pixels, and what can be done with the clusters that they belong to."""
-    selected = selected_pixels(workspace, run)
+    selected = selected_pixels(clustering.run)
     if not len(selected):
         with st.container(border=True, height=MAP_HEIGHT, vertical_alignment="center", horizontal_alignment="center"):
             st.markdown("Draw a lasso around some points to see what they show.", text_alignment="center")
         return
     digest = hashlib.sha256(selected.tobytes()).hexdigest()[:16]
-    order = caches.selection_order(workspace, run, selected, digest)
-    images = len(np.unique(caches.sample_positions(workspace, run)[selected, 0]))
+    order = caches.selection_order(clustering.run, digest, selected)
+    images = len(np.unique(caches.contact_sheet_source(clustering.run).sample.positions[selected, 0]))
     with st.container(horizontal=True, vertical_alignment="center"):
         total = len(clustering.labels)
         small_fit(f"<b>{len(selected):,} of {total:,}</b> sampled pixels · {count(images, 'image')}")
         with st.container(horizontal=True, horizontal_alignment="right"):
             st.button("Clear", key="clear_selection", on_click=clear_selection)
-    _mosaic(workspace, run, clustering, order, f"{Key.MAP_PAGE}_{digest}")
-    _clusters(workspace, run, clustering, selected, digest)
+    _mosaic(clustering, order, f"{Key.MAP_PAGE}_{digest}")
+    _clusters(clustering, selected, digest)
 
 
-def _mosaic(workspace: Workspace, run: str, clustering: Clustering, order: np.ndarray, key: str) -> None:
+def _mosaic(clustering: StoredClustering, order: np.ndarray, key: str) -> None:
     """Draws one page of crops, the most typical first; its place stays the same on every page."""
     pages = min(MOST_PAGES, max(1, -(-len(order) // CROPS)))
     page = min(st.session_state.get(key, 1), pages)
     shown = order[(page - 1) * CROPS : page * CROPS]
     room = min(CROPS, len(order))
     columns = min(CROP_COLUMNS, room)
-    sheet = caches.points_sheet(workspace, run, clustering, shown, columns, CROP_PX)
+    sheet = caches.points_sheet(clustering, shown, columns, CROP_PX)
     step = CROP_PX + 4
     aspect = (columns * step - 4) / (-(-len(shown) // columns) * step - 4)
     alt = f"Crops around {len(shown)} of the selected pixels, the most typical first"
@@ -145,26 +144,26 @@ def _mosaic(workspace: Workspace, run: str, clustering: Clustering, order: np.nd
             st.pagination(pages, key=key, max_visible_pages=5)
 
 
-def _clusters(workspace: Workspace, run: str, clustering: Clustering, selected: np.ndarray, digest: str) -> None:
+def _clusters(clustering: StoredClustering, selected: np.ndarray, digest: str) -> None:
     """Draws the clusters of the selection with a check box each, and what is done with those that are checked."""
     inside = clusters_inside(clustering.labels, clustering.k, selected)
     ordered = sorted(inside, key=lambda one: not one.mostly)  # stable: the most pixels first within each
-    listed, names = ordered[:LISTED], cluster_names(workspace, clustering)
+    listed, names = ordered[:LISTED], cluster_names(clustering)
     edits = st.container()
     with st.container(gap=None, key="map_clusters"):
-        checked = [one.cluster for one in listed if _row(workspace, clustering, one, names, digest)]
+        checked = [one.cluster for one in listed if _row(clustering, one, names, digest)]
         rest = ordered[LISTED:]
         if rest:
             share = percent(sum(one.share for one in rest))
             small(f"and {count(len(rest), 'cluster')} more with {share} of the selection")
     with edits:
-        draw_map_edits(workspace, run, clustering, checked, selected)
+        draw_map_edits(clustering, checked, selected)
 
 
-def _row(workspace: Workspace, clustering: Clustering, one: ClusterInside, names: dict[int, str], digest: str) -> bool:
+def _row(clustering: StoredClustering, one: ClusterInside, names: dict[int, str], digest: str) -> bool:
     """Draws one cluster; returns whether it is checked. A new selection starts with what is mostly inside it."""
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.html(swatch(shown_color(workspace, clustering, one.cluster)), width="content")
+        st.html(swatch(shown_color(clustering, one.cluster)), width="content")
         name = names.get(one.cluster)
         chosen = st.checkbox(
             literal(f"{one.cluster} {name}" if name else f"cluster {one.cluster}"),

@@ -11,7 +11,7 @@ from app.session.state import session
 from app.shared.charts import MAP_HEIGHT
 from app.shared.layout import job_bar, small_fit
 from app.shared.notices import show_errors
-from picie_core.workspace.workspace import Workspace
+from picie_core.workspace.workspace import Run, Workspace
 
 if TYPE_CHECKING:
     from picie_core.clustering.projection import Projection, UmapSettings
@@ -56,12 +56,12 @@ def _usual() -> UmapSettings:
     return UmapSettings()
 
 
-def follow_umap(workspace: Workspace, run: str, placed: Projection | None) -> bool:
+def follow_umap(run: Run, placed: Projection | None) -> bool:
     """Starts the UMAP that was asked for unless it is there; returns whether one is being made.
 
     One that is made with other parameters is stopped for it.
     """
-    state, job = session().map, job_of(workspace, COMMAND)
+    state, job = session().map, job_of(run.workspace, COMMAND)
     running = job is not None and job.is_running
     wanted = state.umap
     if wanted is None or wanted == state.umap_asked or (placed is not None and placed.settings == wanted):
@@ -69,7 +69,7 @@ def follow_umap(workspace: Workspace, run: str, placed: Projection | None) -> bo
     if running and job is not None:
         stop(job, force=True)  # nothing is stored before it is whole
         return True
-    start(workspace, COMMAND, arguments(run, wanted))
+    start(run.workspace, COMMAND, arguments(run.name, wanted))
     state.umap_asked = wanted
     return True
 
@@ -81,12 +81,12 @@ def arguments(run: str, wanted: UmapSettings) -> list[str]:
 
 
 @st.fragment(run_every=1)
-def umap_progress(workspace: Workspace, run: str, placed: Projection | None) -> None:
+def umap_progress(run: Run, placed: Projection | None) -> None:
     """Draws how far the UMAP is, over the whole place of the map when there is none before it."""
     with show_errors():
-        if not follow_umap(workspace, run, placed):
+        if not follow_umap(run, placed):
             st.rerun()
-        job = job_of(workspace, COMMAND)
+        job = job_of(run.workspace, COMMAND)
         if placed is not None:
             with st.container(horizontal=True, vertical_alignment="center", gap="small"):
                 _bar_and_stop(job, width=320)

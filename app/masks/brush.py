@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 import streamlit as st
 
+from app.session.caches import contact_sheet_source
 from app.session.state import Key
 from app.shared.components.picture import Stroke
 from app.shared.formatting import literal, percent
 from app.shared.naming import IGNORE, class_names, cluster_names, cluster_title
 from app.shared.notices import show_errors
-from app.shared.overlays import feature_map_of, source
+from app.shared.overlays import feature_map_of
 from picie_core.errors import SettingError
-from picie_core.workspace.workspace import Workspace
+from picie_core.workspace.workspace import StoredClustering, Workspace
 
 if TYPE_CHECKING:
-    from picie_core.clustering.clustering import Clustering
     from picie_core.labels.brush import Brushed
 
 MEMORY = "paint"
@@ -91,7 +91,7 @@ def choose_name(workspace: Workspace) -> None:
     )
 
 
-def paint_row(workspace: Workspace, clustering: Clustering, image_id: int, unnamed: bool) -> None:
+def paint_row(clustering: StoredClustering, image_id: int, unnamed: bool) -> None:
     """Draws what is painted, what the last stroke did, and the choice where it contradicted a name.
 
     unnamed: classes are to be drawn and there is none yet.
@@ -100,16 +100,16 @@ def paint_row(workspace: Workspace, clustering: Clustering, image_id: int, unnam
     if record.place != (clustering.key, image_id):
         record.offers, record.said = [], ""
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="paint_row"):
-        choose_name(workspace)
+        choose_name(clustering.workspace)
         if record.offers:
-            _draw_offer(workspace, clustering, record.offers[0])
+            _draw_offer(clustering, record.offers[0])
         else:
             st.caption(record.said or (NOTHING_NAMED if unnamed else HINT))
 
 
-def _draw_offer(workspace: Workspace, clustering: Clustering, offer: Offer) -> None:
+def _draw_offer(clustering: StoredClustering, offer: Offer) -> None:
     st.markdown(f"Cluster {offer.cluster} is **{literal(offer.old)}**.", width="content")
-    arguments = (workspace, clustering, offer)
+    arguments = (clustering, offer)
     st.button("Rename all of it", key="paint_rename", on_click=_rename, args=arguments, help=RENAME_HELP)
     if offer.prototypes is not None:
         label = f"Split off {percent(offer.moved)}"
@@ -120,39 +120,39 @@ def _draw_offer(workspace: Workspace, clustering: Clustering, offer: Offer) -> N
 # -- strokes
 
 
-def stroke_taker(workspace: Workspace, run: str, clustering: Clustering) -> Callable[[Stroke], None]:
+def stroke_taker(clustering: StoredClustering) -> Callable[[Stroke], None]:
     """Returns what the picture calls with a stroke: before the page is redrawn, so everything on it follows."""
 
     def take(stroke: Stroke) -> None:
         with show_errors():
-            _take(workspace, run, clustering, stroke)
+            _take(clustering, stroke)
 
     return take
 
 
-def _take(workspace: Workspace, run: str, clustering: Clustering, stroke: Stroke) -> None:
+def _take(clustering: StoredClustering, stroke: Stroke) -> None:
     from picie_core.labels.brush import brushed, plan_paint
 
     record, name = memory(), painted_name()
-    item = workspace.image_list().records[stroke.image_id]
-    under = brushed(feature_map_of(workspace, run, item), clustering, stroke.points, item.width, item.height)
+    item = clustering.workspace.image_list().records[stroke.image_id]
+    under = brushed(feature_map_of(clustering.run, item), clustering, stroke.points, item.width, item.height)
     record.offers, record.place = [], (clustering.key, item.id)
     if name is None:
-        record.said = _answer(workspace, clustering, under)
+        record.said = _answer(clustering, under)
         return
-    known = {called.casefold(): class_id for class_id, called in class_names(workspace).items()}
-    plan = plan_paint(under.clusters, workspace.label_map.classes_of(clustering.key), known.get(name.casefold()))
+    known = {called.casefold(): class_id for class_id, called in class_names(clustering.workspace).items()}
+    plan = plan_paint(under.clusters, clustering.classes_of(), known.get(name.casefold()))
     if plan.to_name:
-        workspace.label_map.name_clusters(clustering.key, plan.to_name, name)
+        clustering.label_map.name_clusters(clustering.key, plan.to_name, name)
     for cluster in (*plan.to_name, *plan.agreeing):
         record.remember(clustering.key, cluster, name, under.embeddings[cluster])
-    record.offers = [_offer(workspace, run, clustering, cluster, name, under) for cluster in plan.contradicting]
+    record.offers = [_offer(clustering, cluster, name, under) for cluster in plan.contradicting]
     record.said = _told(name, plan.to_name, plan.agreeing)
 
 
-def _answer(workspace: Workspace, clustering: Clustering, under: Brushed) -> str:
+def _answer(clustering: StoredClustering, under: Brushed) -> str:
     """What is under a click, in words."""
-    names, counts = cluster_names(workspace, clustering), clustering.counts
+    names, counts = cluster_names(clustering), clustering.counts
     shares = [counts[cluster] / max(1, counts.sum()) for cluster in under.clusters]
     return " · ".join(
         f"{_called(cluster, names)}, {percent(share)} of all pixels"
@@ -177,15 +177,15 @@ def _clusters(clusters: tuple[int, ...]) -> str:
     return f"cluster{'s' * (len(clusters) > 1)} {', '.join(map(str, clusters))}"
 
 
-def _offer(workspace: Workspace, run: str, clustering: Clustering, cluster: int, new: str, under: Brushed) -> Offer:
+def _offer(clustering: StoredClustering, cluster: int, new: str, under: Brushed) -> Offer:
     """What can be done about a contradiction; the split is between what was painted before, or is typical, and now."""
     from picie_core.clustering.split_proposals import split_between
     from picie_core.labels.brush import moved_share, typical_embeddings
 
     old, painted, sample = (
-        cluster_names(workspace, clustering)[cluster],
+        cluster_names(clustering)[cluster],
         under.embeddings[cluster],
-        source(workspace, run).sample,
+        contact_sheet_source(clustering.run).sample,
     )
     earlier = memory().embeddings(clustering.key, cluster, old)
     kept = np.concatenate(earlier) if earlier else typical_embeddings(sample, clustering, cluster)
@@ -199,19 +199,19 @@ def _offer(workspace: Workspace, run: str, clustering: Clustering, cluster: int,
 # -- what is done about a contradiction
 
 
-def _rename(workspace: Workspace, clustering: Clustering, offer: Offer) -> None:
+def _rename(clustering: StoredClustering, offer: Offer) -> None:
     with show_errors():
-        workspace.label_map.name_clusters(clustering.key, [offer.cluster], offer.new)
+        clustering.label_map.name_clusters(clustering.key, [offer.cluster], offer.new)
         memory().remember(clustering.key, offer.cluster, offer.new, offer.painted)
         _done(f"Now called **{literal(offer.new)}**: cluster {offer.cluster}.")
 
 
-def _split(workspace: Workspace, clustering: Clustering, offer: Offer) -> None:
+def _split(clustering: StoredClustering, offer: Offer) -> None:
     from picie_core.labels.brush import split_painted
 
     assert offer.prototypes is not None
     with show_errors():
-        made = split_painted(workspace, clustering, offer.cluster, offer.prototypes, offer.new)
+        made = split_painted(clustering.label_map, clustering, offer.cluster, offer.prototypes, offer.new)
         memory().remember(clustering.key, made, offer.new, offer.painted)
         _done(f"Cluster {offer.cluster} is split: what is like here is cluster {made}, **{literal(offer.new)}**.")
 
@@ -225,7 +225,7 @@ def _done(said: str) -> None:
     record.offers, record.said = record.offers[1:], said
 
 
-def pointer_titles(workspace: Workspace, clustering: Clustering) -> dict[int, str]:
+def pointer_titles(clustering: StoredClustering) -> dict[int, str]:
     """Returns what stands beside the pointer over each cluster."""
-    names = cluster_names(workspace, clustering)
+    names = cluster_names(clustering)
     return {cluster: cluster_title(cluster, names) for cluster in range(clustering.k)}

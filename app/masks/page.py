@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 import streamlit as st
@@ -34,10 +33,7 @@ from app.shared.post_processing import draw_threshold, draw_tidying, finish_word
 from picie_core.data.class_names import IGNORE_ID
 from picie_core.data.image_index import ImageRecord
 from picie_core.segmentation.post_processing import PostProcessing
-from picie_core.workspace.workspace import Workspace
-
-if TYPE_CHECKING:
-    from picie_core.clustering.clustering import Clustering
+from picie_core.workspace.workspace import StoredClustering
 
 TITLE = "Masks"
 PICTURE_PX = 960
@@ -58,13 +54,13 @@ class View:
     """The mask before borders and specks were tidied as well."""
 
 
-def choose_view(workspace: Workspace, clustering: Clustering) -> View:
+def choose_view(clustering: StoredClustering) -> View:
     """Draws how the image is shown; no label is hidden yet."""
     by = st.segmented_control(
         "Colour by",
         ["cluster", "class"],
         format_func=str.capitalize,
-        default=caches.usual_colors(workspace, clustering),
+        default=caches.usual_colors(clustering),
         required=True,
         key=Key.MASK_KIND,
         persist_state="session",
@@ -92,11 +88,11 @@ def choose_view(workspace: Workspace, clustering: Clustering) -> View:
     return View(look, view == "confidence", beside, before and tidied)
 
 
-def labels_shown(workspace: Workspace, clustering: Clustering, look: Look) -> dict[int, str]:
+def labels_shown(clustering: StoredClustering, look: Look) -> dict[int, str]:
     """Returns the name of every label that the mask can hold."""
     if look.by == "class":
-        return {**class_names(workspace), IGNORE_ID: "ignored or not named"}
-    names = cluster_names(workspace, clustering)
+        return {**class_names(clustering.workspace), IGNORE_ID: "ignored or not named"}
+    names = cluster_names(clustering)
     unsure = {IGNORE_ID: "not sure enough"} if look.post_processing.min_confidence else {}
     return {cluster: cluster_title(cluster, names) for cluster in range(clustering.k)} | unsure
 
@@ -124,45 +120,43 @@ def legend(mask: np.ndarray, names: dict[int, str], colors: dict[int, str], look
     return frozenset(hidden)
 
 
-def facts(workspace: Workspace, run: str, clustering: Clustering, mask: np.ndarray, look: Look) -> None:
+def facts(clustering: StoredClustering, mask: np.ndarray, look: Look) -> None:
     """Draws how many labels there are and what the threshold leaves of this image and of all."""
     left_out = IGNORE_ID if look.by == "class" or look.post_processing.min_confidence else None
     said = [count(len(np.unique(mask[mask != left_out] if left_out is not None else mask)), "label") + " in this image"]
     if look.post_processing.min_confidence:
         here = float((mask != IGNORE_ID).mean())
-        everywhere = overlays.set_coverage(workspace, run, clustering, look)
+        everywhere = overlays.set_coverage(clustering, look)
         said.append(f"covers <b>{percent(here)}</b> of it, about <b>{percent(everywhere)}</b> of all")
     done = f"<br>The export does the same: {finish_words(look.post_processing)}" if look.post_processing.changes else ""
     small(" · ".join(said) + done)
 
 
-def pictures(workspace: Workspace, run: str, clustering: Clustering, shown: ImageRecord, view: View) -> None:
+def pictures(clustering: StoredClustering, shown: ImageRecord, view: View) -> None:
     """Draws the picture to point at, and beside it the untouched image or the mask before it was tidied."""
     aspect = shown.width / shown.height
     places = st.columns(1 + view.beside + view.before, gap="xsmall")
     if view.beside:
         with places[0]:
-            original = overlays.image_png(workspace, shown, PICTURE_PX)
+            original = overlays.image_png(clustering.workspace, shown, PICTURE_PX)
             picture("picture_original", original, f"{shown.path}, untouched", aspect)
     if view.before:
         with places[-2]:
-            plain = overlays.overlay_png(workspace, run, clustering, shown, overlays.before(view.look))
+            plain = overlays.overlay_png(clustering, shown, overlays.before(view.look))
             picture("picture_before", plain, f"{shown.path}, its mask before borders and specks were tidied", aspect)
     with places[-1]:
-        main_picture(workspace, run, clustering, shown, view.look, view.confidence)
+        main_picture(clustering, shown, view.look, view.confidence)
 
 
-def main_picture(
-    workspace: Workspace, run: str, clustering: Clustering, shown: ImageRecord, look: Look, sure: bool
-) -> None:
+def main_picture(clustering: StoredClustering, shown: ImageRecord, look: Look, sure: bool) -> None:
     """Draws the overlay or the confidence; a click on it asks or names."""
     if sure:
-        painted = overlays.confidence_webp(workspace, run, clustering, shown, look)
+        painted = overlays.confidence_webp(clustering, shown, look)
         alt = f"{shown.path} with the confidence of its {look.by} mask drawn over it"
     else:
-        painted = overlays.overlay_webp(workspace, run, clustering, shown, look)
+        painted = overlays.overlay_webp(clustering, shown, look)
         alt = f"{shown.path} with its {'clusters' if look.by == 'cluster' else 'classes'} drawn over it"
-    clusters = overlays.mask(workspace, run, clustering, shown, Look("cluster", LOOKUP_PX))
+    clusters = overlays.mask(clustering, shown, Look("cluster", LOOKUP_PX))
     paintable(
         "picture_overlay",
         painted,
@@ -170,34 +164,34 @@ def main_picture(
         (shown.width, shown.height),
         shown.id,
         clusters,
-        pointer_titles(workspace, clustering),
+        pointer_titles(clustering),
         painted_name(),
-        stroke_taker(workspace, run, clustering),
+        stroke_taker(clustering),
     )
 
 
-def draw(workspace: Workspace, run: str, clustering: Clustering, named: bool) -> None:
+def draw(clustering: StoredClustering, named: bool) -> None:
     """Draws controls, legend and picture; the legend is made first because its switches change the picture."""
-    shown, order = choose_image(workspace, run, clustering)
+    shown, order = choose_image(clustering)
     left, right = st.columns([5, 2], gap="medium")
     with right:
-        view = choose_view(workspace, clustering)
+        view = choose_view(clustering)
         look = view.look
-        mask = overlays.mask(workspace, run, clustering, shown, look)
-        facts(workspace, run, clustering, mask, look)
-        names, colors = labels_shown(workspace, clustering, look), overlays.label_colors(workspace, clustering, look.by)
+        mask = overlays.mask(clustering, shown, look)
+        facts(clustering, mask, look)
+        names, colors = labels_shown(clustering, look), overlays.label_colors(clustering, look.by)
         look = replace(look, hidden=legend(mask, names, dict(colors), look))
         view = replace(view, look=look)
     with left:
-        paint_row(workspace, clustering, shown.id, unnamed=look.by == "class" and not named)
-        pictures(workspace, run, clustering, shown, view)
-        film_strip(workspace, order, shown)
+        paint_row(clustering, shown.id, unnamed=look.by == "class" and not named)
+        pictures(clustering, shown, view)
+        film_strip(clustering.workspace, order, shown)
 
 
 workspace = need_workspace(TITLE)
 run = need_run(workspace, TITLE)
-clustering = need_clustering(workspace, run, TITLE)
-named = workspace.label_map.classes_of(clustering.key)
+clustering = need_clustering(run, TITLE)
+named = clustering.classes_of()
 headline(
     TITLE,
     f"{clustering.k} clusters · {count(len(set(named.values())), 'class', 'classes')} named",
@@ -208,4 +202,4 @@ if not workspace.image_list().readable:
     empty_state("None of the images can be read any more.", "See why", "images")
 else:
     with show_errors():
-        draw(workspace, run, clustering, bool(named))
+        draw(clustering, bool(named))

@@ -1,27 +1,40 @@
-"""Everything that is kept between two runs of the script. Keys are ids and numbers, never arrays.
+"""What is kept between two runs of the script, and by what it is found again.
 
-Large read-only things (clusterings, projections, dense cells) are shared as resources; pictures are PNG bytes.
-Keys hold the `digest` of the clusters, which changes with every split, and `label_version` wherever names or
-colours are drawn, so that an edit in another tab shows here too.
+Everything is shared between tabs and read-only. Handles are hashed by what they stand for: a run by its workspace, name
+and sample, a clustering by its run and the digest of its clusters, which changes with every split. What depends on
+names or colours takes these as arguments, so that an edit in another tab shows here too.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 import streamlit as st
 
-from picie_core.workspace.workspace import Workspace
+from picie_core.workspace.workspace import Run, StoredClustering, Workspace
 
 if TYPE_CHECKING:
-    from picie_core.clustering.clustering import Clustering
+    from picie_core.clustering.exemplars import ClusterFacts
     from picie_core.clustering.projection import Projection, UmapSettings
     from picie_core.clustering.splits import Split
     from picie_core.models.embedder import FrozenEmbedder
-    from picie_core.segmentation.contact_sheet import ClusterFacts, MosaicSource
+    from picie_core.segmentation.contact_sheet import MosaicSource
+
+HASHES: dict[str | type, Callable[[Any], Any]] = {
+    Workspace: lambda workspace: str(workspace.root),
+    Run: lambda run: run.key,
+    StoredClustering: lambda clustering: (clustering.run.key, clustering.digest),
+}
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def cached(entries: int, spinner: str | bool = False) -> Callable[[F], F]:
+    """Keeps the last `entries` results of a function of handles, ids and numbers; `_name` arguments do not count."""
+    return cast(Callable[[F], F], st.cache_resource(max_entries=entries, show_spinner=spinner, hash_funcs=HASHES))
 
 
 def reading(workspace: Workspace | None) -> AbstractContextManager[None]:
@@ -37,183 +50,125 @@ def label_version(workspace: Workspace) -> int:
 # -- clusterings and what is made from them
 
 
-def current_clustering(workspace: Workspace, run: str) -> Clustering | None:
+def current_clustering(run: Run) -> StoredClustering | None:
     """Returns the clustering in use: the chosen one if this run has it, else its last one, else None."""
-    from picie_core.clustering import clustering as clusters
-    from picie_core.clustering.splits import splits_digest
-
-    if not clusters.list_clusterings(workspace, run):
+    if not run.clusterings():
         return None
-    unsplit, root = unsplit_clustering(workspace, run), str(workspace.root)
-    splits = workspace.label_map.splits_of(unsplit.key)
-    return _clustering(root, run, splits_digest(unsplit.key, splits), unsplit, splits)
+    unsplit = unsplit_clustering(run)
+    splits = run.workspace.label_map.splits_of(unsplit.key)
+    return _with_splits(unsplit, unsplit.with_digest(splits), splits) if splits else unsplit
 
 
-def unsplit_clustering(workspace: Workspace, run: str) -> Clustering:
+def unsplit_clustering(run: Run) -> StoredClustering:
     """Returns the clustering in use as k-means found it. Raises PicieError when the run has none."""
-    from picie_core.clustering import clustering as clusters
-
-    name = clusters.current_name(workspace, run)
-    return _unsplit(str(workspace.root), run, name, clusters.stamp(workspace, run, name))
+    name = run.current_clustering_name()
+    return _unsplit(run, name, run.clustering_stamp(name))
 
 
-@st.cache_resource(max_entries=4, show_spinner=False)
-def _unsplit(root: str, run: str, name: str, stamp: tuple[str, int]) -> Clustering:
-    from picie_core.clustering.clustering import load_unsplit
-
-    return load_unsplit(Workspace.open(root), run, name)
+@cached(4)
+def _unsplit(run: Run, name: str, stamp: tuple[str, int]) -> StoredClustering:
+    return run.unsplit_clustering(name)
 
 
-@st.cache_resource(max_entries=8, show_spinner=False)
-def _clustering(root: str, run: str, digest: str, _unsplit: Clustering, _splits: list[Split]) -> Clustering:
-    from picie_core.data.embedding_sample import load_sample
-
-    return _unsplit.with_splits(_splits, load_sample(Workspace.open(root), run).embeddings)
+@cached(8)
+def _with_splits(unsplit: StoredClustering, digest: str, _splits: list[Split]) -> StoredClustering:
+    return unsplit.with_splits(_splits, unsplit.sample().embeddings)
 
 
-def named_share(workspace: Workspace, found: Clustering) -> float:
-    """Returns the share of all pixels whose cluster has a name or is ignored, 0 to 1."""
-    named = [cluster for cluster in workspace.label_map.classes_of(found.key) if cluster < found.k]
-    return float(found.counts[named].sum() / max(1, found.counts.sum())) if named else 0.0
-
-
-def usual_colors(workspace: Workspace, found: Clustering) -> str:
+def usual_colors(clustering: StoredClustering) -> str:
     """Returns what pictures are coloured by at first: `class` once most pixels have a name, else `cluster`."""
-    return "class" if named_share(workspace, found) > 0.5 else "cluster"
+    return "class" if clustering.named_share() > 0.5 else "cluster"
 
 
-def projection(workspace: Workspace, run: str, kind: str, settings: UmapSettings | None = None) -> Projection | None:
-    """Returns the places of the sample on the map; of UMAP the one asked for, or the last one; None without any."""
-    from picie_core.clustering.projection import stored_umaps
+def projection(run: Run, kind: str, settings: UmapSettings | None = None) -> Projection | None:
+    """Returns the positions of the sample on the map; of UMAP the one asked for, or the last one; None without any."""
+    from picie_core.workspace.projections import stored_umaps
 
     if kind == "umap":
-        stored = stored_umaps(workspace, run)
+        stored = stored_umaps(run)
         if not stored:
             return None
         settings = settings if settings in stored else stored[0]
-    return _projection(str(workspace.root), run, _digest(workspace, run), kind, settings if kind == "umap" else None)
+    return _projection(run, kind, settings if kind == "umap" else None)
 
 
-@st.cache_resource(max_entries=6, show_spinner=False)
-def _projection(root: str, run: str, digest: str, kind: str, settings: UmapSettings | None) -> Projection | None:
-    from picie_core.clustering.projection import load_projection
+@cached(6)
+def _projection(run: Run, kind: str, settings: UmapSettings | None) -> Projection | None:
+    from picie_core.workspace.projections import load_projection
 
-    return load_projection(Workspace.open(root), run, kind, settings)
-
-
-def _digest(workspace: Workspace, run: str) -> str:
-    """The name of the present sample of a run."""
-    from picie_core.data.embedding_sample import derived_dir
-
-    return derived_dir(workspace, run).name
+    return load_projection(run, kind, settings)
 
 
-def shown_points(workspace: Workspace, run: str, placed: Projection, found: Clustering) -> np.ndarray:
+def shown_points(placed: Projection, clustering: StoredClustering) -> np.ndarray:
     """Returns the rows of the sample that the map draws: those of the projection, and more of small clusters."""
-    return _shown_points(_digest(workspace, run), placed.name, found.digest, placed, found)
+    return _shown_points(placed.name, clustering, placed)
 
 
-@st.cache_data(max_entries=16, show_spinner=False)
-def _shown_points(sample_digest: str, name: str, digest: str, _placed: Projection, _found: Clustering) -> np.ndarray:
-    from picie_core.clustering import projection
+@cached(16)
+def _shown_points(name: str, clustering: StoredClustering, _placed: Projection) -> np.ndarray:
+    from picie_core.clustering.projection import shown_points
 
-    return projection.shown_points(_placed.index, _found.labels, _found.k)
+    return shown_points(_placed.index, clustering.labels, clustering.k)
 
 
-def point_confidence(workspace: Workspace, run: str, placed: Projection, found: Clustering) -> np.ndarray:
+def point_confidence(placed: Projection, clustering: StoredClustering) -> np.ndarray:
     """Returns the confidence of each pixel that the map draws, 0 to 1, in their order."""
-    shown = shown_points(workspace, run, placed, found)
-    return _confidence(
-        _digest(workspace, run), placed.name, found.digest, shown, mosaic_source_of(workspace, run), found
-    )
+    return _point_confidence(placed.name, clustering, shown_points(placed, clustering))
 
 
-@st.cache_data(max_entries=8, show_spinner=False)
-def _confidence(
-    sample_digest: str, name: str, digest: str, _shown: np.ndarray, _source: MosaicSource, _found: Clustering
-) -> np.ndarray:
+@cached(8)
+def _point_confidence(name: str, clustering: StoredClustering, _shown: np.ndarray) -> np.ndarray:
     from picie_core.clustering.confidence import confidence_at
 
-    return confidence_at(_source.sample, _found, _shown)
+    return confidence_at(contact_sheet_source(clustering.run).sample, clustering, _shown)
 
 
-def sample_positions(workspace: Workspace, run: str) -> np.ndarray:
-    """Returns image id, row and column of every sampled pixel, (N, 3) int32."""
-    return mosaic_source_of(workspace, run).sample.positions
+@cached(2)
+def contact_sheet_source(run: Run) -> MosaicSource:
+    """Returns what contact sheets are cut from: the embedding sample, the dense features and the image cache."""
+    return run.contact_sheet_source()
 
 
-def run_stamp(workspace: Workspace, run: str) -> float:
-    """Returns a number that changes when a run is made again under its name."""
-    return workspace.run_info(run).created
-
-
-@st.cache_resource(max_entries=2, show_spinner=False)
-def mosaic_source(root: str, run: str, stamp: float) -> MosaicSource:
-    """Returns what contact sheets are cut from: the embedding sample, the stored cells and the image cache."""
-    from picie_core.segmentation.contact_sheet import open_mosaic
-
-    return open_mosaic(Workspace.open(root), run)
-
-
-@st.cache_resource(max_entries=1, show_spinner="Loading the network for images that have no stored cells")
-def embedder(root: str, run: str, stamp: float) -> FrozenEmbedder:
+@cached(1, "Loading the network for images whose features are not stored")
+def embedder(run: Run) -> FrozenEmbedder:
     """Returns the network of a run, ready to embed one image."""
-    from picie_core.segmentation.masks import load_engine
-
-    return load_engine(Workspace.open(root), run)
+    return run.engine()
 
 
-def mosaic_source_of(workspace: Workspace, run: str) -> MosaicSource:
-    """Returns what contact sheets of a run are cut from, opened once."""
-    return mosaic_source(str(workspace.root), run, run_stamp(workspace, run))
+@cached(16)
+def cluster_metrics(clustering: StoredClustering) -> list[ClusterFacts]:
+    """Returns size, spread and images of every cluster, in the order of their ids."""
+    from picie_core.clustering.exemplars import cluster_facts
+
+    return cluster_facts(contact_sheet_source(clustering.run).sample, clustering)
 
 
-def cluster_figures(workspace: Workspace, run: str, found: Clustering) -> list[ClusterFacts]:
-    """Returns the figures of every cluster, in the order of their ids."""
-    return _cluster_figures(found.digest, mosaic_source_of(workspace, run), found)
+# -- contact sheets of a selection
 
 
-@st.cache_data(max_entries=16, show_spinner=False)
-def _cluster_figures(digest: str, _source: MosaicSource, _found: Clustering) -> list[ClusterFacts]:
-    from picie_core.segmentation.contact_sheet import cluster_facts
-
-    return cluster_facts(_source.sample, _found)
-
-
-# -- mosaics
-
-
-def selection_order(workspace: Workspace, run: str, chosen: np.ndarray, digest: str) -> np.ndarray:
-    """Returns the chosen pixels as a mosaic shows them, the most typical first; digest: of the chosen ones."""
-    return _selection_order(_digest(workspace, run), digest, chosen, mosaic_source_of(workspace, run))
-
-
-@st.cache_data(max_entries=12, show_spinner=False)
-def _selection_order(sample_digest: str, digest: str, _chosen: np.ndarray, _source: MosaicSource) -> np.ndarray:
+@cached(12)
+def selection_order(run: Run, digest: str, _chosen: np.ndarray) -> np.ndarray:
+    """Returns the chosen pixels as a contact sheet shows them, the most typical first; digest: of the chosen ones."""
     from picie_core.clustering.lasso import typical_first
 
-    return typical_first(_source.sample, _chosen)
+    return typical_first(contact_sheet_source(run).sample, _chosen)
 
 
-def points_sheet(workspace: Workspace, run: str, found: Clustering, shown: np.ndarray, columns: int, px: int) -> bytes:
-    """Returns crops around the given pixels in their order, each with its cluster outlined, `px` wide."""
-    indices = tuple(int(index) for index in shown)
-    return _points_sheet(
-        str(workspace.root), found.digest, indices, columns, px, mosaic_source_of(workspace, run), found
-    )
+def points_sheet(clustering: StoredClustering, shown: np.ndarray, columns: int, px: int) -> bytes:
+    """Returns crops around the given pixels in their order, each with its cluster outlined, `px` wide, as PNG."""
+    return _points_sheet(clustering, tuple(int(index) for index in shown), columns, px)
 
 
-@st.cache_data(max_entries=400, show_spinner=False)
-def _points_sheet(
-    root: str, digest: str, indices: tuple[int, ...], columns: int, px: int, _source: MosaicSource, _found: Clustering
-) -> bytes:
+@cached(400)
+def _points_sheet(clustering: StoredClustering, indices: tuple[int, ...], columns: int, px: int) -> bytes:
     from picie_core.segmentation.contact_sheet import crops_at
 
-    positions = np.asarray(_source.sample.positions[np.asarray(indices)])
-    return crops_at(_source, positions, _found, px, columns=columns).png
+    source = contact_sheet_source(clustering.run)
+    positions = np.asarray(source.sample.positions[np.asarray(indices)])
+    return crops_at(source, positions, clustering, px, columns=columns).png
 
 
-@st.cache_data(max_entries=64, show_spinner=False)
+@cached(64)
 def folder_bytes(folder: str, stamp: float) -> int:
     """Returns the size of everything in a folder; `stamp` tells that it changed."""
     return sum(file.stat().st_size for file in Path(folder).rglob("*") if file.is_file())

@@ -1,4 +1,4 @@
-"""What is told of clusters beside their crops, kept between two runs of the script: keyed by the digest of clusters."""
+"""What is known of clusters beside their crops, kept between two runs of the script."""
 
 from __future__ import annotations
 
@@ -6,79 +6,57 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import streamlit as st
 
-from app.session.caches import label_version, mosaic_source_of
+from app.session.caches import cached, contact_sheet_source, label_version
 from picie_core.errors import SettingError
-from picie_core.workspace.workspace import Workspace
+from picie_core.workspace.workspace import StoredClustering, Workspace
 
 if TYPE_CHECKING:
-    from picie_core.clustering.clustering import Clustering
     from picie_core.clustering.hierarchy import MergeTree
     from picie_core.clustering.split_proposals import SplitPreview
-    from picie_core.segmentation.contact_sheet import MosaicSource
     from picie_core.workspace.ground_truth import ClusterTruth, MapTruth, SampledTruth
 
 
-def uncertainty(workspace: Workspace, run: str, found: Clustering) -> np.ndarray:
+@cached(16, "Looking for uncertain pixels")
+def uncertainty(clustering: StoredClustering) -> np.ndarray:
     """Returns the share of each cluster's pixels that are nearly in another: (k,)."""
-    return _uncertainty(found.digest, mosaic_source_of(workspace, run), found)
-
-
-@st.cache_data(max_entries=16, show_spinner="Looking for doubtful pixels")
-def _uncertainty(digest: str, _source: MosaicSource, _found: Clustering) -> np.ndarray:
     from picie_core.clustering.uncertainty import cluster_uncertainty
 
-    return cluster_uncertainty(_source.sample, _found)
+    return cluster_uncertainty(contact_sheet_source(clustering.run).sample, clustering)
 
 
-def tree(workspace: Workspace, run: str, found: Clustering, linkage: str) -> MergeTree:
+@cached(8, "Comparing the clusters")
+def tree(clustering: StoredClustering, linkage: str) -> MergeTree:
     """Returns which clusters look alike: the merge tree of the clusters."""
-    return _tree(found.digest, linkage, found)
-
-
-@st.cache_resource(max_entries=8, show_spinner="Comparing the clusters")
-def _tree(digest: str, linkage: str, _found: Clustering) -> MergeTree:
     from picie_core.clustering.hierarchy import merge_tree
 
-    return merge_tree(_found.centroids, _found.counts, linkage)
+    return merge_tree(clustering.centroids, clustering.counts, linkage)
 
 
-def neighbors(found: Clustering, count: int = 3) -> list[list[int]]:
+@cached(16)
+def neighbors(clustering: StoredClustering, count: int = 3) -> list[list[int]]:
     """Returns the clusters that look most like each cluster, the nearest first."""
-    return _neighbors(found.digest, count, found)
-
-
-@st.cache_data(max_entries=16, show_spinner=False)
-def _neighbors(digest: str, count: int, _found: Clustering) -> list[list[int]]:
     from picie_core.clustering.hierarchy import nearest
 
-    return [[other for other, _ in nearest(_found.centroids, cluster, count)] for cluster in range(_found.k)]
+    return [[other for other, _ in nearest(clustering.centroids, k, count)] for k in range(clustering.k)]
 
 
-def split_preview(workspace: Workspace, run: str, found: Clustering, cluster: int, parts: int) -> SplitPreview:
+@cached(16, "Looking for parts")
+def split_preview(clustering: StoredClustering, cluster: int, parts: int) -> SplitPreview[StoredClustering]:
     """Returns what a split of a cluster into so many parts would make."""
-    return _split_preview(found.digest, cluster, parts, workspace, run, found)
-
-
-@st.cache_resource(max_entries=16, show_spinner="Looking for parts")
-def _split_preview(
-    digest: str, cluster: int, parts: int, _workspace: Workspace, _run: str, _found: Clustering
-) -> SplitPreview:
     from picie_core.clustering.split_proposals import preview_split, propose_split
 
-    return preview_split(_workspace, _run, _found, cluster, propose_split(_workspace, _run, _found, cluster, parts))
+    embeddings = clustering.sample().embeddings
+    return preview_split(clustering, embeddings, cluster, propose_split(clustering, embeddings, cluster, parts))
 
 
 def vocabulary(workspace: Workspace) -> list[str]:
     """Returns the names that the workspace offers, read again when the file changes."""
-    from picie_core.labels.vocabulary import FILE
-
-    path = workspace.root / FILE
+    path = workspace.vocabulary_path
     return _vocabulary(path, path.stat().st_mtime_ns) if path.exists() else []
 
 
-@st.cache_data(max_entries=4, show_spinner=False)
+@cached(4)
 def _vocabulary(path: Path, stamp: int) -> list[str]:
     from picie_core.labels.vocabulary import names_in
 
@@ -91,43 +69,42 @@ def _vocabulary(path: Path, stamp: int) -> list[str]:
 # -- ground truth, where there is any
 
 
-def sampled_truth(workspace: Workspace, run: str) -> SampledTruth | None:
-    """Returns the class of every sampled pixel; None without masks, or before they are looked up."""
+def sampled_truth(clustering: StoredClustering) -> SampledTruth | None:
+    """Returns the class of every sampled pixel; None without masks, or before they are looked up for this sample."""
     from picie_core.workspace.ground_truth import load_truth
 
-    return load_truth(workspace, run)
+    known = load_truth(clustering.run)
+    return known if known is not None and len(known.labels) == len(clustering.labels) else None
 
 
-def cluster_truths(workspace: Workspace, run: str, found: Clustering) -> list[ClusterTruth] | None:
+def cluster_truths(clustering: StoredClustering) -> list[ClusterTruth] | None:
     """Returns what each cluster really is; None without ground truth."""
-    known = sampled_truth(workspace, run)
-    if known is None or len(known.labels) != len(found.labels):
-        return None
-    chosen = workspace.label_map.get_choice("masks") or ""
-    return _cluster_truths(found.digest, chosen, found, known)
+    known = sampled_truth(clustering)
+    return None if known is None else _cluster_truths(clustering, _masks(clustering), known)
 
 
-@st.cache_data(max_entries=8, show_spinner=False)
-def _cluster_truths(digest: str, masks: str, _found: Clustering, _known: SampledTruth) -> list[ClusterTruth]:
+@cached(8)
+def _cluster_truths(clustering: StoredClustering, masks: str, _known: SampledTruth) -> list[ClusterTruth]:
     from picie_core.workspace.ground_truth import cluster_truth
 
-    return cluster_truth(_found, _known)
+    return cluster_truth(clustering, _known)
 
 
-def map_truth(workspace: Workspace, run: str, found: Clustering) -> MapTruth | None:
+def map_truth(clustering: StoredClustering) -> MapTruth | None:
     """Returns how good the names are as they stand; None without ground truth."""
-    known = sampled_truth(workspace, run)
-    if known is None or len(known.labels) != len(found.labels):
+    known = sampled_truth(clustering)
+    if known is None:
         return None
-    chosen = workspace.label_map.get_choice("masks") or ""
-    return _map_truth(found.digest, chosen, label_version(workspace), workspace, found, known)
+    return _map_truth(clustering, _masks(clustering), label_version(clustering.workspace), known)
 
 
-@st.cache_data(max_entries=8, show_spinner=False)
-def _map_truth(
-    digest: str, masks: str, version: int, _workspace: Workspace, _found: Clustering, _known: SampledTruth
-) -> MapTruth:
+@cached(8)
+def _map_truth(clustering: StoredClustering, masks: str, version: int, _known: SampledTruth) -> MapTruth:
     from picie_core.workspace.ground_truth import map_truth
 
-    label_map = _workspace.label_map
-    return map_truth(_found, label_map.classes_of(_found.key), label_map.classes(), _known)
+    return map_truth(clustering, clustering.classes_of(), clustering.label_map.classes(), _known)
+
+
+def _masks(clustering: StoredClustering) -> str:
+    """What the workspace remembers of its masks: other masks are other figures."""
+    return clustering.label_map.get_choice("masks") or ""

@@ -18,10 +18,9 @@ import streamlit as st
 
 from app.session.folders import check_folder, workspace_from_name, workspace_name
 from picie_core.errors import PicieError
-from picie_core.workspace.workspace import Workspace
+from picie_core.workspace.workspace import Run, StoredClustering, Workspace
 
 if TYPE_CHECKING:
-    from picie_core.clustering.clustering import Clustering
     from picie_core.clustering.projection import UmapSettings
 
 RECORD = "picie"
@@ -72,7 +71,7 @@ class Key:
 class CropSplit:
     """A cluster whose crops are being sorted out: they stay on the page until the next question."""
 
-    clustering: Clustering
+    clustering: StoredClustering
     """As it was before."""
     sets: dict[str, set[int]]
     """By name, the places on the sheet of the crops that show it."""
@@ -243,16 +242,16 @@ def _check_images_of(workspace: Workspace) -> None:
     check_folder(images)
 
 
-def current_run(workspace: Workspace) -> str | None:
+def current_run(workspace: Workspace) -> Run | None:
     """Returns the run this tab looks at: the one in the address if done, else the workspace's; None without any."""
     record = session()
     done = [run.id for run in workspace.runs() if run.state == "done"]
     if record.run not in done:
         try:
-            record.run = workspace.current_run()
+            record.run = workspace.current_run().name
         except PicieError:
             record.run = ""
-    return record.run or None
+    return Run(workspace, record.run) if record.run else None
 
 
 def write_address() -> None:

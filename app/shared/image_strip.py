@@ -7,20 +7,16 @@ from __future__ import annotations
 
 import html
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from app.session.caches import cached, contact_sheet_source
 from app.session.state import Key, session
 from app.shared.formatting import percent
 from app.shared.layout import show_png, small_fit
-from app.shared.overlays import source
 from app.shared.thumbnails import thumbnails
 from picie_core.data.image_index import ImageRecord
-from picie_core.workspace.workspace import Workspace
-
-if TYPE_CHECKING:
-    from picie_core.clustering.clustering import Clustering
+from picie_core.workspace.workspace import StoredClustering, Workspace
 
 FILM = 9
 ORDERS = {"name": "By name", "doubt": "Most doubtful first"}
@@ -41,30 +37,28 @@ class ImageOrder:
     """Share of doubtful pixels of each image, 0 to 1; empty where the order does not ask for it."""
 
 
-def image_order(workspace: Workspace, run: str, found: Clustering, order: str) -> ImageOrder:
+def image_order(clustering: StoredClustering, order: str) -> ImageOrder:
     """Returns the readable images by name or by doubt; kept until images, clusters or the order change."""
-    listed = workspace.image_list()
+    listed = clustering.workspace.image_list()
     images = (len(listed.records), len(listed.problems))
-    return _image_order(str(workspace.root), run, found.digest, images, order, workspace, found)
+    return _image_order(clustering, images, order)
 
 
-@st.cache_resource(max_entries=8, show_spinner=False)
-def _image_order(
-    root: str, run: str, digest: str, images: tuple[int, int], order: str, _workspace: Workspace, _found: Clustering
-) -> ImageOrder:
-    readable = sorted(_workspace.image_list().readable, key=lambda item: item.path)
-    uncertainty = image_uncertainty(_workspace, run, _found) if order == "doubt" else {}
+@cached(8)
+def _image_order(clustering: StoredClustering, images: tuple[int, int], order: str) -> ImageOrder:
+    readable = sorted(clustering.workspace.image_list().readable, key=lambda item: item.path)
+    uncertainty = image_uncertainty(clustering) if order == "doubt" else {}
     if uncertainty:
         readable.sort(key=lambda item: -uncertainty.get(item.id, -1.0))  # images without a sampled pixel come last
     ids = tuple(item.id for item in readable)
     return ImageOrder(ids, {image_id: place for place, image_id in enumerate(ids)}, uncertainty)
 
 
-def image_uncertainty(workspace: Workspace, run: str, found: Clustering) -> dict[int, float]:
+def image_uncertainty(clustering: StoredClustering) -> dict[int, float]:
     """Returns the share of doubtful pixels of each image that has sampled ones, 0 to 1."""
     from picie_core.clustering.uncertainty import image_uncertainty
 
-    return image_uncertainty(source(workspace, run).sample, found)
+    return image_uncertainty(contact_sheet_source(clustering.run).sample, clustering)
 
 
 def show_image(image_id: int) -> None:
@@ -73,7 +67,7 @@ def show_image(image_id: int) -> None:
     session().find_image = True
 
 
-def choose_image(workspace: Workspace, run: str, found: Clustering) -> tuple[ImageRecord, ImageOrder]:
+def choose_image(clustering: StoredClustering) -> tuple[ImageRecord, ImageOrder]:
     """Draws the row that steps through the images; returns the chosen one. The address carries its number."""
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         before, field, after, told_of = (st.container(width="content") for _ in range(4))
@@ -90,7 +84,7 @@ def choose_image(workspace: Workspace, run: str, found: Clustering) -> tuple[Ima
             on_change=_keep_image,
             help=ORDER_HELP,
         )
-    order = image_order(workspace, run, found, chosen or "name")
+    order = image_order(clustering, chosen or "name")
     _go_to_wanted(order)
     number = field.number_input(
         "Image",
@@ -105,7 +99,7 @@ def choose_image(workspace: Workspace, run: str, found: Clustering) -> tuple[Ima
     )
     _step(before, "Previous", -1, number, len(order.ids))
     _step(after, "Next", 1, number, len(order.ids))
-    item = workspace.image_list().records[order.ids[number - 1]]
+    item = clustering.workspace.image_list().records[order.ids[number - 1]]
     session().image_id = item.id
     with told_of:
         said = [f"of {len(order.ids):,}", f"<b>{html.escape(item.path)}</b>", f"{item.width} × {item.height} px"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 import streamlit as st
@@ -13,10 +13,7 @@ from app.session.caches import current_clustering
 from app.session.jobs import Job, job_of
 from app.session.state import current_run, current_workspace, session
 from app.shared.formatting import progress_line
-from picie_core.workspace.workspace import Workspace
-
-if TYPE_CHECKING:
-    from picie_core.clustering.clustering import Clustering
+from picie_core.workspace.workspace import Run, StoredClustering, Workspace
 
 PAGES = {
     "images": ("Images", "photo_library", "Choose the folder of images, see what is in it, and embed it."),
@@ -142,7 +139,7 @@ def need_workspace(title: str) -> Workspace:
     return workspace
 
 
-def need_run(workspace: Workspace, title: str) -> str:
+def need_run(workspace: Workspace, title: str) -> Run:
     """Returns the run in use; where there is none, says what is missing and ends the script."""
     run = current_run(workspace)
     if run is None:
@@ -157,9 +154,9 @@ def need_run(workspace: Workspace, title: str) -> str:
     return run
 
 
-def need_clustering(workspace: Workspace, run: str, title: str) -> Clustering:
+def need_clustering(run: Run, title: str) -> StoredClustering:
     """Returns the clustering in use; where there is none, the reason stands above already, and the script ends."""
-    clustering = current_clustering(workspace, run)
+    clustering = current_clustering(run)
     if clustering is None:
         headline(title, "")
         st.stop()

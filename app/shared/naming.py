@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import streamlit as st
 
 from app.session import cluster_caches
@@ -12,10 +10,7 @@ from app.shared.colors import class_colors, cluster_color
 from app.shared.notices import show_errors
 from app.shared.synced_fields import shown_key, typed
 from picie_core.data.class_names import IGNORE_ID
-from picie_core.workspace.workspace import Workspace
-
-if TYPE_CHECKING:
-    from picie_core.clustering.clustering import Clustering
+from picie_core.workspace.workspace import StoredClustering, Workspace
 
 IGNORE = "ignore"
 NO_NAME = "✕ take the name away"
@@ -28,14 +23,10 @@ def class_names(workspace: Workspace) -> dict[int, str]:
     return names | {IGNORE_ID: IGNORE}
 
 
-def cluster_names(workspace: Workspace, clustering: Clustering) -> dict[int, str]:
+def cluster_names(clustering: StoredClustering) -> dict[int, str]:
     """Returns the name of each named cluster; the others are absent."""
-    names = class_names(workspace)
-    return {
-        cluster: names[owner]
-        for cluster, owner in workspace.label_map.classes_of(clustering.key).items()
-        if owner in names
-    }
+    names = class_names(clustering.workspace)
+    return {cluster: names[owner] for cluster, owner in clustering.classes_of().items() if owner in names}
 
 
 def names_offered(workspace: Workspace) -> list[str]:
@@ -50,17 +41,17 @@ def cluster_title(cluster: int, names: dict[int, str]) -> str:
     return f"{cluster} {names[cluster]}" if cluster in names else f"cluster {cluster}"
 
 
-def shown_color(workspace: Workspace, clustering: Clustering, cluster: int) -> str:
+def shown_color(clustering: StoredClustering, cluster: int) -> str:
     """Returns the colour of the cluster's class, or its own before it has a name."""
-    owner = workspace.label_map.classes_of(clustering.key).get(cluster)
-    return cluster_color(cluster) if owner is None else class_colors(workspace)[owner]
+    owner = clustering.classes_of().get(cluster)
+    return cluster_color(cluster) if owner is None else class_colors(clustering.workspace)[owner]
 
 
-def name_field(workspace: Workspace, clustering: Clustering, cluster: int, place: str) -> None:
+def name_field(clustering: StoredClustering, cluster: int, place: str) -> None:
     """Draws the field; typing a new name makes a class, choosing one joins it, and the last entry takes it away."""
-    name = cluster_names(workspace, clustering).get(cluster)
+    name = cluster_names(clustering).get(cluster)
     base = f"name_{place}_{clustering.key}_{cluster}"
-    key, offered = shown_key(base, name), list(class_names(workspace).values())
+    key, offered = shown_key(base, name), list(class_names(clustering.workspace).values())
     with st.container(key=f"one_{base}"):  # shows the newest field only, see frame.py
         st.selectbox(
             f"Name of cluster {cluster}",
@@ -71,7 +62,7 @@ def name_field(workspace: Workspace, clustering: Clustering, cluster: int, place
             placeholder="Name…",
             label_visibility="collapsed",
             on_change=_name,
-            args=(workspace, clustering.key, cluster, key),
+            args=(clustering.workspace, clustering.key, cluster, key),
         )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from app.session.caches import current_clustering, label_version, named_share, reading
+from app.session.caches import current_clustering, label_version, reading
 from app.session.clustering import QUICK_K
 from app.session.folders import check_folder, known_workspaces, workspace_name
 from app.session.jobs import Job, running_jobs
@@ -17,7 +17,8 @@ from app.shared.formatting import duration, literal, percent, place, progress_li
 from app.shared.layout import small
 from app.shared.notices import show_errors
 from app.shared.synced_fields import shown_key, typed
-from picie_core.workspace.workspace import RunInfo, Workspace
+from picie_core.workspace.run_info import RunInfo
+from picie_core.workspace.workspace import Run, Workspace
 
 LARGEST_K = 500
 WATCH_S = 1
@@ -44,7 +45,7 @@ def draw_sidebar() -> None:
         session().drawn_version = label_version(workspace)
         _run_part(workspace, run)
         if run is not None:
-            _clusters_part(workspace, run)
+            _clusters_part(run)
         st.fragment(run_every=WATCH_S)(_watch)(workspace, run, signature(workspace, run))
 
 
@@ -75,17 +76,17 @@ def _close() -> None:
     session().workspace = ""
 
 
-def _run_part(workspace: Workspace, run: str | None) -> None:
+def _run_part(workspace: Workspace, run: Run | None) -> None:
     done = [info for info in workspace.runs() if info.state == "done"]
     if run is None:
         st.selectbox("Embedder", ["none yet"], disabled=True, key="run_none")
         return
     titles = run_titles(done)
-    key = shown_key(Key.RUN, run)
+    key = shown_key(Key.RUN, run.name)
     st.selectbox(
         "Embedder",
         list(titles),
-        index=list(titles).index(run),
+        index=list(titles).index(run.name),
         format_func=lambda name: titles.get(name, name),
         key=key,
         on_change=_choose_run,
@@ -113,8 +114,8 @@ def _choose_run(workspace: Workspace, key: str) -> None:
     workspace.choose_run(record.run)
 
 
-def _clusters_part(workspace: Workspace, run: str) -> None:
-    clustering = current_clustering(workspace, run)
+def _clusters_part(run: Run) -> None:
+    clustering = current_clustering(run)
     k = clustering.base_k if clustering else QUICK_K[1]
     key = shown_key(Key.K, k)
     st.number_input(
@@ -136,26 +137,26 @@ def want_k(key: str) -> None:
         session().wanted_k = int(st.session_state[key])
 
 
-def signature(workspace: Workspace, run: str | None) -> tuple:
+def signature(workspace: Workspace, run: Run | None) -> tuple:
     """Returns what changes with all that the page shows but names: clusters, their splits, runs, jobs and notices."""
     label_map = workspace.label_map
     jobs = tuple((job.status.command, job.status.started) for job in running_jobs(workspace))
     choices = tuple(label_map.get_choice(name) for name in ("run", "clustering"))
     done = tuple(info.id for info in workspace.runs() if info.state == "done")
-    found, last = current_clustering(workspace, run) if run else None, label_map.can_undo()
+    found, last = current_clustering(run) if run else None, label_map.can_undo()
     noticed = last.id if last and last.kind in NOTICED else None
     return found.digest if found else None, noticed, choices, jobs, done
 
 
-def _watch(workspace: Workspace, run: str | None, drawn: tuple) -> None:
+def _watch(workspace: Workspace, run: Run | None, drawn: tuple) -> None:
     """Draws what changes without a redraw of the page, and redraws it when it does not show the workspace any more.
 
     A screen that redraws by itself what a name changes says so by `drawn_version`: then the page is left in peace.
     """
     with show_errors(), reading(workspace):
-        clustering = current_clustering(workspace, run) if run else None
+        clustering = current_clustering(run) if run else None
         if clustering:
-            share = named_share(workspace, clustering)
+            share = clustering.named_share()
             st.progress(min(1.0, share), text=f"Named {percent(share)} of all pixels")
         draw_edits(workspace, clustering)
         for job in running_jobs(workspace):

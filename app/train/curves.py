@@ -15,14 +15,14 @@ from app.train.history import (
     newest,
     read_history,
 )
-from picie_core.workspace.workspace import Workspace
+from picie_core.workspace.workspace import Run
 
 QUIET = {"displayModeBar": False}
 
 
-def draw_curves(workspace: Workspace, run: str, running: bool) -> None:
+def draw_curves(run: Run | None, running: bool) -> None:
     """Draws loss and health over the epochs; the place is there before the first epoch is done."""
-    history = read_history(workspace.run_dir(run) / "history.jsonl") if run else []
+    history = read_history(run.folder / "history.jsonl") if run else []
     collapse = collapse_words(history, running)
     if collapse:
         st.warning(collapse, icon=":material/warning:")

@@ -20,7 +20,8 @@ from app.train.curves import draw_curves
 from app.train.forms import FROZEN, SETTINGS, TRAINED, draw_frozen, draw_training
 from app.train.history import History, metric_name, read_history
 from app.train.settings_form import problem_of
-from picie_core.workspace.workspace import METHOD_TITLES, RunInfo, Workspace
+from picie_core.workspace.run_info import METHOD_TITLES, RunInfo
+from picie_core.workspace.workspace import Run, Workspace
 
 TITLE = "Train"
 
@@ -92,7 +93,7 @@ def draw_job(workspace: Workspace) -> None:
                     f"No sign of life for {duration(job.silent_s)}. It may be in a long step; else stop it and resume."
                 )
             if job.status.command == "train":
-                draw_curves(workspace, job.status.run, running=True)
+                draw_curves(Run(workspace, job.status.run) if job.status.run else None, running=True)
         draw_log(job)
 
 
@@ -186,7 +187,7 @@ def draw_runs(workspace: Workspace) -> None:
     trained = next((run for run in runs if run.method != "frozen" and history_of(workspace, run)), None)
     if trained is not None:
         st.markdown(f"**{literal(trained.title)}** :gray[{literal(trained.id)}]")
-        draw_curves(workspace, trained.id, running=False)
+        draw_curves(Run(workspace, trained.id), running=False)
 
 
 def state_words(workspace: Workspace, run: RunInfo) -> str:
@@ -203,7 +204,7 @@ def history_of(workspace: Workspace, run: RunInfo) -> History:
 workspace = need_workspace(TITLE)
 used = current_run(workspace)
 facts = (
-    f"In use: <b>{html.escape(workspace.run_info(used).title)}</b>"
+    f"In use: <b>{html.escape(used.info.title)}</b>"
     if used
     else "No embedder yet. Start with the frozen one: it takes seconds."
 )

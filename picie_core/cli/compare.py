@@ -33,8 +33,9 @@ from picie_core.evaluation.comparison.prepared_set import PreparedSet, prepare_s
 from picie_core.evaluation.comparison.result import RunResult, measure_run, read_result, write_result
 from picie_core.evaluation.comparison.table import compare_table, summary_rows
 from picie_core.progress import Report, read_status
+from picie_core.workspace.run_info import RunInfo
 from picie_core.workspace.training_run import read_history, stored_settings
-from picie_core.workspace.workspace import RunInfo, Workspace
+from picie_core.workspace.workspace import Run, Workspace
 
 
 def compare(
@@ -171,7 +172,7 @@ class _Comparison:
         job.status.name_run(run)
         start = time.monotonic()
         ks, seeds = self.plan.ks_of(classes), self.plan.cluster_seeds
-        figures = measure_run(workspace, run, data.truth, ks, seeds, self.device, job)
+        figures = measure_run(workspace.run(run), data.truth, ks, seeds, self.device, job)
         measured_s = time.monotonic() - start
         history = read_history(workspace, run)
         if curves:
@@ -262,7 +263,7 @@ def _with_figures(
             one = f"{run}/epochs/{line['epoch']:03d}"  # a small run inside of the run
             network, _ = load_embedder(workspace.run_dir(one) / "embedder")
             make_sample(workspace, one, FrozenEmbedder(network, device), sampling, report=report)
-            (found,) = measure_run(workspace, one, data.truth, [data.classes], 1, device, report).values()
+            (found,) = measure_run(Run(workspace, one), data.truth, [data.classes], 1, device, report).values()
             measured[line["epoch"]] = {f"measured_{figure}": value for figure, value in found.items()}
         write_json(path, measured)
     figures = json.loads(path.read_text())

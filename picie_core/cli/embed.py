@@ -20,7 +20,8 @@ from picie_core.cli.options import (
 )
 from picie_core.cli.parser import Job, open_or_create
 from picie_core.settings import TIMM_PREFIX, EmbedderSettings, SampleSettings
-from picie_core.workspace.workspace import RunInfo, Workspace
+from picie_core.workspace.run_info import RunInfo
+from picie_core.workspace.workspace import Workspace
 
 
 def embed(

@@ -11,7 +11,7 @@ from picie_core.cli.options import DatasetOption, DeviceOption, ListOption, RunO
 from picie_core.cli.parser import Job, MarkdownTable, Option
 from picie_core.data.datasets import open_dataset, open_labelled_set
 from picie_core.errors import PicieError, SettingError
-from picie_core.workspace.workspace import Workspace
+from picie_core.workspace.workspace import Run, Workspace
 
 if TYPE_CHECKING:
     from picie_core.data.labelled_set import LabelledSet
@@ -42,7 +42,7 @@ def evaluate(
     head: Annotated[bool, Option("evaluate the classifier that the training learnt, instead of clusterings")] = False,
     whole: Annotated[bool, Option("count whole images; without it the paper's centre square")] = False,
     picture: Annotated[Path | None, Option("PNG to draw the confusion of the first clustering into")] = None,
-    run: RunOption = None,
+    run_name: RunOption = None,
     device: DeviceOption = "auto",
 ) -> dict[str, Any]:
     """Measure clusters against masks: accuracy and mIoU, one-to-one and many-to-one, per class, confusion.
@@ -59,11 +59,11 @@ def evaluate(
     if picture is not None and picture.suffix.lower() != ".png":
         raise SettingError(f"picture={picture} must end in .png: give another name")
     workspace = Workspace.open(workspace_root)
-    run = workspace.pick_run(run)
-    labellers = _labellers(workspace, run, k, head)
+    run = workspace.pick_run(run_name)
+    labellers = _labellers(run, k, head)
     truth = _open_truth(images, masks, dataset, root, split, list_file)
     with Job(workspace, "evaluate") as job:
-        network, size_px = load_embedder(workspace.run_dir(run) / "embedder")
+        network, size_px = load_embedder(run.folder / "embedder")
         named = _are_classes(labellers[0].head, truth)
         heads = [one.head for one in labellers]
         counts = confusions(FrozenEmbedder(network, device), size_px, truth, heads, whole, job)
@@ -72,7 +72,7 @@ def evaluate(
 
             write_confusion_picture(picture, counts[0], truth.class_names, f"{run}, {labellers[0].name}", named)
         result = {
-            "run": run,
+            "run": run.name,
             "images": len(truth.pairs),
             "k": len(counts[0]),
             "seeds": [one.seed for one in labellers],
@@ -94,25 +94,19 @@ def _open_truth(
     raise SettingError("ground truth is missing: give --images DIR and --masks DIR, or --dataset NAME and --root DIR")
 
 
-def _labellers(workspace: Workspace, run: str, k: int | None, learnt: bool) -> list[_Labeller]:
+def _labellers(run: Run, k: int | None, learnt: bool) -> list[_Labeller]:
     """What to evaluate: clusterings, or the classifier of the run. Raises SettingError for both at once."""
-    from picie_core.clustering.clustering import (
-        cluster_workspace,
-        current_clustering,
-        list_clusterings,
-        load_clustering,
-    )
     from picie_core.models.classifier_head import Head, load_head
 
     if learnt and k is not None:
         raise SettingError(f"k={k} asks for clusterings, --head for the classifier: give one of them")
     if learnt:
-        return [_Labeller("its classifier", load_head(workspace.run_dir(run) / "head.npz"), None)]
+        return [_Labeller("its classifier", load_head(run.folder / "head.npz"), None)]
     if k is None:
-        found = [current_clustering(workspace, run)]
+        found = [run.clustering()]
     else:
-        names = [name for name in list_clusterings(workspace, run) if name.startswith(f"k{k}-")]
-        found = [load_clustering(workspace, run, name) for name in names] or [cluster_workspace(workspace, run, k)]
+        names = [name for name in run.clusterings() if name.startswith(f"k{k}-")]
+        found = [run.clustering(name) for name in names] or [run.cluster(k)]
     return [_Labeller(one.name, Head.of_centroids(one.base_centroids, one.splits), one.seed) for one in found]
 
 

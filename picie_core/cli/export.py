@@ -23,8 +23,8 @@ def export(
     raw: Annotated[bool, Option("write cluster ids instead of classes")] = False,
     val_share: Annotated[float, Option("share of the images in the val split (voc)")] = 0.2,
     seed: Annotated[int, Option("seed of the split", low=0)] = 0,
-    run: RunOption = None,
-    clustering: ClusteringOption = None,
+    run_name: RunOption = None,
+    clustering_name: ClusteringOption = None,
     device: DeviceOption = "auto",
 ) -> dict[str, Any]:
     """Write a full-size mask for every image: uint8 class ids, 255 = ignored or unnamed.
@@ -33,22 +33,19 @@ def export(
     clusters and names to another folder. --min-confidence ignores what is doubtful (the Masks screen shows what it
     leaves); --refine and --min-area make masks tidier, not truer: look at both before trusting them.
     """
-    from picie_core.clustering.clustering import current_clustering, load_clustering
-    from picie_core.export import export_masks
+    from picie_core.workspace.mask_export import export_masks
 
     workspace = Workspace.open(workspace_root)
-    run = workspace.pick_run(run)
-    found = load_clustering(workspace, run, clustering) if clustering else current_clustering(workspace, run)
+    run = workspace.pick_run(run_name)
+    clustering = run.clustering(clustering_name)
     parts = ["python -m picie_core export --workspace", shlex.quote(str(workspace_root)), "--format", format]
-    parts += ["--out", shlex.quote(str(out)), "--run", run, "--clustering", found.name]
+    parts += ["--out", shlex.quote(str(out)), "--run", run.name, "--clustering", clustering.name]
     parts += ["--images", shlex.quote(str(images))] * (images is not None) + ["--raw"] * raw
     parts += post_processing.options()
     parts += ["--val-share", str(val_share), "--seed", str(seed)] * (format == "voc")
     with Job(workspace, "export") as job:
         made = export_masks(
-            workspace,
-            run,
-            found,
+            clustering,
             format,
             out,
             images,

@@ -10,7 +10,6 @@ from picie_core.workspace.workspace import Workspace
 
 def info(workspace_root: WorkspaceOption) -> dict[str, Any]:
     """Say what a workspace holds: images, unreadable files and why, runs, clusterings, names, sizes on disk."""
-    from picie_core.clustering.clustering import list_clusterings
 
     workspace = Workspace.open(workspace_root)
     listed = workspace.image_list()
@@ -24,7 +23,7 @@ def info(workspace_root: WorkspaceOption) -> dict[str, Any]:
                 "run": run.id,
                 "title": run.title,
                 "state": run.state,
-                "clusterings": list_clusterings(workspace, run.id),
+                "clusterings": workspace.run(run.id).clusterings(),
             }
             for run in workspace.runs()
         ],

@@ -14,10 +14,9 @@ from picie_core.cli.label_history import history, redo, snapshot, undo
 from picie_core.cli.options import ClusteringOption, RunOption, WorkspaceOption
 from picie_core.cli.parser import Option
 from picie_core.errors import PicieError, SettingError
-from picie_core.workspace.workspace import Workspace
+from picie_core.workspace.workspace import StoredClustering, Workspace
 
 if TYPE_CHECKING:
-    from picie_core.clustering.clustering import Clustering
     from picie_core.labels.label_map import LabelMap
 
 ACTIONS = (
@@ -73,8 +72,8 @@ def label(
     restore: Annotated[bool, Option("return to the snapshot")] = False,
     delete: Annotated[bool, Option("delete the snapshot")] = False,
     last: Annotated[int | None, Option("how many edits to list (20), to undo or to redo (1)", low=1)] = None,
-    run: RunOption = None,
-    clustering: ClusteringOption = None,
+    run_name: RunOption = None,
+    clustering_name: ClusteringOption = None,
 ) -> dict[str, Any]:
     """Name clusters, from a file or one by one; split them; undo, redo; keep snapshots.
 
@@ -90,7 +89,7 @@ def label(
         actions = ", ".join(ACTIONS)
         raise SettingError(f"label needs one of --import FILE, --export FILE and an action: {actions}")
     workspace = Workspace.open(workspace_root)
-    wish = _Wish(name, to, clusters, parts, seed, preview, crops, restore, delete, last, run, clustering)
+    wish = _Wish(name, to, clusters, parts, seed, preview, crops, restore, delete, last, run_name, clustering_name)
     return _files(workspace, import_path, export_path, wish) if action is None else _ACTIONS[action](workspace, wish)
 
 
@@ -98,15 +97,14 @@ def label(
 
 
 def _files(workspace: Workspace, import_path: Path | None, export_path: Path | None, wish: _Wish) -> dict[str, Any]:
-    from picie_core.clustering.clustering import load_clustering
 
-    run, found = _clustering(workspace, wish)
+    found = _clustering(workspace, wish)
     if import_path is not None:
         workspace.label_map.import_map(found.key, _read_json(import_path), found.base_k, found.centroids.shape[1])
-        found = load_clustering(workspace, run, found.name)
+        found = found.reload()
     if export_path is not None:
         write_json(export_path, workspace.label_map.export_map(found.key))
-    return _state(workspace, run, found)
+    return _state(found)
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -122,15 +120,15 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def _name(workspace: Workspace, wish: _Wish) -> dict[str, Any]:
-    run, found = _clustering(workspace, wish)
+    found = _clustering(workspace, wish)
     workspace.label_map.name_clusters(found.key, _numbers(wish, found), _need(wish.name, "name NAME --clusters 3,7"))
-    return _state(workspace, run, found)
+    return _state(found)
 
 
 def _unname(workspace: Workspace, wish: _Wish) -> dict[str, Any]:
-    run, found = _clustering(workspace, wish)
+    found = _clustering(workspace, wish)
     workspace.label_map.name_clusters(found.key, _numbers(wish, found), None)
-    return _state(workspace, run, found)
+    return _state(found)
 
 
 def _rename(workspace: Workspace, wish: _Wish) -> dict[str, Any]:
@@ -157,44 +155,52 @@ def _merge(workspace: Workspace, wish: _Wish) -> dict[str, Any]:
 
 
 def _vocabulary(workspace: Workspace, wish: _Wish) -> dict[str, Any]:
-    from picie_core.labels.vocabulary import FILE, read_text, read_vocabulary, set_vocabulary
+    from picie_core.labels.vocabulary import read_text, read_vocabulary, set_vocabulary
 
-    names = (
-        set_vocabulary(workspace, read_text(Path(wish.name)), wish.name) if wish.name else read_vocabulary(workspace)
-    )
-    return {"file": str(workspace.root / FILE), "names": names}
+    path = workspace.vocabulary_path
+    names = set_vocabulary(path, read_text(Path(wish.name)), wish.name) if wish.name else read_vocabulary(path)
+    return {"file": str(path), "names": names}
 
 
 def _split(workspace: Workspace, wish: _Wish) -> dict[str, Any]:
-    from picie_core.clustering.split_proposals import preview_split, propose_split, split_cluster
+    from picie_core.clustering.split_proposals import preview_split, propose_split
+    from picie_core.workspace.cluster_edits import split_cluster
 
-    run, found = _clustering(workspace, wish)
+    found = _clustering(workspace, wish)
     numbers = _numbers(wish, found)
     if len(numbers) != 1:
         raise SettingError(f"clusters={wish.clusters} are {len(numbers)}: split one at a time")
     if wish.crops is not None:
-        return _split_crops(workspace, run, found, numbers[0], wish)
-    prototypes = propose_split(workspace, run, found, numbers[0], wish.parts, wish.seed)
-    made = (preview_split if wish.preview else split_cluster)(workspace, run, found, numbers[0], prototypes)
+        return _split_crops(found, numbers[0], wish)
+    embeddings = found.sample().embeddings
+    prototypes = propose_split(found, embeddings, numbers[0], wish.parts, wish.seed)
+    if wish.preview:
+        made = preview_split(found, embeddings, numbers[0], prototypes)
+    else:
+        made = split_cluster(found, numbers[0], prototypes)
     rows = [
         {"cluster": part, "pixels": count, "share": count / len(found.labels)}
         for part, count in zip(made.parts, made.counts, strict=True)
     ]
-    return {"run": run, "clustering": found.name, "k": made.clustering.k, "split": not wish.preview, "parts": rows}
+    return {
+        "run": found.run.name,
+        "clustering": found.name,
+        "k": made.clustering.k,
+        "split": not wish.preview,
+        "parts": rows,
+    }
 
 
-def _split_crops(workspace: Workspace, run: str, found: Clustering, cluster: int, wish: _Wish) -> dict[str, Any]:
-    from picie_core.clustering.clustering import load_clustering
+def _split_crops(found: StoredClustering, cluster: int, wish: _Wish) -> dict[str, Any]:
     from picie_core.labels.crop_split import crops_to_review, split_crops
-    from picie_core.segmentation.contact_sheet import open_mosaic
 
-    name, source = _need(wish.name, "split NAME --clusters 3 --crops 5,8"), open_mosaic(workspace, run)
+    name, source = _need(wish.name, "split NAME --clusters 3 --crops 5,8"), found.run.contact_sheet_source()
     crops = crops_to_review(source.sample, found, cluster, source.dense.index)
     picked = [int(word) if word.isdecimal() else -1 for word in re.split(r"[,\s]+", (wish.crops or "").strip())]
-    part = split_crops(workspace, source.sample, found, cluster, crops, {name: picked})[0]
-    made = load_clustering(workspace, run, found.name)
+    part = split_crops(found.label_map, source.sample, found, cluster, crops, {name: picked})[0]
+    made = found.reload()
     rows = [{"cluster": one, "pixels": int(made.counts[one])} for one in dict.fromkeys((cluster, part))]
-    return {"run": run, "clustering": found.name, "k": made.k, "split": part != cluster, "parts": rows}
+    return {"run": found.run.name, "clustering": found.name, "k": made.k, "split": part != cluster, "parts": rows}
 
 
 _ACTIONS: dict[str, Callable[[Workspace, _Wish], dict[str, Any]]] = {
@@ -216,26 +222,22 @@ _ACTIONS: dict[str, Callable[[Workspace, _Wish], dict[str, Any]]] = {
 # -- what was given
 
 
-def _clustering(workspace: Workspace, wish: _Wish) -> tuple[str, Clustering]:
-    from picie_core.clustering.clustering import current_clustering, load_clustering
-
-    run = workspace.pick_run(wish.run)
-    named = wish.clustering
-    return run, load_clustering(workspace, run, named) if named else current_clustering(workspace, run)
+def _clustering(workspace: Workspace, wish: _Wish) -> StoredClustering:
+    return workspace.pick_run(wish.run).clustering(wish.clustering)
 
 
-def _state(workspace: Workspace, run: str, found: Clustering) -> dict[str, Any]:
-    named = [cluster for cluster in workspace.label_map.classes_of(found.key) if cluster < found.k]
+def _state(found: StoredClustering) -> dict[str, Any]:
+    named = [cluster for cluster in found.classes_of() if cluster < found.k]
     return {
-        "run": run,
+        "run": found.run.name,
         "clustering": found.name,
-        "classes": len(workspace.label_map.classes()),
+        "classes": len(found.label_map.classes()),
         "named_clusters": len(named),
         "named_share": int(found.counts[named].sum()) / int(found.counts.sum()),
     }
 
 
-def _numbers(wish: _Wish, found: Clustering) -> list[int]:
+def _numbers(wish: _Wish, found: StoredClustering) -> list[int]:
     words = re.split(r"[,\s]+", _need(wish.clusters, "--clusters 3,7").strip())
     wrong = [word for word in words if not (word.isdecimal() and int(word) < found.k)]
     if wrong:

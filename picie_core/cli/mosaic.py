@@ -20,29 +20,28 @@ def mosaic(
     clusters: Annotated[list[int] | None, Option("to draw; without it all", low=0)] = None,
     kind: Annotated[str, Option("which crops", choices=KINDS)] = "typical",
     tiles: Annotated[int, Option("crops of each cluster", low=1)] = 60,
-    run: RunOption = None,
-    clustering: ClusteringOption = None,
+    run_name: RunOption = None,
+    clustering_name: ClusteringOption = None,
 ) -> dict[str, Any]:
     """Write a contact sheet of each cluster: crops of images with the cluster outlined, 12 in a row.
 
     Advice: `--kind random` with 60 tiles are the crops that `label split NAME --clusters 3 --crops 5,8` counts, from 0.
     """
     from picie_core.atomic_files import open_atomic
-    from picie_core.clustering.clustering import current_clustering, load_clustering
-    from picie_core.segmentation.contact_sheet import contact_sheet, open_mosaic
+    from picie_core.segmentation.contact_sheet import contact_sheet
 
     workspace = Workspace.open(workspace_root)
-    run = workspace.pick_run(run)
-    found = load_clustering(workspace, run, clustering) if clustering else current_clustering(workspace, run)
-    wanted = clusters if clusters is not None else list(range(found.k))
-    wrong = [cluster for cluster in wanted if cluster >= found.k]
+    run = workspace.pick_run(run_name)
+    clustering = run.clustering(clustering_name)
+    wanted = clusters if clusters is not None else list(range(clustering.k))
+    wrong = [cluster for cluster in wanted if cluster >= clustering.k]
     if wrong:
-        raise SettingError(f"no cluster {wrong[0]}: ids run from 0 to {found.k - 1}")
-    source, written = open_mosaic(workspace, run), []
+        raise SettingError(f"no cluster {wrong[0]}: ids run from 0 to {clustering.k - 1}")
+    source, written = run.contact_sheet_source(), []
     for cluster in wanted:
         path = out / f"cluster-{cluster}.png"
-        sheet = contact_sheet(source, found, cluster, kind, tiles, columns=COLUMNS)
+        sheet = contact_sheet(source, clustering, cluster, kind, tiles, columns=COLUMNS)
         with open_atomic(path) as file:
             file.write(sheet.png)
         written.append({"cluster": cluster, "file": str(path), "crops": len(sheet.tiles)})
-    return {"run": run, "clustering": found.name, "sheets": written}
+    return {"run": run.name, "clustering": clustering.name, "sheets": written}

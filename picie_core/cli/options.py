@@ -10,8 +10,10 @@ from picie_core.data.datasets import DATASETS, DataChoice
 from picie_core.errors import SettingError
 
 WorkspaceOption = Annotated[Path, Option("folder that holds all work on these images", flag="--workspace")]
-RunOption = Annotated[str | None, Option("which embedder; without it the one in use (see `info`)")]
-ClusteringOption = Annotated[str | None, Option("which clustering, such as k27-s0; without it the one in use")]
+RunOption = Annotated[str | None, Option("which embedder; without it the one in use (see `info`)", flag="--run")]
+ClusteringOption = Annotated[
+    str | None, Option("which clustering, such as k27-s0; without it the one in use", flag="--clustering")
+]
 DeviceOption = Annotated[str, Option("where to compute", choices=("auto", "cpu", "cuda"))]
 ImagesOption = Annotated[
     Path | None, Option("folder of images; may be left out for a known workspace", positional=True)

@@ -8,12 +8,11 @@ from picie_core.cli.options import ClusteringOption, RunOption, WorkspaceOption
 from picie_core.cli.parser import Option
 from picie_core.data.class_names import IGNORE_ID, IGNORE_NAME, name_key
 from picie_core.errors import PicieError, SettingError
-from picie_core.workspace.workspace import Workspace
+from picie_core.workspace.workspace import StoredClustering, Workspace
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from picie_core.clustering.clustering import Clustering
     from picie_core.data.image_index import ImageRecord
 
 IF_NAMED = ("refuse", "rename", "split")
@@ -32,45 +31,39 @@ def paint(
             choices=IF_NAMED,
         ),
     ] = "refuse",
-    run: RunOption = None,
-    clustering: ClusteringOption = None,
+    run_name: RunOption = None,
+    clustering_name: ClusteringOption = None,
 ) -> dict[str, Any]:
     """Name the clusters under points of an image, as a click on the Masks screen does.
 
     Advice: --if-named split where one cluster holds two things; nothing but that cluster changes, and it can be undone.
     """
-    from picie_core.clustering.clustering import current_clustering, load_clustering
-    from picie_core.data.embedding_sample import load_dense_features
     from picie_core.labels.brush import brushed, plan_paint
-    from picie_core.segmentation.masks import feature_map_of_image
 
     workspace = Workspace.open(workspace_root)
-    run = workspace.pick_run(run)
-    found = load_clustering(workspace, run, clustering) if clustering else current_clustering(workspace, run)
+    run = workspace.pick_run(run_name)
+    clustering = run.clustering(clustering_name)
     item = _find_image(workspace, image)
-    feature_map = feature_map_of_image(workspace, run, item.id, load_dense_features(workspace, run))
-    under = brushed(feature_map, found, _read_points(at), item.width, item.height)
-    plan = plan_paint(under.clusters, workspace.label_map.classes_of(found.key), _class_id(workspace, name))
+    feature_map = run.feature_map(item.id, run.dense_features())
+    under = brushed(feature_map, clustering, _read_points(at), item.width, item.height)
+    plan = plan_paint(under.clusters, clustering.classes_of(), _class_id(workspace, name))
     if plan.contradicting and if_named == "refuse":
         raise SettingError(_contradiction(workspace, plan.contradicting, name))
     renamed = [*plan.to_name, *(plan.contradicting if if_named == "rename" else ())]
     if renamed:
-        workspace.label_map.name_clusters(found.key, renamed, name)
-    made = {}
+        workspace.label_map.name_clusters(clustering.key, renamed, name)
+    made = {}  # an earlier split of this stroke adds a cluster, so the clustering is read again
     for cluster in plan.contradicting if if_named == "split" else ():
-        made[str(cluster)] = _split(workspace, run, found.name, cluster, under.embeddings[cluster], name)
-    return {"clustering": found.name, "clusters": list(under.clusters), "named": renamed, "split_off": made}
+        made[str(cluster)] = _split(clustering.reload(), cluster, under.embeddings[cluster], name)
+    return {"clustering": clustering.name, "clusters": list(under.clusters), "named": renamed, "split_off": made}
 
 
-def _split(workspace: Workspace, run: str, clustering: str, cluster: int, painted: np.ndarray, name: str) -> int:
-    from picie_core.clustering.clustering import load_clustering
+def _split(clustering: StoredClustering, cluster: int, painted: np.ndarray, name: str) -> int:
     from picie_core.clustering.split_proposals import split_between
-    from picie_core.data.embedding_sample import load_sample
     from picie_core.labels.brush import split_painted, typical_embeddings
 
-    found: Clustering = load_clustering(workspace, run, clustering)  # again: an earlier split of this stroke added one
-    typical = typical_embeddings(load_sample(workspace, run), found, cluster)
-    return split_painted(workspace, found, cluster, split_between(typical, painted), name)
+    typical = typical_embeddings(clustering.sample(), clustering, cluster)
+    return split_painted(clustering.label_map, clustering, cluster, split_between(typical, painted), name)
 
 
 def _find_image(workspace: Workspace, path: str) -> ImageRecord:

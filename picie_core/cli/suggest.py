@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from picie_core.cli.options import ClusteringOption, RunOption, WorkspaceOption
 from picie_core.cli.parser import Job, MarkdownTable, Option
 from picie_core.errors import SettingError
-from picie_core.workspace.workspace import Workspace
+from picie_core.workspace.workspace import Run, Workspace
 
 if TYPE_CHECKING:
     from picie_core.workspace.ground_truth import SampledTruth
@@ -20,7 +20,7 @@ def scores(
     ks: Annotated[list[int] | None, Option("the K to try; without it the usual ones", low=1)] = None,
     up_to: Annotated[int, Option("highest of the usual K to try", low=2)] = 100,
     seeds: Annotated[int, Option("clusterings of each K, to see whether they repeat", low=1)] = 3,
-    run: RunOption = None,
+    run_name: RunOption = None,
 ) -> dict[str, Any]:
     """Measure what K do: how tight (inertia), how far apart (silhouette), how repeatable between seeds (stability).
 
@@ -30,17 +30,17 @@ def scores(
     from picie_core.clustering.k_selection import grid_up_to, score_workspace
 
     workspace = Workspace.open(workspace_root)
-    run = workspace.pick_run(run)
+    run = workspace.pick_run(run_name)
     with Job(workspace, "scores") as job:
-        job.status.name_run(run)
+        job.status.name_run(run.name)
         start = time.monotonic()
-        curve = score_workspace(workspace, run, ks or grid_up_to(up_to), seeds, report=job)
+        curve = score_workspace(run, ks or grid_up_to(up_to), seeds, report=job)
         table = MarkdownTable(
             {"K": one.k, "inertia": one.inertia, "silhouette": one.silhouette, "stability": one.stability}
             for one in curve.points
         )
         seconds = round(time.monotonic() - start, 2)
-        return job.done({"run": run, "scores": table, "reading": curve.reading, "seconds": seconds})
+        return job.done({"run": run.name, "scores": table, "reading": curve.reading, "seconds": seconds})
 
 
 def tree(
@@ -48,29 +48,27 @@ def tree(
     linkage: Annotated[str, Option("how far apart two branches are", choices=("average", "ward"))] = "average",
     groups: Annotated[int | None, Option("say the clusters in that many groups instead of the suggestions")] = None,
     steps: Annotated[int, Option("say so many steps of the order in which naming goes fastest", low=0)] = 0,
-    run: RunOption = None,
-    clustering: ClusteringOption = None,
+    run_name: RunOption = None,
+    clustering_name: ClusteringOption = None,
 ) -> dict[str, Any]:
     """Say which clusters look alike, so that they can be named together.
 
     Advice: a group is a guess from the embeddings: look at the crops of its clusters before you name it. With many
     clusters name a few large groups first, then what in them is something else: --steps 100 says in which order.
     """
-    from picie_core.clustering.clustering import current_clustering, load_clustering
     from picie_core.clustering.hierarchy import alike_groups, groups_at, merge_tree
     from picie_core.clustering.uncertainty import cluster_uncertainty
-    from picie_core.data.embedding_sample import load_sample
     from picie_core.labels.review_queue import naming_steps
 
     workspace = Workspace.open(workspace_root)
-    run = workspace.pick_run(run)
-    found = load_clustering(workspace, run, clustering) if clustering else current_clustering(workspace, run)
+    run = workspace.pick_run(run_name)
+    found = run.clustering(clustering_name)
     made = merge_tree(found.centroids, found.counts, linkage)
-    classes_of = workspace.label_map.classes_of(found.key)
+    classes_of = found.classes_of()
     shown = alike_groups(made, classes_of) if groups is None else groups_at(made, groups)
     total = max(int(found.counts.sum()), 1)
     result = {
-        "run": run,
+        "run": run.name,
         "clustering": found.name,
         "groups": [
             {
@@ -83,7 +81,7 @@ def tree(
     }
     if not steps:
         return result
-    uncertainty = cluster_uncertainty(load_sample(workspace, run), found)
+    uncertainty = cluster_uncertainty(run.sample(), found)
     order = [{"look": look.kind, "at": list(look.parts)} for look in naming_steps(made, uncertainty)[:steps]]
     return {**result, "order": order}
 
@@ -91,15 +89,14 @@ def tree(
 def look_next(
     workspace_root: WorkspaceOption,
     n: Annotated[int, Option("clusters and images to say", low=1)] = 10,
-    run: RunOption = None,
-    clustering: ClusteringOption = None,
+    run_name: RunOption = None,
+    clustering_name: ClusteringOption = None,
 ) -> dict[str, Any]:
     """Say what to look at next: clusters by pixels x doubt, images by doubt, and what naming covers.
 
     Advice: a pixel is in doubt when a second cluster is nearly as close as its own. Doubtful large clusters are the
     ones to split; doubtful images are the ones to look at on the Masks screen.
     """
-    from picie_core.clustering.clustering import current_clustering, load_clustering
     from picie_core.clustering.uncertainty import (
         cluster_sentence,
         cluster_uncertainty,
@@ -107,15 +104,14 @@ def look_next(
         image_uncertainty,
         next_clusters,
     )
-    from picie_core.data.embedding_sample import load_sample
 
     workspace = Workspace.open(workspace_root)
-    run = workspace.pick_run(run)
-    found = load_clustering(workspace, run, clustering) if clustering else current_clustering(workspace, run)
-    sample, classes_of = load_sample(workspace, run), workspace.label_map.classes_of(found.key)
+    run = workspace.pick_run(run_name)
+    found = run.clustering(clustering_name)
+    sample, classes_of = run.sample(), found.classes_of()
     uncertainty, listed = cluster_uncertainty(sample, found), workspace.image_list().records
     return {
-        "run": run,
+        "run": run.name,
         "clustering": found.name,
         "naming": coverage_sentence(found, classes_of, n),
         "clusters": [
@@ -135,8 +131,8 @@ def truth(
         Path | None, Option("folder of masks of the workspace's images: PNG of class ids, 255 = ignored, same stems")
     ] = None,
     none: Annotated[bool, Option("forget the masks")] = False,
-    run: RunOption = None,
-    clustering: ClusteringOption = None,
+    run_name: RunOption = None,
+    clustering_name: ClusteringOption = None,
 ) -> dict[str, Any]:
     """Tell a workspace where the ground truth of its images lies, and say how good the names are as they stand.
 
@@ -151,28 +147,26 @@ def truth(
     if none:
         forget_masks(workspace)
         return {"workspace": str(workspace.root), "masks": None}
-    run = workspace.pick_run(run)
+    run = workspace.pick_run(run_name)
     if masks is None and not has_truth(workspace):
         raise SettingError("truth needs --masks DIR: this workspace has no ground truth yet")
     with Job(workspace, "truth") as job:
-        job.status.name_run(run)
-        found = sample_truth(workspace, run, job) if masks is None else remember_masks(workspace, masks, run, job)
+        job.status.name_run(run.name)
+        found = sample_truth(run, job) if masks is None else remember_masks(run, masks, job)
         assert found is not None
         known = float((found.labels < len(found.class_names)).mean())
-        result = {"run": run, "classes": list(found.class_names), "known_share": known}
-        return job.done({**result, **_figures(workspace, run, clustering, found)})
+        result = {"run": run.name, "classes": list(found.class_names), "known_share": known}
+        return job.done({**result, **_figures(run, clustering_name, found)})
 
 
-def _figures(workspace: Workspace, run: str, clustering: str | None, found: SampledTruth) -> dict[str, Any]:
+def _figures(run: Run, clustering_name: str | None, found: SampledTruth) -> dict[str, Any]:
     """What the ground truth says of the clustering in use and its names; nothing before there is a clustering."""
-    from picie_core.clustering.clustering import current_clustering, list_clusterings, load_clustering
     from picie_core.workspace.ground_truth import cluster_truth, map_truth
 
-    if not list_clusterings(workspace, run):
+    if not run.clusterings():
         return {}
-    made = load_clustering(workspace, run, clustering) if clustering else current_clustering(workspace, run)
-    label_map = workspace.label_map
-    named = map_truth(made, label_map.classes_of(made.key), label_map.classes(), found)
+    made = run.clustering(clustering_name)
+    named = map_truth(made, made.classes_of(), made.label_map.classes(), found)
     clusters = MarkdownTable(
         {"cluster": one.cluster, "best match": one.class_name, "purity": one.purity, "pixels": pixels}
         for one, pixels in zip(cluster_truth(made, found), made.counts.tolist(), strict=True)

@@ -30,6 +30,7 @@ from picie_core.errors import PicieError, SharedError
 from picie_core.settings import EmbedderSettings, SampleSettings, TrainSettings
 from picie_core.training.distributed import Lifeline, Others, Place, losses_told, place_here
 from picie_core.training.losses import METHODS
+from picie_core.workspace.run_info import RunInfo
 from picie_core.workspace.training_run import (
     all_settings,
     collapse_of,
@@ -41,7 +42,7 @@ from picie_core.workspace.training_run import (
     store_head,
     stored_settings,
 )
-from picie_core.workspace.workspace import RunInfo, Workspace
+from picie_core.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric

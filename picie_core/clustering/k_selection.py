@@ -19,10 +19,9 @@ import numpy as np
 
 from picie_core.atomic_files import write_json
 from picie_core.clustering.kmeans import check_k, spherical_kmeans
-from picie_core.data.embedding_sample import derived_dir, load_sample
 from picie_core.errors import SettingError
 from picie_core.progress import Meter, Report, ignore_progress
-from picie_core.workspace.workspace import Workspace
+from picie_core.workspace.workspace import Run
 
 GRID = (5, 10, 15, 20, 30, 40, 50, 60, 80, 100, 150, 200, 300, 400, 500)
 """The K that are tried up to a highest one."""
@@ -78,8 +77,7 @@ def grid_up_to(highest: int) -> list[int]:
 
 
 def score_workspace(
-    workspace: Workspace,
-    run: str,
+    run: Run,
     ks: Iterable[int],
     seeds: int = 3,
     pixels: int = PIXELS,
@@ -89,12 +87,12 @@ def score_workspace(
 
     Raises SettingError for a K that the sample is too small for.
     """
-    sample = load_sample(workspace, run)
+    sample = run.sample()
     rows = np.asarray(sample.embeddings[spread(len(sample.embeddings), pixels)], np.float32)
     wanted = tuple(sorted(set(ks)))
     for k in wanted:
         check_k(k, len(rows))
-    stored = load_scores(workspace, run)
+    stored = load_scores(run)
     known = stored.points if stored and (stored.seeds, stored.pixels) == (seeds, len(rows)) else ()
     points = {point.k: point for point in known}
     curve = ScoreCurve(tuple(points[k] for k in sorted(points)), seeds, len(rows), wanted)
@@ -105,16 +103,16 @@ def score_workspace(
         assert compared is not None
         points[k] = _score(rows, compared, k, seeds, meter)
         curve = ScoreCurve(tuple(points[one] for one in sorted(points)), seeds, len(rows), wanted)
-        _write(workspace, run, curve)
+        _write(run, curve)
     if not missing:
-        _write(workspace, run, curve)
+        _write(run, curve)
     return curve
 
 
-def load_scores(workspace: Workspace, run: str) -> ScoreCurve | None:
+def load_scores(run: Run) -> ScoreCurve | None:
     """Returns the curve of `run` as far as it is known, also while a job makes it; None before its first K."""
     try:
-        record = json.loads(_path(workspace, run).read_text())
+        record = json.loads(_path(run).read_text())
     except FileNotFoundError:
         return None
     points = tuple(KScore(**point) for point in record["points"])
@@ -216,10 +214,10 @@ def _pairs(counts: np.ndarray) -> float:
     return float((counts * (counts - 1) / 2).sum())
 
 
-def _write(workspace: Workspace, run: str, curve: ScoreCurve) -> None:
+def _write(run: Run, curve: ScoreCurve) -> None:
     record = {**asdict(curve), "reading": curve.reading, "done": curve.done}
-    write_json(_path(workspace, run), record)
+    write_json(_path(run), record)
 
 
-def _path(workspace: Workspace, run: str) -> Path:
-    return derived_dir(workspace, run) / "scores.json"
+def _path(run: Run) -> Path:
+    return run.derived_dir / "scores.json"

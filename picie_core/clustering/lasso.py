@@ -10,24 +10,15 @@ import numpy as np
 
 from picie_core.clustering.exemplars import spread_over_images
 from picie_core.clustering.kmeans import unit_rows
-from picie_core.clustering.split_proposals import split_between, split_cluster
-from picie_core.data.class_names import IGNORE_NAME, clean_name, name_key
-from picie_core.data.embedding_sample import load_sample
-from picie_core.errors import SettingError
+from picie_core.clustering.split_proposals import split_between
 
 if TYPE_CHECKING:
-    from picie_core.clustering.clustering import Clustering
     from picie_core.data.embedding_sample import EmbeddingSample
-    from picie_core.workspace.workspace import Workspace
 
 MOSTLY = 0.5
 """A cluster lies mostly inside a selection when more than this share of its pixels does."""
 
-DOMINANT = 0.05
-"""A cluster is split for a selection when it makes up this share of it: stray pixels split nothing."""
 RIDGE = 1e-3
-WHOLE = 0.9
-"""A cluster with this share of its pixels inside goes over whole."""
 
 
 @dataclass(frozen=True)
@@ -110,27 +101,6 @@ def typical_first(sample: EmbeddingSample, selected: np.ndarray) -> np.ndarray:
     return best_first[spread_over_images(np.asarray(sample.positions[best_first]))]
 
 
-@dataclass(frozen=True)
-class SplitOff:
-    """What became of a selection that was split off."""
-
-    clustering: Clustering
-    """As it is now."""
-    parts: list[int]
-    """The new clusters, one of each cluster that was split."""
-    whole: list[int]
-    """Clusters that lay inside and only got the name."""
-    caught: float
-    """Share of the selection that the new and the whole ones hold, 0 to 1: two prototypes part a cluster by a plane."""
-    pure: float
-    """Share of these clusters that was selected, 0 to 1."""
-
-    @property
-    def edits(self) -> int:
-        """How many edits it took, each of which can be undone."""
-        return len(self.parts) + 1
-
-
 def tell_apart(rest: np.ndarray, taken: np.ndarray) -> np.ndarray:
     """Returns two unit prototypes (2, D) for cells (M, D) that were left and cells that were taken, in this order.
 
@@ -152,36 +122,3 @@ def tell_apart(rest: np.ndarray, taken: np.ndarray) -> np.ndarray:
     along /= np.linalg.norm(along)
     half = np.linalg.norm(means[1] - means[0]) / 2
     return (np.sqrt(1 - half**2) * along + half * np.outer([-1, 1], across)).astype(np.float32)
-
-
-def split_off(workspace: Workspace, run: str, clustering: Clustering, selected: np.ndarray, name: str) -> SplitOff:
-    """Makes the selected pixels (M,) a cluster of their own with a name, and returns what became of them.
-
-    Each cluster that makes up DOMINANT of the selection is split between its selected pixels and its others, which
-    keep its id and its name; one that lies inside is taken whole. The new parts get one name. No pixel of another
-    cluster changes. Raises SettingError for an impossible name, when nothing stands out, or when what is selected
-    looks like the rest.
-    """
-    if name_key(name) != IGNORE_NAME:
-        clean_name(name)  # an impossible name is refused before anything is split
-    dominant = [one for one in clusters_inside(clustering.labels, clustering.k, selected) if one.share >= DOMINANT]
-    if not dominant:
-        share = f"{DOMINANT:.0%}"
-        raise SettingError(f"no cluster makes up {share} of the selection: draw around fewer pixels, or lower K")
-    sample, whole = load_sample(workspace, run), [one.cluster for one in dominant if one.inside >= WHOLE]
-    chosen = np.zeros(len(clustering.labels), bool)
-    chosen[selected] = True
-    between = {}
-    for one in dominant:
-        if one.cluster not in whole:
-            members = clustering.labels == one.cluster
-            rest, taken = (sample.embeddings[np.flatnonzero(members & side)] for side in (~chosen, chosen))
-            between[one.cluster] = tell_apart(rest, taken)
-    parts, now = [], clustering
-    for cluster, prototypes in between.items():
-        made = split_cluster(workspace, run, now, cluster, prototypes)
-        parts.append(made.parts[1])
-        now = made.clustering
-    workspace.label_map.name_clusters(clustering.key, [*parts, *whole], name)
-    new = np.isin(now.labels, [*parts, *whole])
-    return SplitOff(now, parts, whole, float(new[selected].mean()), float(chosen[new].mean()))

@@ -5,19 +5,15 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from picie_core.atomic_files import open_atomic
 from picie_core.clustering.kmeans import load_faiss
-from picie_core.data.embedding_sample import derived_dir, load_sample
+from picie_core.data.embedding_sample import EmbeddingSample
 from picie_core.progress import Meter, Report, ignore_progress
 from picie_core.settings import check_settings, setting
-from picie_core.workspace.workspace import Workspace
 
 POINTS = 10_000
 LEAST = 20
@@ -28,7 +24,6 @@ NEAREST = 8
 CELLS, PROBED = 100, 6
 """Inverted lists of faiss and how many are searched: 98 % of the nearest neighbours, in a third of the time."""
 BLOCK = 20_000
-_NAME = re.compile(r"umap-(\d+)-n(\d+)-d([\d.e-]+)-s(\d+)\.npz")
 
 
 @dataclass(frozen=True)
@@ -94,48 +89,24 @@ def shown_points(index: np.ndarray, labels: np.ndarray, k: int, least: int = LEA
     return np.sort(np.concatenate(added))
 
 
-def load_projection(
-    workspace: Workspace, run: str, kind: str = "pca", settings: UmapSettings | None = None
-) -> Projection | None:
-    """Returns the `pca` or `umap` map of `run`; None while that UMAP is not there.
-
-    Without `settings` the UMAP that was made last.
-    """
-    if kind == "pca":
-        sample = load_sample(workspace, run)
-        return Projection(draw_points(len(sample.pca), POINTS), sample.pca)
-    if settings is None:
-        settings = next(iter(stored_umaps(workspace, run)), None)
-    if settings is None or not (path := _path(workspace, run, settings)).exists():
-        return None
-    with np.load(path) as stored:
-        return Projection(stored["index"], stored["xy"], settings)
+def pca_projection(sample: EmbeddingSample) -> Projection:
+    """Returns the PCA of the sample as a map."""
+    return Projection(draw_points(len(sample.pca), POINTS), sample.pca)
 
 
-def stored_umaps(workspace: Workspace, run: str) -> list[UmapSettings]:
-    """Returns the settings of the stored UMAPs of the present sample of `run`, the last made first."""
-    paths = sorted(derived_dir(workspace, run).glob("umap-*.npz"), key=lambda path: -path.stat().st_mtime_ns)
-    found = [match for path in paths if (match := _NAME.fullmatch(path.name))]
-    return [UmapSettings(int(one[1]), int(one[2]), float(one[3]), int(one[4])) for one in found]
-
-
-def compute_umap(
-    workspace: Workspace, run: str, settings: UmapSettings | None = None, report: Report = ignore_progress
+def umap_projection(
+    sample: EmbeddingSample, settings: UmapSettings | None = None, report: Report = ignore_progress
 ) -> Projection:
-    """Returns the UMAP [1] of the sample by cosine, and stores it.
+    """Returns the UMAP [1] of the sample by cosine.
 
     UMAP places `settings.points` of the sampled pixels, from their exact neighbours and starting at their PCA, so
     that both maps lie the same way round; `place_rest` places the others.
     """
     settings = settings or UmapSettings()
-    sample = load_sample(workspace, run)
     index = draw_points(len(sample.embeddings), settings.points, settings.seed)
     rows = np.asarray(sample.embeddings[index], dtype=np.float32)
     placed = _umap(rows, np.asarray(sample.pca[index]), settings, report)
-    xy = place_rest(sample.embeddings, index, rows, placed, report)
-    with open_atomic(_path(workspace, run, settings)) as file:
-        np.savez(file, index=index, xy=xy)
-    return Projection(index, xy, settings)
+    return Projection(index, place_rest(sample.embeddings, index, rows, placed, report), settings)
 
 
 def _umap(rows: np.ndarray, start: np.ndarray, settings: UmapSettings, report: Report) -> np.ndarray:
@@ -233,7 +204,3 @@ def _nearest(rows: np.ndarray, neighbors: int) -> tuple[np.ndarray, np.ndarray]:
     faiss = load_faiss()
     similarity, index = faiss.knn(rows, rows, neighbors, metric=faiss.METRIC_INNER_PRODUCT)
     return index, np.maximum(1 - similarity, 0)
-
-
-def _path(workspace: Workspace, run: str, settings: UmapSettings) -> Path:
-    return derived_dir(workspace, run) / settings.file_name

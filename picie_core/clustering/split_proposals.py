@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import numpy as np
 
-from picie_core.clustering.clustering import Clustering, load_clustering
+from picie_core.clustering.clustering import Clustering
 from picie_core.clustering.kmeans import spherical_kmeans, unit_rows
 from picie_core.clustering.splits import MAX_PARTS, Split
-from picie_core.data.embedding_sample import load_sample
 from picie_core.errors import SettingError
-from picie_core.workspace.workspace import Workspace
+
+ClusteringT = TypeVar("ClusteringT", bound=Clustering)
 
 
 @dataclass(frozen=True)
-class SplitPreview:
+class SplitPreview(Generic[ClusteringT]):
     """What a split would do."""
 
-    clustering: Clustering
+    clustering: ClusteringT
     """With the split applied: mosaics and masks of the parts are drawn from it as from any other."""
     parts: list[int]
     """Ids of the parts; the first one keeps the id of the cluster."""
@@ -28,7 +29,7 @@ class SplitPreview:
 
 
 def propose_split(
-    workspace: Workspace, run: str, clustering: Clustering, cluster: int, parts: int, seed: int = 0
+    clustering: Clustering, embeddings: np.ndarray, cluster: int, parts: int, seed: int = 0
 ) -> np.ndarray:
     """Returns prototypes (m, D) for `parts` parts of a cluster: k-means on its sampled cells, the largest part first.
 
@@ -36,10 +37,10 @@ def propose_split(
     """
     if not 2 <= parts <= MAX_PARTS:
         raise SettingError(f"parts={parts} must be from 2 to {MAX_PARTS}: split again for more")
-    members = np.flatnonzero(clustering.labels == _known(clustering, cluster))
+    members = np.flatnonzero(clustering.labels == check_cluster(clustering, cluster))
     if len(members) < parts:
         raise SettingError(f"cluster {cluster} has {len(members)} sampled pixels, too few for {parts} parts: lower it")
-    rows = np.asarray(load_sample(workspace, run).embeddings[members], dtype=np.float32)
+    rows = np.asarray(embeddings[members], dtype=np.float32)
     return spherical_kmeans(rows, parts, seed).centroids
 
 
@@ -75,29 +76,17 @@ def split_among(sets: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def preview_split(
-    workspace: Workspace, run: str, clustering: Clustering, cluster: int, centroids: np.ndarray
-) -> SplitPreview:
-    """Returns what a split of `cluster` by prototypes (m, D) would do; nothing is stored."""
-    split = Split(_known(clustering, cluster), clustering.k, np.asarray(centroids, np.float32))
-    after = clustering.with_splits([split], load_sample(workspace, run).embeddings)
+    clustering: ClusteringT, embeddings: np.ndarray, cluster: int, centroids: np.ndarray
+) -> SplitPreview[ClusteringT]:
+    """Returns what a split of `cluster` by prototypes (m, D) would do; embeddings: (N, D) of the sample."""
+    split = Split(check_cluster(clustering, cluster), clustering.k, np.asarray(centroids, np.float32))
+    after = clustering.with_splits([split], embeddings)
     counts = np.bincount(after.labels, minlength=after.k)
     return SplitPreview(after, split.parts, [int(counts[part]) for part in split.parts])
 
 
-def split_cluster(
-    workspace: Workspace, run: str, clustering: Clustering, cluster: int, centroids: np.ndarray
-) -> SplitPreview:
-    """Splits `cluster` by prototypes (m, D) for good, one edit that can be undone, and returns what there is now.
-
-    Raises SettingError when the cluster is not any more what the caller saw.
-    """
-    parts = workspace.label_map.split_cluster(clustering.key, _known(clustering, cluster), centroids, clustering.k)
-    after = load_clustering(workspace, run, clustering.name)
-    counts = after.counts
-    return SplitPreview(after, parts, [int(counts[part]) for part in parts])
-
-
-def _known(clustering: Clustering, cluster: int) -> int:
+def check_cluster(clustering: Clustering, cluster: int) -> int:
+    """Returns the id of a cluster. Raises SettingError when there is none of this id."""
     if not 0 <= cluster < clustering.k:
         raise SettingError(f"no cluster {cluster}: ids run from 0 to {clustering.k - 1}")
     return int(cluster)

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 
 from picie_core.errors import PicieError
-from picie_core.workspace.workspace import Workspace
 
 
 @dataclass(frozen=True)
@@ -24,30 +23,15 @@ class EmbeddingSample:
     """(N, 2) float32, the two widest axes."""
 
 
-def load_sample(workspace: Workspace, run: str) -> EmbeddingSample:
-    """Returns the embedding sample of `run`, memory-mapped. Raises PicieError when the run has none."""
-    folder = workspace.run_dir(run) / "sample"
+def load_sample(folder: Path) -> EmbeddingSample:
+    """Returns the embedding sample stored in `folder`, memory-mapped. Raises PicieError when there is none."""
     try:
         return EmbeddingSample(
             *(np.load(folder / f"{part}.npy", mmap_mode="r") for part in ("embeddings", "places", "pca"))
         )
     except FileNotFoundError:
-        raise PicieError(f"run {run} has no embedding sample in {folder}: run `embed` or `train` again") from None
-
-
-def has_sample(workspace: Workspace, run: str) -> bool:
-    """Whether `run` got as far as its embedding sample."""
-    return (workspace.run_dir(run) / "sample" / "digest.txt").exists()
-
-
-def derived_dir(workspace: Workspace, run: str) -> Path:
-    """Returns the folder for what is computed from the present sample of `run`; a new sample gets a new folder."""
-    path = workspace.run_dir(run) / "sample" / "digest.txt"
-    try:
-        return workspace.run_dir(run) / "derived" / path.read_text()
-    except FileNotFoundError:
         raise PicieError(
-            f"run {run} has no embedding sample ({path} is missing): run `embed` or `train` again"
+            f"run {folder.parent.name} has no embedding sample in {folder}: run `embed` or `train` again"
         ) from None
 
 
@@ -80,8 +64,3 @@ class DenseFeatures:
         offset, (height, width) = self.index[image_id]
         block = os.pread(self.file, height * width * self.dim, offset)
         return np.frombuffer(block, np.int8).reshape(height, width, self.dim)
-
-
-def load_dense_features(workspace: Workspace, run: str) -> DenseFeatures:
-    """Returns the dense cells of `run`; empty when none were stored."""
-    return DenseFeatures(workspace.run_dir(run) / "dense")

@@ -18,7 +18,7 @@ from picie_core.segmentation.post_processing import PostProcessing, check_post_p
 
 if TYPE_CHECKING:
     from picie_core.clustering.clustering import Clustering
-    from picie_core.workspace.workspace import Workspace
+    from picie_core.labels.label_map import LabelMap
 
 
 @dataclass(frozen=True)
@@ -64,22 +64,22 @@ class Legend:
 
 
 def make_legend(
-    workspace: Workspace, clustering: Clustering, raw: bool, post_processing: PostProcessing = PostProcessing()
+    label_map: LabelMap, clustering: Clustering, raw: bool, post_processing: PostProcessing = PostProcessing()
 ) -> Legend:
     """Returns the legend of an export. Raises PicieError when no cluster has a name and the export is not raw.
 
     Raises SettingError when doubtful pixels of a raw export cannot be told from cluster 255.
     """
     check_post_processing(post_processing, clustering.k, raw)
-    label_map = workspace.label_map.export_map(clustering.key)
-    if label_map.get("splits", []) != splits_record(clustering.splits):
+    named = label_map.export_map(clustering.key)
+    if named.get("splits", []) != splits_record(clustering.splits):
         raise PicieError(f"{clustering.name} was split, or a split undone, at this moment: export again")
-    ids = {item["name"]: item["id"] for item in label_map["classes"]} | {IGNORE_NAME: IGNORE_ID}
-    classes_of = {int(cluster): ids[name] for cluster, name in label_map["clusters"].items()}
+    ids = {item["name"]: item["id"] for item in named["classes"]} | {IGNORE_NAME: IGNORE_ID}
+    classes_of = {int(cluster): ids[name] for cluster, name in named["clusters"].items()}
     if raw:
         colors = ["#" + bytes(color).hex() for color in cluster_colors(clustering.k)]
         entries = [LegendEntry(i, f"cluster_{i}", color, [i]) for i, color in enumerate(colors)]
-        return Legend(clustering, entries, {}, True, label_map, post_processing)
+        return Legend(clustering, entries, {}, True, named, post_processing)
     if not set(classes_of.values()) - {IGNORE_ID}:
         raise PicieError(
             f"no cluster of {clustering.name} has a name, so every pixel would be ignored: name some on the Clusters "
@@ -87,21 +87,24 @@ def make_legend(
         )
     entries = [
         LegendEntry(item["id"], item["name"], item["color"], _clusters_of(classes_of, item["id"]))
-        for item in label_map["classes"]
+        for item in named["classes"]
     ]
-    return Legend(clustering, entries, classes_of, False, label_map, post_processing)
+    return Legend(clustering, entries, classes_of, False, named, post_processing)
 
 
 def _clusters_of(classes_of: dict[int, int], class_id: int) -> list[int]:
     return sorted(cluster for cluster, owner in classes_of.items() if owner == class_id)
 
 
-def digest_of(workspace: Workspace, run: str, clustering: Clustering) -> str:
-    """Returns a digest of weights and centroids: equal digests of equal images mean equal raw masks."""
+def digest_of(embedder: Path, clustering: Clustering) -> str:
+    """Returns a digest of the weights in folder `embedder` and of the centroids.
+
+    Equal digests and equal images mean equal raw masks.
+    """
     digest = hashlib.sha256(clustering.base_centroids.tobytes())
     for split in clustering.splits:
         digest.update(f"/{split.cluster},{split.first_new},".encode() + split.centroids.tobytes())
-    for path in sorted((workspace.run_dir(run) / "embedder").glob("*.safetensors")):
+    for path in sorted(embedder.glob("*.safetensors")):
         digest.update(path.read_bytes())
     return digest.hexdigest()
 

@@ -6,39 +6,28 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from picie_core.data.image_cache import ImageCache
+from picie_core.data.image_file import ImageError, probe_image, read_resized
 from picie_core.data.image_folder import Problem
-from picie_core.data.image_index import ImageError, probe_image, read_resized
 from picie_core.export.mask_format import Format, Item, Legend, Written
 from picie_core.progress import Meter, Report
-from picie_core.segmentation.masks import load_engine
 from picie_core.segmentation.post_processing import ignored_id
-
-if TYPE_CHECKING:
-    from picie_core.workspace.workspace import Workspace
 
 BATCH = 8
 READERS, WRITERS = 2, 2
 
 FeatureSource = Callable[[np.ndarray], np.ndarray]
-"""Resized images (B, H, W, 3) uint8 to their cells (B, h, w, D)."""
-
-
-def network_features(workspace: Workspace, run: str, device: str) -> FeatureSource:
-    """Returns the network of the run as a source of cells (float32). Raises PicieError when it cannot be loaded."""
-    engine = load_engine(workspace, run, device)
-    return lambda images: engine(images).float().cpu().numpy()
+"""Resized images (B, H, W, 3) uint8 to their feature maps (B, h, w, D)."""
 
 
 class Pipeline:
     """Takes items through reading, network and writing, and remembers which could not be read."""
 
-    def __init__(self, workspace: Workspace, size_px: int, feature_source: FeatureSource, form: Format, legend: Legend):
-        self.size_px, self.feature_source, self.form, self.legend = size_px, feature_source, form, legend
-        self.cache = workspace.image_cache(size_px)
+    def __init__(self, cache: ImageCache, feature_source: FeatureSource, form: Format, legend: Legend):
+        self.cache, self.feature_source, self.form, self.legend = cache, feature_source, form, legend
         self.problems: list[Problem] = []
 
     def run(self, items: Sequence[Item], folder: Path, report: Report) -> list[Written]:
@@ -64,7 +53,7 @@ class Pipeline:
         """The resized image (h, w, 3), and the (width, height) of the upright full one."""
         if item.image_id is not None:
             return self.cache.get(item.image_id), probe_image(item.source)
-        return read_resized(item.source, self.size_px), probe_image(item.source)
+        return read_resized(item.source, self.cache.size_px), probe_image(item.source)
 
     def _read_ahead(self, items: Sequence[Item], meter: Meter) -> Iterator[tuple[Item, np.ndarray, tuple[int, int]]]:
         pool = ThreadPoolExecutor(READERS)

@@ -15,7 +15,7 @@ from picie_core.segmentation.upsampling import cell_positions
 if TYPE_CHECKING:
     from picie_core.clustering.clustering import Clustering
     from picie_core.data.embedding_sample import EmbeddingSample
-    from picie_core.workspace.workspace import Workspace
+    from picie_core.labels.label_map import LabelMap
 
 LEAST_SHARE = 0.15
 """A cluster under a smaller share of a stroke is passed over: a stroke that slips over a border claims nothing."""
@@ -131,9 +131,9 @@ def moved_share(sample: EmbeddingSample, clustering: Clustering, cluster: int, p
     return float((scores[:, 1] > scores[:, 0]).mean()) if len(members) else 0.0
 
 
-def split_painted(workspace: Workspace, clustering: Clustering, cluster: int, prototypes: np.ndarray, name: str) -> int:
+def split_painted(label_map: LabelMap, clustering: Clustering, cluster: int, prototypes: np.ndarray, name: str) -> int:
     """Splits a cluster between two prototypes (2, D) and calls the second part `name`; returns its id.
 
     The first part keeps id and name, and no pixel of another cluster changes. It is one edit, and one undo.
     """
-    return workspace.label_map.split_cluster(clustering.key, cluster, prototypes, clustering.k, [name])[1]
+    return label_map.split_cluster(clustering.key, cluster, prototypes, clustering.k, [name])[1]

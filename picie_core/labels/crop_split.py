@@ -14,7 +14,7 @@ from picie_core.errors import SettingError
 if TYPE_CHECKING:
     from picie_core.clustering.clustering import Clustering
     from picie_core.data.embedding_sample import EmbeddingSample
-    from picie_core.workspace.workspace import Workspace
+    from picie_core.labels.label_map import LabelMap
 
 CROPS = 60
 """Crops that are looked over: one page, drawn evenly from the cluster."""
@@ -28,7 +28,7 @@ def crops_to_review(
 
 
 def split_crops(
-    workspace: Workspace,
+    label_map: LabelMap,
     sample: EmbeddingSample,
     clustering: Clustering,
     cluster: int,
@@ -55,12 +55,10 @@ def split_crops(
     if not sets or not all(len(picked) for picked in sets.values()):
         raise SettingError("no crop is picked: pick those that show something else")
     if (owner == 0).all():
-        workspace.label_map.name_clusters(clustering.key, [cluster], next(iter(sets)), instead_of)
+        label_map.name_clusters(clustering.key, [cluster], next(iter(sets)), instead_of)
         return [cluster]
     if (owner >= 0).all():
         raise SettingError("every crop is picked: leave those that show what the cluster is called")
     rows = np.asarray(sample.embeddings[crops], np.float32)
     prototypes = split_among([rows[owner == number] for number in range(-1, len(sets))])
-    return workspace.label_map.split_cluster(clustering.key, cluster, prototypes, clustering.k, list(sets), instead_of)[
-        1:
-    ]
+    return label_map.split_cluster(clustering.key, cluster, prototypes, clustering.k, list(sets), instead_of)[1:]

@@ -1,4 +1,4 @@
-"""Putting a clustering in use, and names that survive it: a class goes to the new clusters that hold its pixels."""
+"""Label transfer to another K: a class goes over to the new clusters that hold its pixels."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from picie_core.clustering.clustering import Clustering, cluster_workspace, current_clustering, list_clusterings
+from picie_core.clustering.clustering import Clustering
 from picie_core.errors import PicieError
+from picie_core.labels.label_map import LabelMap
 from picie_core.labels.undo_log import Event
-from picie_core.workspace.workspace import Workspace
 
 OWNING_SHARE = 0.5
 """A new cluster takes a class over that holds at least this share of its sampled pixels."""
@@ -50,9 +50,8 @@ def transferred_classes(old: Clustering, classes_of: Mapping[int, int], new: Clu
     return {int(k): int(ids[best[k]]) for k in np.flatnonzero((most > 0) & (most >= OWNING_SHARE * counts))}
 
 
-def transfer_labels(workspace: Workspace, old: Clustering, new: Clustering) -> LabelTransfer | None:
+def transfer_labels(label_map: LabelMap, old: Clustering, new: Clustering) -> LabelTransfer | None:
     """Carries the names of one clustering over to another, in one edit; None when `new` has names or `old` has none."""
-    label_map = workspace.label_map
     named = label_map.classes_of(old.key)
     if old.key == new.key or not named or label_map.classes_of(new.key):
         return None
@@ -62,16 +61,3 @@ def transfer_labels(workspace: Workspace, old: Clustering, new: Clustering) -> L
     edits = (event for event in label_map.history() if event.kind == "carry" and event.payload["clustering"] == new.key)
     event = next(edits, None)
     return None if event is None else LabelTransfer(len(event.payload["classes"]), source, event)
-
-
-def use_k(
-    workspace: Workspace, run: str, k: int, seed: int = 0, iterations: int = 20, device: str = "cpu"
-) -> tuple[Clustering, LabelTransfer | None]:
-    """Puts the clustering of `run` at K in use, made if it is not there, and returns it with what was carried over.
-
-    Where it has no names, it gets those of the clustering in use before. Raises SettingError for an impossible K.
-    """
-    before = current_clustering(workspace, run) if list_clusterings(workspace, run) else None
-    made = cluster_workspace(workspace, run, k, seed, iterations, device)
-    workspace.label_map.set_choice("clustering", made.name)
-    return made, None if before is None else transfer_labels(workspace, before, made)

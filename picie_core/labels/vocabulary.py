@@ -7,19 +7,16 @@ from pathlib import Path
 from picie_core.atomic_files import open_atomic
 from picie_core.data.class_names import clean_name, name_key
 from picie_core.errors import PicieError, SettingError
-from picie_core.workspace.workspace import Workspace
 
-FILE = "vocabulary.txt"
 MAX_NAMES = 5000
 """More would make the list that is offered slow, and nobody names so many kinds of pixels."""
 
 
-def read_vocabulary(workspace: Workspace) -> list[str]:
+def read_vocabulary(path: Path) -> list[str]:
     """Returns the names that are offered, in the order of the file; none before one is set.
 
     Raises PicieError when the file was changed by hand to something that is no list of names.
     """
-    path = workspace.root / FILE
     try:
         text = path.read_bytes()
     except FileNotFoundError:
@@ -29,13 +26,13 @@ def read_vocabulary(workspace: Workspace) -> list[str]:
     return names_in(text, str(path))
 
 
-def set_vocabulary(workspace: Workspace, text: bytes, source: str) -> list[str]:
+def set_vocabulary(path: Path, text: bytes, source: str) -> list[str]:
     """Makes the names in `text`, one a line, those that are offered, and returns them; no names: none are.
 
     source: what messages call the text. Raises SettingError, with nothing changed, when a line is no name.
     """
     names = names_in(text, source)
-    with open_atomic(workspace.root / FILE) as file:
+    with open_atomic(path) as file:
         file.write("".join(f"{name}\n" for name in names).encode())
     return names
 

@@ -16,14 +16,13 @@ from PIL import Image
 
 from picie_core.clustering.clustering import cluster_scores
 from picie_core.clustering.exemplars import KINDS, ClusterFacts, cluster_facts, exemplars
-from picie_core.data.embedding_sample import DenseFeatures, EmbeddingSample, load_dense_features, load_sample
-from picie_core.data.image_index import ImageCache
+from picie_core.data.embedding_sample import DenseFeatures, EmbeddingSample
+from picie_core.data.image_cache import ImageCache
 from picie_core.segmentation.crops import CROP_PX, MISSING, WIDE_CROP_PX, Color, Outline, draw_tiles, plain_tiles
 from picie_core.segmentation.masks import cluster_colors, png_bytes
 
 if TYPE_CHECKING:
     from picie_core.clustering.clustering import Clustering
-    from picie_core.workspace.workspace import Workspace
 
 __all__ = [
     "CROP_PX",
@@ -39,7 +38,6 @@ __all__ = [
     "contact_sheets",
     "crops_at",
     "exemplars",
-    "open_mosaic",
 ]
 
 GAP_PX = 4
@@ -93,12 +91,6 @@ class Mosaic:
         across, down = x * self.sheet.shape[1], y * self.sheet.shape[0]
         inside = [one for one in self.tiles if one.box[0] <= across < one.box[2] and one.box[1] <= down < one.box[3]]
         return inside[0] if inside else None
-
-
-def open_mosaic(workspace: Workspace, run: str) -> MosaicSource:
-    """Returns what contact sheets of `run` are made from. Raises PicieError when the run has no sample."""
-    sample, dense = load_sample(workspace, run), load_dense_features(workspace, run)
-    return MosaicSource(sample, dense, workspace.image_cache(workspace.run_info(run).settings["size_px"]))
 
 
 def contact_sheet(

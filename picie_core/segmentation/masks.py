@@ -20,9 +20,6 @@ from picie_core.segmentation.upsampling import label_pixels, upsample_argmax
 
 if TYPE_CHECKING:
     from picie_core.clustering.clustering import Clustering
-    from picie_core.data.embedding_sample import DenseFeatures
-    from picie_core.models.embedder import FrozenEmbedder
-    from picie_core.workspace.workspace import Workspace
 
 SCORES_BYTES = 64 << 20
 """Scores of at most this many bytes are held at once, however large the picture."""
@@ -63,34 +60,6 @@ def class_mask(
     ids, groups = np.unique([classes_of.get(cluster, IGNORE_ID) for cluster in clusters], return_inverse=True)
     channels = _label_feature_map(feature_map, clustering, groups, height, width)
     return ids.astype(np.uint8)[channels]
-
-
-def feature_map_of_image(
-    workspace: Workspace,
-    run: str,
-    image_id: int,
-    dense: DenseFeatures | None = None,
-    embedder: FrozenEmbedder | None = None,
-) -> np.ndarray:
-    """Returns the cells (h, w, D) of an image: the stored int8 ones if there are any, else the network's.
-
-    embedder: of `load_engine`; made here when it is needed and None. Raises PicieError for a lost image.
-    """
-    stored = dense.get(image_id) if dense is not None else None
-    if stored is not None:
-        return stored
-    from picie_core.models.embedder import embed_image
-
-    image = workspace.image_cache(workspace.run_info(run).settings["size_px"]).get(image_id)
-    return embed_image(embedder or load_engine(workspace, run), image)
-
-
-def load_engine(workspace: Workspace, run: str, device: str = "auto") -> FrozenEmbedder:
-    """Returns the network of a run, ready to embed images. Raises PicieError when it is gone or damaged."""
-    from picie_core.models.embedder import FrozenEmbedder, load_embedder
-
-    embedder, _ = load_embedder(workspace.run_dir(run) / "embedder")
-    return FrozenEmbedder(embedder, device)
 
 
 # -- pixels from scores

@@ -21,7 +21,6 @@ import numpy as np
 from picie_core.atomic_files import open_atomic
 from picie_core.data.class_names import IGNORE_ID, name_key
 from picie_core.data.datasets import open_labelled_set
-from picie_core.data.embedding_sample import derived_dir, load_sample
 from picie_core.data.image_index import ImageRecord
 from picie_core.data.labelled_set import LabelledSet
 from picie_core.data.sample_writer import feature_map_shape
@@ -29,7 +28,7 @@ from picie_core.errors import PicieError
 from picie_core.evaluation.metrics import confusion, match_many_to_one, score
 from picie_core.labels.classes import Class
 from picie_core.progress import Meter, Report, ignore_progress
-from picie_core.workspace.workspace import Workspace
+from picie_core.workspace.workspace import Run, Workspace
 
 if TYPE_CHECKING:
     from picie_core.clustering.clustering import Clustering
@@ -77,21 +76,21 @@ class MapTruth:
 # -- which masks
 
 
-def remember_masks(workspace: Workspace, masks: Path, run: str, report: Report = ignore_progress) -> SampledTruth:
+def remember_masks(run: Run, masks: Path, report: Report = ignore_progress) -> SampledTruth:
     """Remembers the folder of masks of a workspace's images and returns the classes of the sampled pixels of `run`.
 
     Raises PicieError when it is no folder, no mask has the name of an image, or a mask is damaged, of another size than
     its image or holds ids that are no classes: nothing is remembered then.
     """
     folder = Path(masks).absolute()
-    found = look_up_truth(workspace, run, folder, report)
+    found = look_up_truth(run, folder, report)
     record = {
         "masks_root": str(folder),
-        "masks_root_relative": os.path.relpath(folder, workspace.root),
+        "masks_root_relative": os.path.relpath(folder, run.workspace.root),
         "class_names": found.class_names,
     }
-    workspace.label_map.set_choice(CHOICE, json.dumps(record, ensure_ascii=False))
-    return _store(workspace, run, found)
+    run.workspace.label_map.set_choice(CHOICE, json.dumps(record, ensure_ascii=False))
+    return _store(run, found)
 
 
 def forget_masks(workspace: Workspace) -> None:
@@ -133,44 +132,44 @@ def _masks_root(workspace: Workspace, record: dict[str, Any]) -> Path:
 # -- the class of every sampled pixel
 
 
-def sample_truth(workspace: Workspace, run: str, report: Report = ignore_progress) -> SampledTruth | None:
+def sample_truth(run: Run, report: Report = ignore_progress) -> SampledTruth | None:
     """Returns the class of every sampled pixel of `run`, read from the masks and stored; None without masks.
 
     Raises PicieError for a mask that cannot be read or is not of the size of its image.
     """
-    truth = open_truth(workspace)
+    truth = open_truth(run.workspace)
     if truth is None:
         return None
-    return _store(workspace, run, SampledTruth(tuple(truth.class_names), _look_up(workspace, run, truth, report)))
+    return _store(run, SampledTruth(tuple(truth.class_names), _look_up(run, truth, report)))
 
 
-def look_up_truth(workspace: Workspace, run: str, masks: Path, report: Report = ignore_progress) -> SampledTruth:
+def look_up_truth(run: Run, masks: Path, report: Report = ignore_progress) -> SampledTruth:
     """Returns the class of every sampled pixel of `run` by the masks of a folder; nothing is remembered or stored.
 
     Raises PicieError as `remember_masks`.
     """
-    truth = open_labelled_set(workspace.images_root, Path(masks))
-    return SampledTruth(tuple(truth.class_names), _look_up(workspace, run, truth, report))
+    truth = open_labelled_set(run.workspace.images_root, Path(masks))
+    return SampledTruth(tuple(truth.class_names), _look_up(run, truth, report))
 
 
-def load_truth(workspace: Workspace, run: str) -> SampledTruth | None:
+def load_truth(run: Run) -> SampledTruth | None:
     """Returns the stored classes of the sampled pixels of `run`, in milliseconds.
 
     None when the workspace has no masks, or `sample_truth` has not looked them up for this sample yet.
     """
-    record = _remembered(workspace)
+    record = _remembered(run.workspace)
     if record is None:
         return None
     try:
-        return SampledTruth(tuple(record["class_names"]), np.load(_path(workspace, run)))
+        return SampledTruth(tuple(record["class_names"]), np.load(_path(run)))
     except FileNotFoundError:
         return None
 
 
-def _look_up(workspace: Workspace, run: str, truth: LabelledSet, report: Report) -> np.ndarray:
+def _look_up(run: Run, truth: LabelledSet, report: Report) -> np.ndarray:
     """The class (N,) uint8 of every sampled pixel; masks are read by as many threads as there are cores."""
-    listed, size_px = workspace.image_list().records, workspace.run_info(run).settings["size_px"]
-    positions = np.asarray(load_sample(workspace, run).positions)
+    listed, size_px = run.workspace.image_list().records, run.size_px
+    positions = np.asarray(run.sample().positions)
     images, starts = np.unique(positions[:, 0], return_index=True)  # the sample is ordered by image
     labels = np.full(len(positions), IGNORE_ID, np.uint8)
     meter = Meter("truth", len(images), report)
@@ -188,8 +187,8 @@ def _look_up(workspace: Workspace, run: str, truth: LabelledSet, report: Report)
     return labels
 
 
-def _store(workspace: Workspace, run: str, found: SampledTruth) -> SampledTruth:
-    with open_atomic(_path(workspace, run)) as file:
+def _store(run: Run, found: SampledTruth) -> SampledTruth:
+    with open_atomic(_path(run)) as file:
         np.save(file, found.labels, allow_pickle=False)
     return found
 
@@ -209,10 +208,10 @@ def _classes_at(truth: LabelledSet, image: ImageRecord, cells: np.ndarray, size_
     return mask[rows, columns]
 
 
-def _path(workspace: Workspace, run: str) -> Path:
+def _path(run: Run) -> Path:
     """Beside the clusterings of the sample, named after what was remembered: other masks are another file."""
-    text = workspace.label_map.get_choice(CHOICE) or ""
-    return derived_dir(workspace, run) / f"truth-{hashlib.sha256(text.encode()).hexdigest()[:12]}.npy"
+    text = run.workspace.label_map.get_choice(CHOICE) or ""
+    return run.derived_dir / f"truth-{hashlib.sha256(text.encode()).hexdigest()[:12]}.npy"
 
 
 # -- figures

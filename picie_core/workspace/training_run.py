@@ -16,7 +16,8 @@ from picie_core.data.datasets import DataChoice, LabelledSet, open_labelled_set
 from picie_core.errors import PicieError
 from picie_core.progress import Report
 from picie_core.settings import EmbedderSettings, SampleSettings, TrainSettings
-from picie_core.workspace.workspace import RunInfo, Workspace
+from picie_core.workspace.run_info import RunInfo
+from picie_core.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
     from picie_core.models.embedder import Embedder

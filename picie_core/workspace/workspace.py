@@ -1,259 +1,265 @@
-"""Where each thing of a workspace lies, who may write it, and what is there."""
+"""The handles: a workspace, its runs, and their clusterings. A clustering knows its run, a run its workspace."""
 
 from __future__ import annotations
 
 import json
-import os
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from filelock import FileLock, Timeout
 
-from picie_core.atomic_files import sweep, write_json
-from picie_core.data.image_index import ImageCache, ImageList, add_problem, read_image, scan_images
-from picie_core.errors import PicieError, SettingError, WorkspaceBusy
+from picie_core.atomic_files import write_json
+from picie_core.clustering.clustering import Clustering, clustering_name
+from picie_core.clustering.splits import Split, splits_digest
+from picie_core.clustering.uncertainty import named_share
+from picie_core.data.embedding_sample import DenseFeatures, EmbeddingSample, load_sample
+from picie_core.data.image_cache import ImageCache
+from picie_core.errors import PicieError, SettingError
 from picie_core.labels.label_map import LabelMap
-from picie_core.progress import JobStatus, Report, ignore_progress, read_status
+from picie_core.segmentation.contact_sheet import MosaicSource
+from picie_core.workspace.folder import WorkspaceFolder
+from picie_core.workspace.run_info import RunInfo
+from picie_core.workspace.stored_clusterings import clustering_names, compute_clustering, read_clustering
 
-FORMAT = "picie-workspace"
-VERSION = 1
-METHOD_TITLES = {"picie": "PiCIE", "mdc": "MDC", "iic": "IIC", "supervised": "Supervised", "probe": "Linear probe"}
-"""What a person reads for the methods that train."""
-
-
-@dataclass(frozen=True)
-class RunInfo:
-    """One line about a run: what made it, how far it came."""
-
-    id: str
-    method: str
-    """`frozen`, or the method that it was trained with, such as `picie`."""
-    state: str
-    """running, stopped, failed or done; only a done run has a sample."""
-    created: float
-    settings: dict[str, Any] = field(default_factory=dict)
-    epochs_done: int = 0
-    images: int = 0
-    seconds: float = 0.0
-
-    @property
-    def title(self) -> str:
-        """What a person reads, such as `Frozen resnet18`, `PiCIE K 27, 5 epochs` or `IIC K 27+100, 1 epoch`."""
-        if self.method == "frozen":
-            return f"Frozen {self.settings.get('backbone', '')}".strip()
-        title, finer = METHOD_TITLES.get(self.method, self.method), self.settings.get("overcluster")
-        if self.method not in ("supervised", "probe"):  # they have the classes of their masks
-            title += f" K {self.settings.get('k', '?')}{f'+{finer}' if finer else ''}"
-        return f"{title}, {self.epochs_done} epoch{'' if self.epochs_done == 1 else 's'}"
+if TYPE_CHECKING:
+    from picie_core.models.embedder import FrozenEmbedder
 
 
-class Workspace:
+class Workspace(WorkspaceFolder):
     """One folder that holds all work on one image collection."""
 
-    def __init__(self, root: Path, record: dict[str, Any]):
-        self.root, self.record = root, record
-        self.label_map = LabelMap(root / "labels.sqlite")
+    def run(self, name: str) -> Run:
+        """Returns run `name`. Raises SettingError with the known ones for a wrong name."""
+        return Run(self, self.run_info(name).id)
 
-    @classmethod
-    def create(cls, root: Path | str, images_root: Path | str) -> Workspace:
-        """Returns the workspace at `root` for the images under `images_root`, made if it is not there yet.
+    def current_run(self) -> Run:
+        """Returns the run in use: the chosen one, else the newest done one. Raises PicieError when there is none."""
+        done = [run.id for run in self.runs() if run.state == "done"]
+        chosen = self.label_map.get_choice("run")
+        if not done:
+            raise PicieError(f"{self.root} has no finished embedder: run `embed` or `train` first")
+        return Run(self, chosen if chosen in done else done[0])
 
-        Raises PicieError when the folder holds something else or a workspace of other images.
-        """
-        root, images_root = Path(root).absolute(), Path(images_root).absolute()
-        if not images_root.is_dir():
-            raise PicieError(f"{images_root} is not a folder: give a folder of images")
-        if (root / "workspace.json").exists():
-            return cls.open(root)._adopt(images_root)
-        if root.exists() and (not root.is_dir() or any(root.iterdir())):
-            raise PicieError(f"{root} exists and is no workspace: give a new or an empty folder")
-        record = {
-            "format": FORMAT,
-            "version": VERSION,
-            "created": time.time(),
-            **_image_roots(root, images_root),
-        }
-        write_json(root / "workspace.json", record)
-        return cls(root, record)
+    def pick_run(self, name: str | None) -> Run:
+        """Returns run `name` if it is given, else the one in use. Raises SettingError for a wrong name."""
+        return self.current_run() if name is None else self.run(name)
 
-    @classmethod
-    def open(cls, root: Path | str) -> Workspace:
-        """Returns the workspace at `root`. Raises PicieError when there is none or a newer program made it."""
-        root = Path(root).absolute()
-        path = root / "workspace.json"
-        try:
-            record = json.loads(path.read_text())
-            version = record["version"] if record["format"] == FORMAT else None
-        except FileNotFoundError:
-            raise PicieError(f"no workspace at {root}: make one with `embed IMAGES --workspace {root}`") from None
-        except (ValueError, KeyError, TypeError, UnicodeDecodeError):
-            version = None
-        if not isinstance(version, int):
-            raise PicieError(
-                f"{path} is damaged (not a {FORMAT} record): restore it from a copy or start a new workspace"
-            )
-        if version > VERSION:
-            raise PicieError(f"{path} has version {version}, this program reads up to {VERSION}: update the program")
-        return cls(root, record)
-
-    def _adopt(self, images_root: Path) -> Workspace:
-        """Follows the images when they moved; refuses a folder that holds none of the known images."""
-        known = self.image_list().records
-        if images_root != self._find_images_root():
-            if known and not any((images_root / record.path).exists() for record in known[:50]):
-                raise PicieError(
-                    f"{self.root} is a workspace of {self.record['images_root']}, not of {images_root}: "
-                    "give another --workspace"
-                )
-            self.record = {**self.record, **_image_roots(self.root, images_root)}
-            write_json(self.root / "workspace.json", self.record)
-        return self
-
-    def _find_images_root(self) -> Path:
-        beside = Path(os.path.normpath(self.root / self.record["images_root_relative"]))
-        return beside if beside.is_dir() else Path(self.record["images_root"])
-
-    @property
-    def images_root(self) -> Path:
-        """The folder of the images, also when both were moved together. Raises PicieError when it is gone."""
-        root = self._find_images_root()
-        if not root.is_dir():
-            raise PicieError(
-                f"the images of this workspace are gone ({root}): run `embed NEW_PLACE --workspace {self.root}`"
-            )
-        return root
-
-    # -- images
-
-    def scan(self, report: Report = ignore_progress) -> ImageList:
-        """Returns the image list after a look at the folder: new files get new ids, known paths keep theirs."""
-        return scan_images(self.images_root, self.root, report)
-
-    def image_list(self) -> ImageList:
-        """Returns the image list of the last scan; empty before the first."""
-        return ImageList.load(self.root)
-
-    def read_image(self, image_id: int) -> np.ndarray:
-        """Returns image `image_id` at full size, upright: uint8 RGB (H, W, 3)."""
-        return read_image(self.images_root / self.image_list().records[image_id].path)
-
-    def add_problem(self, image_id: int, reason: str) -> None:
-        """Lists image `image_id` among the unreadable ones, with its reason."""
-        add_problem(self.root, self.image_list().records[image_id].path, reason)
-
-    def image_cache(self, size_px: int, writable: bool = False) -> ImageCache:
-        """Returns the cache of decoded images with shorter side `size_px`; only the holder of the lock may write."""
-        return ImageCache(self.root / "cache", size_px, self._find_images_root(), self.image_list(), writable=writable)
-
-    # -- runs
-
-    def run_dir(self, run: str) -> Path:
-        """The folder of run `run`."""
-        return self.root / "runs" / run
+    def choose_run(self, name: str) -> None:
+        """Makes run `name` the one in use everywhere."""
+        self.label_map.set_choice("run", self.run(name).name)
 
     def runs(self) -> list[RunInfo]:
-        """Returns all runs, newest first; a run whose process died is shown as stopped."""
+        """Returns what is known of all runs, newest first; a run whose process died is shown as stopped."""
         paths = (self.root / "runs").glob("*/run.json")
         return sorted((self.run_info(path.parent.name) for path in paths), key=lambda run: -run.created)
 
-    def run_info(self, run: str) -> RunInfo:
-        """Returns what is known of `run`. Raises SettingError with the known ones for a wrong name.
+    def run_info(self, name: str) -> RunInfo:
+        """Returns what is known of run `name`. Raises SettingError with the known ones for a wrong name.
 
         Raises PicieError when its record is damaged.
         """
-        path = self.run_dir(run) / "run.json"
+        path = self.run_dir(name) / "run.json"
         try:
             record = json.loads(path.read_text())
-            known_fields = {name: value for name, value in record.items() if name in RunInfo.__dataclass_fields__}
+            known_fields = {key: value for key, value in record.items() if key in RunInfo.__dataclass_fields__}
             info = RunInfo(**known_fields)
         except FileNotFoundError:
             known = ", ".join(path.parent.name for path in (self.root / "runs").glob("*/run.json")) or "none"
-            raise SettingError(f"no run {run!r} in {self.root}: the runs there are {known}") from None
+            raise SettingError(f"no run {name!r} in {self.root}: the runs there are {known}") from None
         except (ValueError, TypeError, AttributeError) as error:
             raise PicieError(f"{path} is damaged: delete the folder of this run and make it again") from error
-        if info.state == "running" and not any(job.alive and job.run == run for job in self.jobs().values()):
+        if info.state == "running" and not any(job.alive and job.run == name for job in self.jobs().values()):
             info = RunInfo(**{**known_fields, "state": "stopped"})
         return info
+
+    def run_dir(self, name: str) -> Path:
+        """The folder of run `name`, whether it is there or not."""
+        return self.root / "runs" / name
 
     def write_run(self, info: RunInfo, **more: Any) -> None:
         """Stores what is known of a run."""
         write_json(self.run_dir(info.id) / "run.json", {**info.__dict__, **more})
 
-    def current_run(self) -> str:
-        """Returns the run in use: the chosen one, else the newest done one. Raises PicieError when there is none."""
-        done = [run.id for run in self.runs() if run.state == "done"]
-        chosen = self.label_map.get_choice("run")
-        if chosen in done:
-            return chosen
-        if not done:
-            raise PicieError(f"{self.root} has no finished embedder: run `embed` or `train` first")
-        return done[0]
 
-    def pick_run(self, run: str | None) -> str:
-        """Returns `run` if it is given, else the one in use. Raises SettingError for a name that is not there."""
-        return self.current_run() if run is None else self.run_info(run).id
+@dataclass(frozen=True)
+class Run:
+    """One embedder of a workspace, and what was computed from it."""
 
-    def choose_run(self, run: str) -> None:
-        """Makes `run` the one in use everywhere."""
-        self.run_info(run)
-        self.label_map.set_choice("run", run)
+    workspace: Workspace = field(repr=False)
+    name: str
 
-    # -- jobs and the writer's lock
+    def __str__(self) -> str:
+        return self.name
 
-    def job_path(self, command: str) -> Path:
-        """The status file of the last job of `command`."""
-        return self.root / "jobs" / f"{command}.json"
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What stays the same as long as embedder and sample do: workspace, name and digest of the sample."""
+        return str(self.workspace.root), self.name, self._sample_digest or ""
 
-    def jobs(self) -> dict[str, JobStatus]:
-        """Returns the last job of each command."""
-        found = {path.stem: read_status(path) for path in (self.root / "jobs").glob("*.json")}
-        return {command: status for command, status in found.items() if status}
+    @property
+    def folder(self) -> Path:
+        """Where everything of the run lies."""
+        return self.workspace.run_dir(self.name)
 
-    @contextmanager
-    def writer_lock(self, command: str) -> Iterator[None]:
-        """Holds the one writer's place of the workspace; the system frees it even after kill -9.
+    @property
+    def info(self) -> RunInfo:
+        """What made the run and how far it came. Raises PicieError when its record is gone or damaged."""
+        return self.workspace.run_info(self.name)
 
-        Raises WorkspaceBusy with the command and pid of the holder.
+    @property
+    def size_px(self) -> int:
+        """Shorter side at which the embedder sees images."""
+        return self.info.settings["size_px"]
+
+    # -- embedding images
+
+    def engine(self, device: str = "auto") -> FrozenEmbedder:
+        """Returns the network, ready to embed images. Raises PicieError when it is gone or damaged."""
+        from picie_core.models.embedder import FrozenEmbedder, load_embedder
+
+        return FrozenEmbedder(load_embedder(self.folder / "embedder")[0], device)
+
+    def image_cache(self) -> ImageCache:
+        """Returns the cache of the images as the embedder sees them, to read from."""
+        return self.workspace.image_cache(self.size_px)
+
+    def feature_map(
+        self, image_id: int, dense: DenseFeatures | None = None, engine: FrozenEmbedder | None = None
+    ) -> np.ndarray:
+        """Returns the feature map (h, w, D) of an image: the stored int8 one of `dense`, else the network's.
+
+        engine: of `engine()`; made here when it is needed and None. Raises PicieError for a lost image.
         """
-        lock = FileLock(self.root / "writer.lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            raise WorkspaceBusy(
-                f"{self.root} is being written by {self._writer()}: wait for it or stop it, then run {command} again"
-            ) from None
-        except OSError as error:
+        stored = dense.get(image_id) if dense is not None else None
+        if stored is not None:
+            return stored
+        from picie_core.models.embedder import embed_image
+
+        return embed_image(engine or self.engine(), self.image_cache().get(image_id))
+
+    def contact_sheet_source(self) -> MosaicSource:
+        """Returns what contact sheets are made from. Raises PicieError when there is no sample."""
+        return MosaicSource(self.sample(), self.dense_features(), self.image_cache())
+
+    # -- what was embedded once
+
+    def sample(self) -> EmbeddingSample:
+        """Returns the embedding sample, memory-mapped. Raises PicieError when there is none."""
+        return load_sample(self.folder / "sample")
+
+    def dense_features(self) -> DenseFeatures:
+        """Returns the stored feature maps; empty when none were stored."""
+        return DenseFeatures(self.folder / "dense")
+
+    @property
+    def derived_dir(self) -> Path:
+        """The folder for what is computed from the present sample; a new sample gets a new folder.
+
+        Raises PicieError when there is no sample.
+        """
+        if self._sample_digest is None:
+            path = self.folder / "sample" / "digest.txt"
             raise PicieError(
-                f"cannot lock {self.root}: {error.strerror}; choose a workspace folder you may write to"
-            ) from error
+                f"run {self.name} has no embedding sample ({path} is missing): run `embed` or `train` again"
+            )
+        return self.folder / "derived" / self._sample_digest
+
+    @property
+    def _sample_digest(self) -> str | None:
         try:
-            sweep(self.root)
-            yield
-        finally:
-            lock.release()
+            return (self.folder / "sample" / "digest.txt").read_text()
+        except FileNotFoundError:
+            return None
 
-    def _writer(self) -> str:
-        alive = [job for command, job in self.jobs().items() if job.alive and command in ("embed", "train")]
-        return f"`{alive[0].command}` (pid {alive[0].pid})" if alive else "another process"
+    # -- clusterings
 
-    def sizes(self) -> dict[str, int]:
-        """Returns bytes on disk of each part: cache, each run, exports, labels."""
-        parts = [self.root / "cache", self.root / "exports", self.root / "labels.sqlite"]
-        parts += sorted((self.root / "runs").glob("*"))
-        return {str(part.relative_to(self.root)): _bytes_of(part) for part in parts if part.exists()}
+    def clusterings(self) -> list[str]:
+        """Returns the names of the stored clusterings, by K and then seed; none before there is a sample."""
+        return [] if self._sample_digest is None else clustering_names(self.derived_dir)
+
+    def clustering(self, name: str | None = None) -> StoredClustering:
+        """Returns clustering `name`, or the one in use, with its splits.
+
+        Raises SettingError with the stored names when there is none of that name, PicieError when there is none at all.
+        """
+        found = self.unsplit_clustering(name)
+        splits = self.workspace.label_map.splits_of(found.key)
+        return found.with_splits(splits, self.sample().embeddings) if splits else found
+
+    def unsplit_clustering(self, name: str | None = None) -> StoredClustering:
+        """Returns clustering `name`, or the one in use, as k-means found it. Raises as `clustering`."""
+        name = name or self.current_clustering_name()
+        try:
+            return StoredClustering(**read_clustering(self.derived_dir / name), run=self)
+        except FileNotFoundError:
+            known = ", ".join(self.clusterings()) or "none"
+            raise SettingError(
+                f"run {self.name} has no clustering {name!r} (there: {known}): run `cluster --k K`"
+            ) from None
+
+    def current_clustering_name(self) -> str:
+        """Returns the name of the chosen clustering, else of the last made one; PicieError when there is none."""
+        names = self.clusterings()
+        chosen = self.workspace.label_map.get_choice("clustering")
+        if chosen in names:
+            return chosen
+        if not names:
+            raise PicieError(
+                f"run {self.name} has no clustering yet: run `cluster --workspace {self.workspace.root} --k K`"
+            )
+        return max(names, key=lambda name: self.clustering_stamp(name)[1])
+
+    def clustering_stamp(self, name: str) -> tuple[str, int]:
+        """Returns what changes when a clustering is made again under its name, such as from another sample."""
+        folder = self.derived_dir / name
+        return folder.parent.name, (folder / "clustering.json").stat().st_mtime_ns
+
+    def cluster(self, k: int, seed: int = 0, iterations: int = 20, device: str = "cpu") -> StoredClustering:
+        """Returns the clustering at K with its splits, computed and stored unless it is there already.
+
+        Raises SettingError when K is below 1 or above the number of sampled pixels.
+        """
+        folder = self.derived_dir / clustering_name(k, seed)
+        if not folder.exists():
+            embeddings = self.sample().embeddings
+            compute_clustering(folder, embeddings, k=k, seed=seed, iterations=iterations, device=device)
+        return self.clustering(folder.name)
 
 
-def _image_roots(root: Path, images_root: Path) -> dict[str, str]:
-    """Both ways to find the images again: where they are, and where they are as seen from the workspace."""
-    return {"images_root": str(images_root), "images_root_relative": os.path.relpath(images_root, root)}
+@dataclass(frozen=True, eq=False)
+class StoredClustering(Clustering):
+    """A clustering of a run."""
 
+    run: Run = field(kw_only=True)
 
-def _bytes_of(path: Path) -> int:
-    if path.is_file():
-        return path.stat().st_size
-    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+    @property
+    def workspace(self) -> Workspace:
+        """The workspace of its run."""
+        return self.run.workspace
+
+    @property
+    def label_map(self) -> LabelMap:
+        """What a person decided about the clusters."""
+        return self.run.workspace.label_map
+
+    def classes_of(self) -> dict[int, int]:
+        """Returns cluster -> class id as it is now: 255 for ignored clusters, nothing for unnamed ones."""
+        return self.label_map.classes_of(self.key)
+
+    def named_share(self) -> float:
+        """Returns the share of sampled pixels whose cluster has a name or is ignored, 0 to 1."""
+        return named_share(self, self.classes_of())
+
+    def with_digest(self, splits: Sequence[Split]) -> str:
+        """Returns the digest that the clustering has with these splits."""
+        return splits_digest(self.key, splits)
+
+    def sample(self) -> EmbeddingSample:
+        """Returns the embedding sample that it is a clustering of."""
+        return self.run.sample()
+
+    def reload(self) -> StoredClustering:
+        """Returns the clustering with the splits that it has now."""
+        return self.run.clustering(self.name)

@@ -16,11 +16,10 @@ from streamlit.testing.v1 import AppTest
 
 from app.session import clustering
 from app.shared.components import naming
-from picie_core.clustering.clustering import Clustering, current_clustering, list_clusterings
+from picie_core.clustering.clustering import Clustering
 from picie_core.clustering.hierarchy import merge_tree
 from picie_core.clustering.uncertainty import cluster_uncertainty
 from picie_core.data.class_names import IGNORE_ID
-from picie_core.data.embedding_sample import load_sample
 from picie_core.labels.review_queue import Look as Step
 from picie_core.labels.review_queue import naming_steps
 from picie_core.labels.vocabulary import set_vocabulary
@@ -32,7 +31,7 @@ OpenScreen = Callable[..., AppTest]
 
 def clusters_of(workspace: Workspace) -> Clustering:
     """The clustering in use, with its splits."""
-    return current_clustering(workspace, workspace.current_run())
+    return workspace.current_run().clustering()
 
 
 def names_of(workspace: Workspace) -> dict[int, str]:
@@ -259,7 +258,7 @@ def test_a_taken_name_or_colour_is_told_and_changes_nothing(tab: AppTest, worksp
 
 def test_the_vocabulary_is_offered_after_the_classes(workspace: Workspace, open_screen: OpenScreen) -> None:
     """Names in use come first, each once in any spelling; `ignore` is always there."""
-    set_vocabulary(workspace, b"Sea\nmountain\n", "x.txt")
+    set_vocabulary(workspace.vocabulary_path, b"Sea\nmountain\n", "x.txt")
     workspace.label_map.name_clusters(clusters_of(workspace).key, [0], "sea")
     tab = sound(open_screen("clusters", workspace))
     tab.segmented_control(key="cluster_view").set_value("classes").run()
@@ -277,7 +276,7 @@ def test_choosing_k_offers_to_try_and_shows_what_was_tried(
 
     tab.segmented_control(key="cluster_view").set_value("k").run()
     assert [button for button in sound(tab).button if button.key == "scores_100"]
-    curve = score_workspace(workspace, workspace.current_run(), [2, 4, 6], seeds=2)
+    curve = score_workspace(workspace.current_run(), [2, 4, 6], seeds=2)
     assert curve.reading in [element.value for element in sound(tab.run()).markdown]
     assert clusters_of(workspace).base_k == 6
 
@@ -309,7 +308,7 @@ def test_with_ground_truth_cards_and_a_line_say_how_good_names_are(
     from picie_core.workspace.ground_truth import remember_masks
 
     write_masks(workspace, home / "masks")
-    remember_masks(workspace, home / "masks", workspace.current_run())
+    remember_masks(workspace.current_run(), home / "masks")
     workspace.label_map.name_clusters(clusters_of(workspace).key, range(6), "above")
     tab = sound(open_screen("clusters", workspace))
     assert text_of(tab).count(", purity ") == 6 and "Against the ground truth: <b>" in text_of(tab)
@@ -339,7 +338,7 @@ def test_usual_k_are_found_ahead(
     sound(tab.run())
     assert len(set(started)) == 1
     started[0].join(60)
-    assert {f"k{k}-s0" for k in clustering.QUICK_K} <= set(list_clusterings(workspace, run))
+    assert {f"k{k}-s0" for k in clustering.QUICK_K} <= set(run.clusterings())
     assert clusters_of(workspace).key == key and "6 clusters" in text_of(sound(tab.run()))
 
 
@@ -361,7 +360,7 @@ def told_name(tab: AppTest, words: str) -> None:
 def steps_of(workspace: Workspace) -> list[Step]:
     """The whole order, as the core gives it."""
     run, found = workspace.current_run(), clusters_of(workspace)
-    uncertainty = cluster_uncertainty(load_sample(workspace, run), found)
+    uncertainty = cluster_uncertainty(run.sample(), found)
     return naming_steps(merge_tree(found.centroids, found.counts, "ward"), uncertainty)
 
 

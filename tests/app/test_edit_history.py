@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from picie_core.clustering.clustering import current_clustering
-from picie_core.clustering.split_proposals import propose_split, split_cluster
+from picie_core.clustering.split_proposals import propose_split
+from picie_core.workspace.cluster_edits import split_cluster
 from picie_core.workspace.workspace import Workspace
 from tests.app.conftest import text_of
 
@@ -18,7 +18,7 @@ OpenScreen = Callable[..., AppTest]
 @pytest.fixture
 def named(workspace: Workspace) -> Workspace:
     """A workspace with clusters 0 and 1 called grass, and 2 called sky."""
-    key = current_clustering(workspace, workspace.current_run()).key
+    key = workspace.current_run().clustering().key
     workspace.label_map.name_clusters(key, [0, 1], "grass")
     workspace.label_map.name_clusters(key, [2], "sky")
     return workspace
@@ -27,7 +27,7 @@ def named(workspace: Workspace) -> Workspace:
 def names_of(workspace: Workspace) -> dict[int, str]:
     """Cluster -> class name of the clustering in use."""
     names = {item.id: item.name for item in workspace.label_map.classes()}
-    key = current_clustering(workspace, workspace.current_run()).key
+    key = workspace.current_run().clustering().key
     return {cluster: names[owner] for cluster, owner in workspace.label_map.classes_of(key).items()}
 
 
@@ -65,7 +65,7 @@ def test_undo_of_what_another_tab_replaced_is_told(named: Workspace, open_screen
 
 def test_names_are_shown_as_they_are(workspace: Workspace, open_screen: OpenScreen) -> None:
     """A name that looks like Markdown or HTML stays text in tooltip, history and list of snapshots."""
-    key = current_clustering(workspace, workspace.current_run()).key
+    key = workspace.current_run().clustering().key
     workspace.label_map.name_clusters(key, [0], "*a* <b>")
     workspace.label_map.save_snapshot("![x](y)")
     tab = open_screen("clusters", workspace)
@@ -124,9 +124,9 @@ def test_an_edit_at_another_k_is_said_to_be_there(named: Workspace, open_screen:
 def test_every_screen_shows_the_parts_of_a_split(named: Workspace, open_screen: OpenScreen, screen: str) -> None:
     """After a split in another process each screen draws the new clusters; K stays what was asked for."""
     run = named.current_run()
-    found = current_clustering(named, run)
+    found = run.clustering()
     tab = open_screen(screen, named)
-    split_cluster(named, run, found, 0, propose_split(named, run, found, 0, 3))
+    split_cluster(found, 0, propose_split(found, found.sample().embeddings, 0, 3))
     tab.run()
     assert not tab.exception and not tab.error, text_of(tab)
     assert "8 clusters" in text_of(tab)
@@ -139,8 +139,8 @@ def test_every_screen_shows_the_parts_of_a_split(named: Workspace, open_screen: 
 def test_cards_of_the_parts_have_fields_of_their_own(named: Workspace, open_screen: OpenScreen) -> None:
     """A part inherits the name, and can be named by itself."""
     run = named.current_run()
-    found = current_clustering(named, run)
-    split_cluster(named, run, found, 0, propose_split(named, run, found, 0, 2))
+    found = run.clustering()
+    split_cluster(found, 0, propose_split(found, found.sample().embeddings, 0, 2))
     tab = open_screen("clusters", named)
     field = tab.selectbox(key=f"name_card_{found.key}_6")
     assert field.value == "grass"
@@ -151,7 +151,7 @@ def test_cards_of_the_parts_have_fields_of_their_own(named: Workspace, open_scre
 def test_a_page_that_missed_a_message_still_shows_the_name(named: Workspace, open_screen: OpenScreen) -> None:
     """The message that says a name first may never arrive: every later one says it too, so none comes back empty."""
     tab = open_screen("clusters", named)
-    found = current_clustering(named, named.current_run())
+    found = named.current_run().clustering()
     named.label_map.name_clusters(found.key, [3], "grass")
     for _ in range(2):
         tab.run()
@@ -163,7 +163,7 @@ def test_a_page_that_missed_a_message_still_shows_the_name(named: Workspace, ope
 def test_what_an_open_page_still_shows_undoes_nothing(named: Workspace, open_screen: OpenScreen) -> None:
     """A page that has not heard of an edit yet sends its old contents along: that is nobody's wish."""
     tab = open_screen("clusters", named)
-    key = f"name_card_{current_clustering(named, named.current_run()).key}_2"
+    key = f"name_card_{named.current_run().clustering().key}_2"
     stale = tab._tree.get_widget_states()
     assert tab.selectbox(key=key).value == "sky"
     named.label_map.undo()

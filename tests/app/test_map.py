@@ -14,9 +14,7 @@ from app.map import umap_job
 from app.map.selection import CROPS
 from app.session import caches
 from app.session.state import RECORD
-from picie_core.clustering.clustering import cluster_workspace, current_clustering
 from picie_core.clustering.projection import UmapSettings
-from picie_core.data.embedding_sample import load_sample
 from picie_core.workspace.workspace import Workspace
 from tests.app.conftest import text_of
 
@@ -52,7 +50,7 @@ def test_a_lasso_selects_what_lies_inside_and_checks_what_is_mostly_inside(
 ) -> None:
     """The left half of the map, by hand; only clusters with more than half of their pixels there are checked."""
     run = workspace.current_run()
-    pca, labels = np.asarray(load_sample(workspace, run).pca), current_clustering(workspace, run).labels
+    pca, labels = np.asarray(run.sample().pca), run.clustering().labels
     middle = float(np.median(pca[:, 0]))
     tab = open_screen("map", workspace)
     select(tab, lasso=[{"x": [-9, middle, middle, -9], "y": [-9, -9, 9, 9]}])
@@ -67,7 +65,7 @@ def test_the_checked_clusters_get_one_name_and_the_selection_stays(
 ) -> None:
     """One edit names what is checked and nothing else; colours, names and K change nothing of what is selected."""
     run = workspace.current_run()
-    found = current_clustering(workspace, run)
+    found = run.clustering()
     workspace.label_map.name_clusters(found.key, [5], "meadow")
     workspace.label_map.name_clusters(found.key, [5], None)
     tab = open_screen("map", workspace)
@@ -84,7 +82,7 @@ def test_the_checked_clusters_get_one_name_and_the_selection_stays(
         tab.segmented_control(key="map_color").set_value(coloring).run()
         assert not tab.exception and not tab.error, text_of(tab)
         assert "<b>900 of 900</b>" in text_of(tab)
-    cluster_workspace(workspace, run, 9)
+    run.cluster(9)
     workspace.label_map.set_choice("clustering", "k9-s0")
     tab.run()
     assert "<b>900 of 900</b>" in text_of(tab) and "9 clusters" in text_of(tab)
@@ -95,15 +93,15 @@ def test_clusters_can_be_ignored_from_the_map(workspace: Workspace, open_screen:
     tab = open_screen("map", workspace)
     select(tab, box=[EVERYTHING])
     tab.button(key="map_ignore").click().run()
-    found = current_clustering(workspace, workspace.current_run())
+    found = workspace.current_run().clustering()
     assert workspace.label_map.classes_of(found.key) == dict.fromkeys(range(6), 255)
 
 
 def test_a_selection_is_split_off_under_a_name(workspace: Workspace, open_screen: OpenScreen) -> None:
     """Half of the map becomes clusters of its own; without a name it says so and changes nothing."""
     run = workspace.current_run()
-    pca = np.asarray(load_sample(workspace, run).pca)
-    found = current_clustering(workspace, run)
+    pca = np.asarray(run.sample().pca)
+    found = run.clustering()
     middle = float(np.median(pca[found.labels == 0, 1]))
     workspace.label_map.name_clusters(found.key, [5], "upper")
     workspace.label_map.name_clusters(found.key, [5], None)
@@ -115,7 +113,7 @@ def test_a_selection_is_split_off_under_a_name(workspace: Workspace, open_screen
     tab.selectbox(key="map_split_name").set_value("upper")
     next(button for button in tab.button if button.label == "Split off").click().run()
     assert not tab.exception and not tab.error, text_of(tab)
-    after = current_clustering(workspace, run)
+    after = run.clustering()
     assert after.k > 6
     named = workspace.label_map.classes_of(after.key)
     assert set(range(6, after.k)) <= set(named)
@@ -138,7 +136,7 @@ def test_clear_forgets_the_selection_although_the_chart_still_has_it(
 
 def test_what_the_legend_hides_is_not_selected(workspace: Workspace, open_screen: OpenScreen) -> None:
     """With one cluster isolated in the legend a box around everything holds this cluster only."""
-    found = current_clustering(workspace, workspace.current_run())
+    found = workspace.current_run().clustering()
     tab = open_screen("map", workspace)
     state = tab.session_state[RECORD].map
     assert [part[0] for part in state.parts] == list(range(6))
@@ -154,7 +152,7 @@ def test_pages_of_the_mosaic_differ(
     """The second page holds other pixels than the first; a selection of one has one page, and no way to another."""
     asked = []
     real = caches.points_sheet
-    monkeypatch.setattr(caches, "points_sheet", lambda *all: asked.append(list(all[3])) or real(*all))
+    monkeypatch.setattr(caches, "points_sheet", lambda *all: asked.append(list(all[1])) or real(*all))
     tab = open_screen("map", workspace)
     select(tab, box=[EVERYTHING])
     digest = hashlib.sha256(np.arange(900).tobytes()).hexdigest()[:16]
@@ -163,7 +161,7 @@ def test_pages_of_the_mosaic_differ(
     assert not tab.exception and not tab.error, text_of(tab)
     first, second = asked[0], asked[-1]
     assert len(first) == CROPS and second and not set(first) & set(second)
-    places = load_sample(workspace, workspace.current_run())
+    places = workspace.current_run().sample()
     x, y = (float(value) for value in places.pca[0])
     select(tab, box=[{"x": [x - 1e-6, x + 1e-6], "y": [y - 1e-6, y + 1e-6]}])
     assert "<b>1 of 900</b> sampled pixels · 1 image" in text_of(tab)
@@ -180,12 +178,11 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
 
 def store_umap(workspace: Workspace, settings: UmapSettings, turn: float) -> None:
     """Stores a UMAP as the job would: the PCA, turned."""
-    from picie_core.data.embedding_sample import derived_dir
 
     run = workspace.current_run()
-    pca = np.asarray(load_sample(workspace, run).pca)
+    pca = np.asarray(run.sample().pca)
     spin = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]], np.float32)
-    np.savez(derived_dir(workspace, run) / settings.file_name, index=np.arange(len(pca)), xy=pca @ spin)
+    np.savez(run.derived_dir / settings.file_name, index=np.arange(len(pca)), xy=pca @ spin)
 
 
 def test_umap_is_made_in_the_background_with_the_chosen_parameters(
@@ -199,7 +196,7 @@ def test_umap_is_made_in_the_background_with_the_chosen_parameters(
     assert not tab.exception and not tab.error, text_of(tab)
     run = workspace.current_run()
     usual = ["--points", "10000", "--neighbors", "15", "--min-dist", "0.1", "--seed", "0"]
-    assert started == [["project", "--run", run, *usual]]
+    assert started == [["project", "--run", run.name, *usual]]
     store_umap(workspace, UmapSettings(), 0.5)
     tab.run()
     assert "placed by UMAP, 15 neighbours, distance 0.1" in text_of(tab)
@@ -207,7 +204,7 @@ def test_umap_is_made_in_the_background_with_the_chosen_parameters(
     tab.number_input(key="umap_seed").set_value(3)
     next(button for button in tab.button if button.label == "Make this map").click().run()
     assert not tab.exception and not tab.error, text_of(tab)
-    assert started[1:] == [["project", "--run", run, *usual[:3], "30", *usual[4:7], "3"]]
+    assert started[1:] == [["project", "--run", run.name, *usual[:3], "30", *usual[4:7], "3"]]
     assert "15 neighbours" in text_of(tab)
     store_umap(workspace, UmapSettings(neighbors=30, seed=3), 1.5)
     tab.run()

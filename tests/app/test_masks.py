@@ -16,8 +16,7 @@ from streamlit.testing.v1 import AppTest
 
 from app.shared.components import picture
 from app.shared.components.picture import Stroke, read_stroke
-from picie_core.clustering.clustering import Clustering, current_clustering
-from picie_core.data.embedding_sample import load_dense_features
+from picie_core.clustering.clustering import Clustering
 from picie_core.segmentation.masks import cluster_mask
 from picie_core.workspace.workspace import Workspace
 from tests.app.conftest import text_of
@@ -61,8 +60,8 @@ def browser(monkeypatch: pytest.MonkeyPatch) -> Browser:
 def clusters_of(space: Workspace, image: int = 0) -> tuple[np.ndarray, Clustering]:
     """The cluster of each pixel of an image, and the clustering."""
     run = space.current_run()
-    found = current_clustering(space, run)
-    return cluster_mask(load_dense_features(space, run).get(image), found, 72, 96), found
+    found = run.clustering()
+    return cluster_mask(run.dense_features().get(image), found, 72, 96), found
 
 
 def a_pixel(mask: np.ndarray, cluster: int) -> tuple[int, int]:
@@ -75,7 +74,7 @@ def a_pixel(mask: np.ndarray, cluster: int) -> tuple[int, int]:
 
 def names_of(space: Workspace) -> dict[int, str]:
     """The name of each named cluster."""
-    found = current_clustering(space, space.current_run())
+    found = space.current_run().clustering()
     names = {item.id: item.name for item in space.label_map.classes()} | {255: "ignore"}
     return {cluster: names[owner] for cluster, owner in space.label_map.classes_of(found.key).items()}
 
@@ -88,7 +87,7 @@ def largest(mask: np.ndarray) -> list[int]:
 def choose(tab: AppTest, space: Workspace, name: str) -> None:
     """Chooses what is painted, made known before: the test's own field takes nothing that is not in its list."""
     if name not in {item.name for item in space.label_map.classes()}:
-        key, before = current_clustering(space, space.current_run()).key, names_of(space)
+        key, before = space.current_run().clustering().key, names_of(space)
         unnamed = next(cluster for cluster in range(6) if cluster not in before)
         space.label_map.name_clusters(key, [unnamed], name)
         space.label_map.name_clusters(key, [unnamed], None)
@@ -161,7 +160,7 @@ def test_a_contradiction_can_split_that_cluster_and_no_other(
     x, y = a_pixel(mask, cluster)
     assert after[y, x] == 6
     workspace.label_map.undo()
-    assert names_of(workspace) == {cluster: "sky"} and current_clustering(workspace, workspace.current_run()).k == 6
+    assert names_of(workspace) == {cluster: "sky"} and workspace.current_run().clustering().k == 6
 
 
 def test_what_was_painted_before_is_what_a_split_keeps(
@@ -222,7 +221,7 @@ def test_the_export_screen_takes_the_finish_over(
     workspace: Workspace, open_screen: OpenScreen, browser: Browser
 ) -> None:
     """What was set on the Masks screen is in the command of the Export screen; by default it names nothing."""
-    workspace.label_map.name_clusters(current_clustering(workspace, workspace.current_run()).key, [0, 1], "sky")
+    workspace.label_map.name_clusters(workspace.current_run().clustering().key, [0, 1], "sky")
     tab = open_screen("export", workspace)
     assert "--min-confidence" not in tab.code[0].value and "--refine" not in tab.code[0].value
     tab.slider(key="min_confidence").set_value(0.25).run()
@@ -240,10 +239,9 @@ def test_the_most_doubtful_image_comes_first_and_the_image_stays(
 ) -> None:
     """Another order numbers the images anew and goes on showing the same one."""
     from picie_core.clustering.uncertainty import image_uncertainty
-    from picie_core.data.embedding_sample import load_sample
 
     run = workspace.current_run()
-    ranked = list(image_uncertainty(load_sample(workspace, run), current_clustering(workspace, run)))
+    ranked = list(image_uncertainty(run.sample(), run.clustering()))
     tab = open_screen("masks", workspace, image_number="4")
     assert "scene-3.png" in text_of(tab)
     tab.segmented_control(key="image_order").set_value("doubt").run()
@@ -270,7 +268,7 @@ def test_images_without_stored_cells_are_embedded_once(
 
     calls = []
     real = embedder.embed_image
-    (workspace.run_dir(workspace.current_run()) / "dense" / "index.npz").unlink()
+    (workspace.current_run().folder / "dense" / "index.npz").unlink()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(embedder, "embed_image", lambda *words: calls.append(1) or real(*words))
         tab = open_screen("masks", workspace)

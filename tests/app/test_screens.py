@@ -10,7 +10,6 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from app.shared.naming import NO_NAME
-from picie_core.clustering.clustering import current_clustering
 from picie_core.workspace.workspace import Workspace
 from tests.app.conftest import button_labels, text_of
 
@@ -45,7 +44,7 @@ def test_a_full_screen_draws_without_an_error(workspace: Workspace, open_screen:
     tab = open_screen(screen, workspace)
     assert not tab.exception and not tab.error, text_of(tab)
     assert tab.query_params["workspace"] == str(workspace.root)
-    assert tab.query_params["run"] == workspace.current_run()
+    assert tab.query_params["run"] == workspace.current_run().name
 
 
 def test_unreadable_files_are_listed_with_their_reason(workspace: Workspace, open_screen: OpenScreen) -> None:
@@ -102,7 +101,7 @@ def test_moving_k_changes_the_clusters_everywhere(workspace: Workspace, open_scr
     tab = open_screen("clusters", workspace)
     tab.number_input(key="k_choice").set_value(4).run()
     assert not tab.exception and not tab.error, text_of(tab)
-    assert current_clustering(workspace, workspace.current_run()).k == 4
+    assert workspace.current_run().clustering().k == 4
     assert "4 clusters" in text_of(tab)
 
 
@@ -112,13 +111,13 @@ def test_an_impossible_k_is_told_and_changes_nothing(workspace: Workspace, open_
     tab.number_input(key="k_choice").set_value(400).run()
     tab.run()
     assert not tab.exception
-    assert current_clustering(workspace, workspace.current_run()).k in (6, 400)
+    assert workspace.current_run().clustering().k in (6, 400)
 
 
 def test_a_name_is_in_the_workspace_at_once_and_in_a_second_tab(workspace: Workspace, open_screen: OpenScreen) -> None:
     """What is typed on a card is in SQLite, and another tab shows it after its next look."""
     first, second = open_screen("clusters", workspace), open_screen("clusters", workspace)
-    found = current_clustering(workspace, workspace.current_run())
+    found = workspace.current_run().clustering()
     workspace.label_map.name_clusters(found.key, [0], "grass")
     first.run()
     key = f"name_card_{found.key}_2"
@@ -131,7 +130,7 @@ def test_a_name_is_in_the_workspace_at_once_and_in_a_second_tab(workspace: Works
 
 def test_a_name_survives_a_reload_and_can_be_taken_back(workspace: Workspace, open_screen: OpenScreen) -> None:
     """A new tab shows the name; the field offers to take it away."""
-    found = current_clustering(workspace, workspace.current_run())
+    found = workspace.current_run().clustering()
     workspace.label_map.name_clusters(found.key, [0], "sky")
     tab = open_screen("clusters", workspace)
     field = tab.selectbox(key=f"name_card_{found.key}_0")
@@ -179,8 +178,8 @@ def test_nothing_is_written_before_a_class_has_a_name(workspace: Workspace, open
 
 def test_the_shown_command_does_what_the_page_does(workspace: Workspace, open_screen: OpenScreen) -> None:
     """The command line on the Export screen names run, clustering and format."""
-    workspace.label_map.name_clusters(current_clustering(workspace, workspace.current_run()).key, [0], "sky")
+    workspace.label_map.name_clusters(workspace.current_run().clustering().key, [0], "sky")
     tab = open_screen("export", workspace)
     tab.button(key="format_voc").click().run()
     text = tab.code[0].value
-    assert "export --format voc" in text and "--val-share 0.2" in text and workspace.current_run() in text
+    assert "export --format voc" in text and "--val-share 0.2" in text and workspace.current_run().name in text

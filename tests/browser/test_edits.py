@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
-from picie_core.clustering.clustering import current_clustering
-from picie_core.clustering.split_proposals import propose_split, split_cluster
+from picie_core.clustering.split_proposals import propose_split
+from picie_core.workspace.cluster_edits import split_cluster
 from picie_core.workspace.workspace import Workspace
 from tests.browser.stage import Server, Watch, running_app
 from tests.browser.test_whole_way import check_no_error, give_name, name_field
@@ -58,8 +58,8 @@ def test_edits_are_undone_by_keys_in_any_tab(
     press(page, "Redo", "Control+Shift+z")
     for tab in (page, other):
         expect(name_field(tab, 0)).to_have_value("grass")
-    found = current_clustering(finished_copy, run := finished_copy.current_run())
-    split_cluster(finished_copy, run, found, 0, propose_split(finished_copy, run, found, 0, 2))
+    found = finished_copy.current_run().clustering()
+    split_cluster(found, 0, propose_split(found, found.sample().embeddings, 0, 2))
     for tab in (page, other):
         expect(tab.get_by_role("img", name=re.compile("crops of cluster 6, grass"))).to_be_visible()
     page.get_by_test_id("stSidebar").get_by_role("button", name="Undo", exact=True).click()

@@ -13,9 +13,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from picie_core.cli import COMMANDS
 from picie_core.cli.parser import run_command
-from picie_core.clustering.clustering import current_clustering
 from picie_core.clustering.lasso import selected_rows
-from picie_core.data.embedding_sample import load_sample
 from picie_core.workspace.workspace import Workspace
 from tests.browser.stage import REPOSITORY, Server, Watch, running_app, wait_until_drawn
 from tests.browser.test_whole_way import check_no_error, go_to
@@ -95,7 +93,7 @@ def test_lasso_to_mosaic_to_name(server: Server, workspace: Workspace, page: Pag
     expect(mosaic).to_be_visible()
     assert mosaic.evaluate("image => image.decode().then(() => image.naturalWidth)") == 5 * 100 - 4
     run = workspace.current_run()
-    found, pca = current_clustering(workspace, run), np.asarray(load_sample(workspace, run).pca)
+    found, pca = run.clustering(), np.asarray(run.sample().pca)
     drawn = chart.evaluate("plot => plot.layout.selections[0].path")
     corners = np.array([[float(x) for x in pair.split(",")] for pair in drawn.strip("MZ").split("L")])
     selected = selected_rows(pca, {"lasso": [{"x": corners[:, 0], "y": corners[:, 1]}]})
@@ -132,7 +130,7 @@ def test_what_the_legend_hides_is_not_selected(server: Server, workspace: Worksp
     page.wait_for_function("""() => document.querySelector(".js-plotly-plot").data
         .filter(trace => trace.visible !== "legendonly").length === 1""")
     lasso(page, chart, [(0.01, 0.01), (0.99, 0.01), (0.99, 0.99), (0.01, 0.99)])
-    found = current_clustering(workspace, workspace.current_run())
+    found = workspace.current_run().clustering()
     assert 0.98 * found.counts[2] <= count_selected(page) <= found.counts[2]
     expect(page.get_by_role("checkbox", name=re.compile("2"))).to_have_count(1)
 

@@ -10,7 +10,6 @@ from playwright.sync_api import Locator, Page, expect
 
 from picie_core.cli import COMMANDS
 from picie_core.cli.parser import run_command
-from picie_core.clustering.clustering import current_clustering
 from picie_core.workspace.workspace import Workspace
 from tests.browser.stage import Watch, running_app, wait_until_drawn
 from tests.conftest import draw_scene
@@ -69,7 +68,7 @@ def on_card(page: Page, cluster: int | str) -> Locator:
 def names_of(workspace: Workspace) -> dict[int, str]:
     """Cluster to name, as the workspace has it; 255 is ignored."""
     names = {item.id: item.name for item in workspace.label_map.classes()} | {255: "ignore"}
-    owners = workspace.label_map.classes_of(current_clustering(workspace, workspace.current_run()).key)
+    owners = workspace.label_map.classes_of(workspace.current_run().clustering().key)
     return {cluster: names[owner] for cluster, owner in owners.items()}
 
 

@@ -13,8 +13,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from picie_core.cli import COMMANDS
 from picie_core.cli.parser import run_command
-from picie_core.clustering.clustering import Clustering, current_clustering
-from picie_core.data.embedding_sample import load_dense_features
+from picie_core.clustering.clustering import Clustering
 from picie_core.segmentation.masks import cluster_mask
 from picie_core.workspace.workspace import Workspace
 from tests.browser.stage import REPOSITORY, Server, Watch, running_app
@@ -52,14 +51,14 @@ def app(space: Workspace, tmp_path: Path) -> Iterator[Server]:
 def masks(space: Workspace) -> tuple[dict[int, np.ndarray], Clustering]:
     """The clusters of some images at full size, as they are now on disk."""
     run = space.current_run()
-    found, dense = current_clustering(space, run), load_dense_features(space, run)
+    found, dense = run.clustering(), run.dense_features()
     return {image: cluster_mask(dense.get(image), found, HEIGHT, WIDTH) for image in IMAGES}, found
 
 
 def names(space: Workspace) -> dict[int, str]:
     """The name of each named cluster, as it is now on disk."""
     classes = {item.id: item.name for item in space.label_map.classes()}
-    key = current_clustering(space, space.current_run()).key
+    key = space.current_run().clustering().key
     return {cluster: classes[owner] for cluster, owner in space.label_map.classes_of(key).items()}
 
 

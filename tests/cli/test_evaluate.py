@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from picie_core.clustering.clustering import current_clustering
 from picie_core.models.classifier_head import Head, save_head
 
 
@@ -96,8 +95,8 @@ def test_the_confusion_is_drawn(finished_copy, say, scene_set, tmp_path):
 def test_a_classifier_of_clusters_is_matched(finished_copy, say, scene_set):
     """A learnt head without names of classes scores as its rows do as centroids."""
     run = finished_copy.pick_run(None)
-    centroids = current_clustering(finished_copy, run).centroids
-    save_head(Head.of_centroids(centroids), finished_copy.run_dir(run) / "head.npz")
+    centroids = run.clustering().centroids
+    save_head(Head.of_centroids(centroids), run.folder / "head.npz")
     work = ("evaluate", "--workspace", finished_copy.root, "--root", scene_set, "--json")
     learnt, clusters = json.loads(say(*work, "--head").out), json.loads(say(*work).out)
     assert learnt["confusion"] == clusters["confusion"]
@@ -111,13 +110,13 @@ def test_a_classifier_of_classes_is_not_matched(finished_copy, say, scene_set, t
         "confusion"
     ]
     majority = np.argmax(counts, axis=1)
-    centroids = current_clustering(finished_copy, run).centroids
+    centroids = run.clustering().centroids
     rows = np.array([centroids[np.flatnonzero(majority == i)[0]] for i in range(3)])
     names = ("smooth", "striped", "noisy")
     results = []
     for order in ([0, 1, 2], [1, 2, 0]):
         head = Head(rows[order], np.zeros(3, np.float32), names)
-        save_head(head, finished_copy.run_dir(run) / "head.npz")
+        save_head(head, run.folder / "head.npz")
         work = ("--head", "--picture", tmp_path / "head.png", "--json")
         results.append(json.loads(say("evaluate", "--workspace", finished_copy.root, "--root", scene_set, *work).out))
     right, wrong = results
@@ -161,7 +160,7 @@ def test_a_classifier_of_other_classes_is_refused(finished_copy, say, scene_set)
     """Both lists of names are shown."""
     run = finished_copy.pick_run(None)
     head = Head(np.ones((3, 32), np.float32), np.zeros(3, np.float32), ("sky", "road", "tree"))
-    save_head(head, finished_copy.run_dir(run) / "head.npz")
+    save_head(head, run.folder / "head.npz")
     said = say("evaluate", "--workspace", finished_copy.root, "--root", scene_set, "--head")
     assert said.code == 1
     assert "the classifier knows sky, road, tree, the ground truth smooth, striped, noisy" in said.err

@@ -6,8 +6,6 @@ import json
 
 import pytest
 
-from picie_core.clustering.clustering import current_clustering
-
 
 @pytest.fixture
 def label(finished_copy, say):
@@ -24,7 +22,7 @@ def label(finished_copy, say):
 def names_of(space) -> dict[int, str]:
     """Cluster -> class name."""
     names = {item.id: item.name for item in space.label_map.classes()} | {255: "ignore"}
-    key = current_clustering(space, space.current_run()).key
+    key = space.current_run().clustering().key
     return {cluster: names[owner] for cluster, owner in space.label_map.classes_of(key).items()}
 
 
@@ -61,7 +59,7 @@ def test_split_is_previewed_and_made(finished_copy, label):
     assert [row["cluster"] for row in made["parts"]] == [0, 6, 7]
     assert label("name road --clusters 7")["clustering"] == "k6-s0"
     assert label("undo --last 9")["undone"] == ["named cluster 7 road", "split cluster 0 into 3"]
-    assert current_clustering(finished_copy, finished_copy.current_run()).k == 6
+    assert finished_copy.current_run().clustering().k == 6
 
 
 def test_crops_are_drawn_and_sorted_out(finished_copy, label, say, tmp_path):

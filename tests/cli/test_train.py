@@ -15,8 +15,6 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from picie_core.clustering.clustering import cluster_workspace
-from picie_core.data.embedding_sample import load_sample
 from picie_core.training.checkpoint import load_checkpoint
 from picie_core.training.losses.picie import PicieLoss
 from picie_core.workspace.workspace import Workspace
@@ -67,9 +65,9 @@ def test_a_run_holds_everything(finished_copy, tiny, say):
     assert (info.settings["k"], info.settings["size_px"], info.settings["dim"]) == (4, 64, 32)
     assert [line["epoch"] for line in history(space, run)] == [1, 2]
     assert load_checkpoint(space.run_dir(run) / "checkpoint.pt")["epoch"] == 2
-    assert space.current_run() == run
-    assert len(load_sample(space, run).embeddings) == result["pixels"] == 600
-    assert cluster_workspace(space, run, 5).k == 5
+    assert space.current_run().name == run
+    assert len(space.run(run).sample().embeddings) == result["pixels"] == 600
+    assert space.run(run).cluster(5).k == 5
     status = space.jobs()["train"]
     assert (status.state, status.run, status.result["run"]) == ("done", run, run)
 

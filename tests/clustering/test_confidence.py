@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 
-from picie_core.clustering.clustering import current_clustering
 from picie_core.clustering.confidence import (
     class_groups,
     confidence_at,
@@ -17,7 +16,6 @@ from picie_core.clustering.confidence import (
     label_and_confidence,
     sample_confidence,
 )
-from picie_core.data.embedding_sample import load_sample
 from picie_core.segmentation.upsampling import upsample_argmax
 from tests.hand_made import clustering_of
 
@@ -100,7 +98,7 @@ def test_coverage_by_hand():
 def test_the_confidence_of_chosen_pixels_is_that_of_the_whole_sample(finished):
     """Asked for some rows only, each pixel is as sure as among all of them."""
     run = finished.current_run()
-    sample, clustering = load_sample(finished, run), current_clustering(finished, run)
+    sample, clustering = run.sample(), run.clustering()
     _, everywhere = sample_confidence(sample, clustering, most=len(sample.embeddings))
     chosen = np.array([5, 77, 300])
     np.testing.assert_allclose(confidence_at(sample, clustering, chosen), everywhere[chosen], atol=1e-6)

@@ -19,7 +19,6 @@ from picie_core.clustering.k_selection import (
     score_workspace,
     spread,
 )
-from picie_core.data.embedding_sample import derived_dir
 from picie_core.errors import SettingError
 from picie_core.progress import read_status
 from tests.hand_made import unit
@@ -66,11 +65,10 @@ def test_adjusted_rand_is_scikit_learns(seed):
 def test_a_curve_by_slow_means(finished_copy):
     """Inertia is the mean of 1 - cosine of k-means on these pixels, stability the mean over pairs of seeds."""
     from picie_core.clustering.kmeans import spherical_kmeans
-    from picie_core.data.embedding_sample import load_sample
 
     run = finished_copy.current_run()
-    curve = score_workspace(finished_copy, run, [4, 2], seeds=3, pixels=300)
-    rows = np.asarray(load_sample(finished_copy, run).embeddings[spread(600, 300)], np.float32)
+    curve = score_workspace(run, [4, 2], seeds=3, pixels=300)
+    rows = np.asarray(run.sample().embeddings[spread(600, 300)], np.float32)
     assert [point.k for point in curve.points] == [2, 4] and curve.pixels == 300
     for point in curve.points:
         found = [spherical_kmeans(rows, point.k, seed, 15) for seed in range(3)]
@@ -85,35 +83,35 @@ def test_a_curve_by_slow_means(finished_copy):
 def test_every_k_is_stored_when_it_is_known_and_a_stopped_job_goes_on(finished_copy):
     """What a killed job left is read while it runs, is the same in the end, and is not computed twice."""
     run = finished_copy.current_run()
-    assert load_scores(finished_copy, run) is None
+    assert load_scores(run) is None
     seen: list[tuple[int, ...]] = []
 
     def stop_after_the_second(progress) -> None:
-        known = load_scores(finished_copy, run)
+        known = load_scores(run)
         seen.append(tuple(point.k for point in known.points) if known else ())
         if progress.done == 5:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        score_workspace(finished_copy, run, [2, 3, 5], seeds=2, report=stop_after_the_second)
+        score_workspace(run, [2, 3, 5], seeds=2, report=stop_after_the_second)
     assert seen == [(), (), (), (2,), (2,), (2, 3)]
-    part = load_scores(finished_copy, run)
+    part = load_scores(run)
     assert [point.k for point in part.points] == [2, 3] and not part.done and part.wanted == (2, 3, 5)
     steps: list[int] = []
-    whole = score_workspace(finished_copy, run, [2, 3, 5], seeds=2, report=lambda one: steps.append(one.done))
+    whole = score_workspace(run, [2, 3, 5], seeds=2, report=lambda one: steps.append(one.done))
     assert steps == [4, 5, 6] and whole.done
-    assert load_scores(finished_copy, run) == whole
-    (derived_dir(finished_copy, run) / "scores.json").unlink()
-    assert score_workspace(finished_copy, run, [2, 3, 5], seeds=2) == whole
+    assert load_scores(run) == whole
+    (run.derived_dir / "scores.json").unlink()
+    assert score_workspace(run, [2, 3, 5], seeds=2) == whole
 
 
 def test_other_seeds_start_anew_and_other_k_are_added(finished_copy):
     """Figures of other numbers of seeds do not mix; K that were asked for before stay on the curve."""
     run = finished_copy.current_run()
-    score_workspace(finished_copy, run, [2, 3], seeds=2)
-    more = score_workspace(finished_copy, run, [4], seeds=2)
+    score_workspace(run, [2, 3], seeds=2)
+    more = score_workspace(run, [4], seeds=2)
     assert [point.k for point in more.points] == [2, 3, 4] and more.done
-    single = score_workspace(finished_copy, run, [3], seeds=1)
+    single = score_workspace(run, [3], seeds=1)
     assert [point.k for point in single.points] == [3]
     assert single.points[0].stability is None and single.points[0].silhouette is not None
 
@@ -121,11 +119,11 @@ def test_other_seeds_start_anew_and_other_k_are_added(finished_copy):
 def test_one_cluster_and_as_many_as_pixels(finished_copy):
     """The ends of what is possible have figures or None, never a NaN."""
     run = finished_copy.current_run()
-    curve = score_workspace(finished_copy, run, [1, 60], seeds=2, pixels=60)
+    curve = score_workspace(run, [1, 60], seeds=2, pixels=60)
     first, last = curve.points
     assert (first.silhouette, first.stability) == (None, 1.0)
     assert last.inertia == pytest.approx(0, abs=1e-3) and last.stability == 1
-    text = (derived_dir(finished_copy, run) / "scores.json").read_text()
+    text = (run.derived_dir / "scores.json").read_text()
     json.loads(text, parse_constant=lambda word: pytest.fail(f"{word} in the file"))
     assert curve.reading
 
@@ -184,7 +182,7 @@ def test_the_command_is_a_job_with_a_status(finished_copy, say):
     assert said.code == 0, said.err
     assert "| K | inertia | silhouette | stability |" in said.out and "reading: " in said.out
     status = read_status(finished_copy.job_path("scores"))
-    assert (status.state, status.run) == ("done", finished_copy.current_run())
+    assert (status.state, status.run) == ("done", finished_copy.current_run().name)
     assert (status.progress.done, status.progress.total) == (4, 4)
     assert [row["K"] for row in status.result["scores"]] == [3, 5]
     for words, message in (

@@ -8,18 +8,10 @@ import numpy as np
 import pytest
 from matplotlib.path import Path as Outline
 
-from picie_core.clustering.clustering import current_clustering
-from picie_core.clustering.lasso import (
-    clusters_inside,
-    inside_polygon,
-    selected_rows,
-    split_off,
-    tell_apart,
-    typical_first,
-)
+from picie_core.clustering.lasso import clusters_inside, inside_polygon, selected_rows, tell_apart, typical_first
 from picie_core.clustering.split_proposals import split_between
-from picie_core.data.embedding_sample import load_sample
 from picie_core.errors import SettingError
+from picie_core.workspace.cluster_edits import split_off
 
 
 def star(seed: int, corners: int) -> np.ndarray:
@@ -116,7 +108,7 @@ def test_clusters_are_told_with_both_shares():
 
 def test_a_mosaic_shows_every_image_before_any_twice(finished):
     """All of the selection's images come first, the most typical of them at the front; nothing comes twice."""
-    sample = load_sample(finished, finished.current_run())
+    sample = finished.current_run().sample()
     selected = np.arange(0, len(sample.positions), 3)
     order = typical_first(sample, selected)
     images = sample.positions[order, 0]
@@ -151,14 +143,14 @@ def test_a_small_selection_is_told_apart_better_than_by_the_means():
 def test_a_selection_becomes_a_cluster_and_no_other_changes(finished_copy):
     """Half of one cluster and all of another: one split, one whole, one name; all other pixels stay where they are."""
     run = finished_copy.current_run()
-    before = current_clustering(finished_copy, run)
-    sample = load_sample(finished_copy, run)
+    before = run.clustering()
+    sample = run.sample()
     members = np.flatnonzero(before.labels == 0)
     along = np.asarray(sample.embeddings[members], np.float32)
     side = along @ np.linalg.svd(along - along.mean(0), full_matrices=False)[2][0]
     selected = np.sort(np.concatenate([members[side > np.median(side)], np.flatnonzero(before.labels == 1)]))
-    made = split_off(finished_copy, run, before, selected, "stripes")
-    after = current_clustering(finished_copy, run)
+    made = split_off(before, selected, "stripes")
+    after = run.clustering()
     assert (made.parts, made.whole, made.edits) == ([6], [1], 2)
     assert made.clustering.digest == after.digest and after.k == 7
     others = ~np.isin(before.labels, [0])
@@ -168,7 +160,7 @@ def test_a_selection_becomes_a_cluster_and_no_other_changes(finished_copy):
     assert set(classes) == {1, 6} and len(set(classes.values())) == 1
     for _ in range(made.edits):
         finished_copy.label_map.undo()
-    assert current_clustering(finished_copy, run).digest == before.digest
+    assert run.clustering().digest == before.digest
     assert finished_copy.label_map.classes_of(before.key) == {}
 
 
@@ -179,8 +171,8 @@ def test_a_selection_becomes_a_cluster_and_no_other_changes(finished_copy):
 def test_what_cannot_be_split_off_changes_nothing(finished_copy, rows, name, message):
     """Nothing selected or an impossible name: a sentence, and not half an edit."""
     run = finished_copy.current_run()
-    clustering = current_clustering(finished_copy, run)
+    clustering = run.clustering()
     selected = np.flatnonzero(clustering.labels == 0)[rows]
     with pytest.raises(SettingError, match=message):
-        split_off(finished_copy, run, clustering, selected, name)
+        split_off(clustering, selected, name)
     assert finished_copy.label_map.version() == 0

@@ -15,15 +15,12 @@ from picie_core.clustering.projection import (
     Projection,
     UmapSettings,
     _nearest,
-    compute_umap,
     draw_points,
-    load_projection,
     place_rest,
     shown_points,
-    stored_umaps,
 )
-from picie_core.data.embedding_sample import load_sample
 from picie_core.errors import SettingError
+from picie_core.workspace.projections import compute_umap, load_projection, stored_umaps
 
 
 @pytest.fixture
@@ -81,8 +78,8 @@ def test_small_clusters_are_seen_and_nothing_moves():
 def test_pca_is_there_at_once(finished):
     """The PCA map needs no job: every sampled pixel has its place, a part of them is drawn."""
     run = finished.current_run()
-    found = load_projection(finished, run)
-    sample = load_sample(finished, run)
+    found = load_projection(run)
+    sample = run.sample()
     np.testing.assert_array_equal(found.xy, sample.pca)
     assert (found.name, found.index.max() < len(sample.pca)) == ("pca", True)
 
@@ -91,25 +88,25 @@ def test_umap_is_stored_and_found_again(finished_copy, fake_umap):
     """None before it was computed; then the same places, for these parameters only; without any, the last made."""
     run = finished_copy.current_run()
     settings = UmapSettings(points=80, neighbors=5, min_dist=0.3, seed=2)
-    assert load_projection(finished_copy, run, "umap") is None
-    made = compute_umap(finished_copy, run, settings)
-    found = load_projection(finished_copy, run, "umap", settings)
+    assert load_projection(run, "umap") is None
+    made = compute_umap(run, settings)
+    found = load_projection(run, "umap", settings)
     assert isinstance(found, Projection) and found.settings == settings
     np.testing.assert_array_equal(found.index, made.index)
     np.testing.assert_array_equal(found.xy, made.xy)
-    assert found.xy.dtype == np.float32 and found.xy.shape == load_sample(finished_copy, run).pca.shape
-    assert load_projection(finished_copy, run, "umap", UmapSettings(points=80)) is None
+    assert found.xy.dtype == np.float32 and found.xy.shape == run.sample().pca.shape
+    assert load_projection(run, "umap", UmapSettings(points=80)) is None
     assert (fake_umap[0]["n_neighbors"], fake_umap[0]["min_dist"], fake_umap[0]["random_state"]) == (5, 0.3, 2)
     other = UmapSettings(points=80, neighbors=7, min_dist=0.05)
-    compute_umap(finished_copy, run, other)
-    assert stored_umaps(finished_copy, run) == [other, settings]
-    assert load_projection(finished_copy, run, "umap").settings == other
+    compute_umap(run, other)
+    assert stored_umaps(run) == [other, settings]
+    assert load_projection(run, "umap").settings == other
 
 
 def test_progress_counts_the_epochs_of_umap(finished_copy, fake_umap):
     """The job says what it does and how many epochs are done, as UMAP tells its own bar."""
     said = []
-    compute_umap(finished_copy, finished_copy.current_run(), UmapSettings(points=80), said.append)
+    compute_umap(finished_copy.current_run(), UmapSettings(points=80), said.append)
     phases = list(dict.fromkeys(step.phase for step in said))
     assert phases == ["neighbours", "preparing", "layout", "placing the rest"]
     layout = [(step.done, step.total) for step in said if step.phase == "layout"]
@@ -118,7 +115,7 @@ def test_progress_counts_the_epochs_of_umap(finished_copy, fake_umap):
 
 def test_neighbours_fit_a_small_sample(finished_copy, fake_umap):
     """More neighbours than points are cut down instead of failing."""
-    compute_umap(finished_copy, finished_copy.current_run(), UmapSettings(points=6, neighbors=50))
+    compute_umap(finished_copy.current_run(), UmapSettings(points=6, neighbors=50))
     assert fake_umap[0]["n_neighbors"] == 5
 
 
@@ -193,7 +190,7 @@ def test_the_command_runs_the_real_umap(finished_copy, say):
     run = finished_copy.current_run()
     said = say("project", "--workspace", finished_copy.root, "--points", 40, "--neighbors", 4, "--min-dist", 0.2)
     assert said.code == 0, said.err
-    found = load_projection(finished_copy, run, "umap", UmapSettings(points=40, neighbors=4, min_dist=0.2))
-    assert np.isfinite(found.xy).all() and len(found.xy) == len(load_sample(finished_copy, run).pca)
+    found = load_projection(run, "umap", UmapSettings(points=40, neighbors=4, min_dist=0.2))
+    assert np.isfinite(found.xy).all() and len(found.xy) == len(run.sample().pca)
     assert found.xy.std() > 0
     assert "umap-40-n4-d0.2-s0.npz" in said.out

@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from picie_core.clustering.clustering import cluster_workspace, current_clustering, load_clustering
-from picie_core.clustering.split_proposals import preview_split, propose_split, split_between, split_cluster
-from picie_core.data.embedding_sample import load_sample
+from picie_core.clustering.split_proposals import preview_split, propose_split, split_between
 from picie_core.errors import PicieError, SettingError
-from picie_core.export import export_masks
-from picie_core.segmentation.contact_sheet import cluster_facts, contact_sheet, exemplars, open_mosaic
+from picie_core.segmentation.contact_sheet import cluster_facts, contact_sheet, exemplars
+from picie_core.workspace.cluster_edits import split_cluster
+from picie_core.workspace.mask_export import export_masks
 from tests.hand_made import unit
 
 
@@ -21,25 +20,25 @@ from tests.hand_made import unit
 def split_one(finished_copy):
     """A workspace whose cluster 1, called road, was split into three; before and after."""
     run = finished_copy.current_run()
-    before = current_clustering(finished_copy, run)
+    before = run.clustering()
     finished_copy.label_map.name_clusters(before.key, [1], "road")
     finished_copy.label_map.name_clusters(before.key, [0, 4], "sky")
-    prototypes = propose_split(finished_copy, run, before, 1, 3)
-    split_cluster(finished_copy, run, before, 1, prototypes)
-    return finished_copy, run, before, current_clustering(finished_copy, run)
+    prototypes = propose_split(before, before.sample().embeddings, 1, 3)
+    split_cluster(before, 1, prototypes)
+    return finished_copy, run, before, run.clustering()
 
 
 def test_a_proposal_divides_the_cluster_and_nothing_else(finished_copy):
     """Unit prototypes, the largest part first; the preview counts what the split then gives, and stores nothing."""
     run = finished_copy.current_run()
-    before = current_clustering(finished_copy, run)
-    prototypes = propose_split(finished_copy, run, before, 1, 3)
+    before = run.clustering()
+    prototypes = propose_split(before, before.sample().embeddings, 1, 3)
     np.testing.assert_allclose(np.linalg.norm(prototypes, axis=1), 1, atol=1e-5)
-    shown = preview_split(finished_copy, run, before, 1, prototypes)
+    shown = preview_split(before, before.sample().embeddings, 1, prototypes)
     assert shown.parts == [1, 6, 7] and sum(shown.counts) == before.counts[1]
     assert shown.counts == sorted(shown.counts, reverse=True) and min(shown.counts) > 0
     assert finished_copy.label_map.version() == 0
-    made = split_cluster(finished_copy, run, before, 1, prototypes)
+    made = split_cluster(before, 1, prototypes)
     assert (made.parts, made.counts, made.clustering.digest) == (shown.parts, shown.counts, shown.clustering.digest)
     np.testing.assert_array_equal(made.clustering.labels, shown.clustering.labels)
 
@@ -48,22 +47,22 @@ def test_whoever_loads_the_clustering_gets_its_splits(split_one):
     """By name, as the one in use, computed again; its name on disk stays; an undo gives the old one, bit by bit."""
     space, run, before, after = split_one
     assert (after.k, after.base_k, after.name, after.key) == (8, 6, "k6-s0", before.key)
-    for found in (load_clustering(space, run, "k6-s0"), cluster_workspace(space, run, 6)):
+    for found in (run.clustering("k6-s0"), run.cluster(6)):
         assert found.digest == after.digest != before.digest
         np.testing.assert_array_equal(found.labels, after.labels)
     np.testing.assert_array_equal(after.labels[before.labels != 1], before.labels[before.labels != 1])
-    assert sum(fact.share for fact in cluster_facts(load_sample(space, run), after)) == pytest.approx(1)
+    assert sum(fact.share for fact in cluster_facts(run.sample(), after)) == pytest.approx(1)
     space.label_map.undo()
-    again = current_clustering(space, run)
+    again = run.clustering()
     assert again.digest == before.digest
     np.testing.assert_array_equal(again.labels, before.labels)
 
 
 def test_a_split_of_a_part(split_one):
     """Parts are clusters like any other: they are split with ids after all others."""
-    space, run, _, after = split_one
+    space, _run, _, after = split_one
     part = int(np.argmax(after.counts[[6, 7]])) + 6
-    made = split_cluster(space, run, after, part, propose_split(space, run, after, part, 2))
+    made = split_cluster(after, part, propose_split(after, after.sample().embeddings, part, 2))
     assert made.parts == [part, 8] and sum(made.counts) == after.counts[part]
     assert space.label_map.classes_of(after.key)[8] == space.label_map.classes_of(after.key)[1]
 
@@ -71,11 +70,11 @@ def test_a_split_of_a_part(split_one):
 def test_two_places_give_two_parts(finished_copy):
     """Cells like the first place keep the id, cells like the second one get the new one."""
     run = finished_copy.current_run()
-    before, sample = current_clustering(finished_copy, run), load_sample(finished_copy, run)
+    before, sample = run.clustering(), run.sample()
     members = np.flatnonzero(before.labels == 0)
     a, b = np.asarray(sample.embeddings[members[:3]]), np.asarray(sample.embeddings[members[-3:]])
     prototypes = split_between(a, b)
-    made = split_cluster(finished_copy, run, before, 0, prototypes)
+    made = split_cluster(before, 0, prototypes)
     np.testing.assert_allclose(prototypes, unit(np.stack([unit(a).mean(0), unit(b).mean(0)])), atol=1e-3)
     closer = (np.asarray(sample.embeddings[members], np.float32) @ prototypes.T).argmax(1)
     np.testing.assert_array_equal(made.clustering.labels[members], np.where(closer == 0, 0, 6))
@@ -98,17 +97,17 @@ def test_impossible_splits_are_refused(finished_copy, cluster, parts, message):
     """Number of parts and cluster are checked before anything is computed."""
     run = finished_copy.current_run()
     with pytest.raises(SettingError, match=message):
-        propose_split(finished_copy, run, current_clustering(finished_copy, run), cluster, parts)
+        propose_split(run.clustering(), run.clustering().sample().embeddings, cluster, parts)
 
 
 def test_a_cluster_of_too_few_pixels_is_refused(finished_copy):
     """A single sampled pixel cannot be divided."""
     run = finished_copy.current_run()
-    many = cluster_workspace(finished_copy, run, 300)
+    many = run.cluster(300)
     smallest = int(np.argmin(many.counts))
     assert many.counts[smallest] < 2
     with pytest.raises(SettingError, match=f"cluster {smallest} has [01] sampled pixels, too few for 2 parts"):
-        propose_split(finished_copy, run, many, smallest, 2)
+        propose_split(many, many.sample().embeddings, smallest, 2)
 
 
 # -- what follows
@@ -131,14 +130,14 @@ def test_exported_masks_follow_the_splits(split_one, tmp_path):
     space, run, before, after = split_one
 
     def export(name, clustering, raw=False):
-        export_masks(space, run, clustering, "png", tmp_path / name, raw=raw, device="cpu")
+        export_masks(clustering, "png", tmp_path / name, raw=raw, device="cpu")
         record = json.loads((tmp_path / name / "export.json").read_text())
         return masks_of(tmp_path / name), record
 
     same, record = export("same", after)
     raw, raw_record = export("raw", after, raw=True)
     space.label_map.name_clusters(after.key, [6], "sky")
-    moved, _ = export("moved", current_clustering(space, run))
+    moved, _ = export("moved", run.clustering())
     space.label_map.undo()
     space.label_map.undo()
     plain, plain_record = export("plain", before)
@@ -158,9 +157,9 @@ def test_exported_masks_follow_the_splits(split_one, tmp_path):
 
 def test_an_export_of_a_clustering_that_changed_meanwhile_is_refused(split_one, tmp_path):
     """Masks and the names written beside them are never of two states."""
-    space, run, before, _ = split_one
+    _space, _run, before, _ = split_one
     with pytest.raises(PicieError, match="k6-s0 was split, or a split undone, at this moment: export again"):
-        export_masks(space, run, before, "png", tmp_path / "out", device="cpu")
+        export_masks(before, "png", tmp_path / "out", device="cpu")
     assert not (tmp_path / "out").exists()
 
 
@@ -181,8 +180,8 @@ def test_figures_follow_the_splits(split_one, say, scenes):
 
 def test_crops_show_the_parts(split_one):
     """Each part has exemplars of its own pixels, the border ones near to another cluster, and a contact sheet."""
-    space, run, _, after = split_one
-    source = open_mosaic(space, run)
+    _space, run, _, after = split_one
+    source = run.contact_sheet_source()
     for part in (1, 6, 7):
         for kind in ("typical", "border"):
             found = exemplars(source.sample, after, part, kind)
@@ -200,7 +199,7 @@ def test_splits_go_out_and_in_by_a_file(split_one, say, tmp_path):
     said = say("label", "--workspace", space.root, "--import", file, "--json")
     assert said.code == 0, said.err
     assert json.loads(said.out)["named_clusters"] == 5
-    assert current_clustering(space, run).digest == after.digest
+    assert run.clustering().digest == after.digest
     record = json.loads(file.read_text())
     record["splits"][0]["first_new"] = 9
     file.write_text(json.dumps(record))

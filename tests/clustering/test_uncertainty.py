@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from picie_core.clustering.clustering import cluster_scores, cluster_workspace
+from picie_core.clustering.clustering import cluster_scores
 from picie_core.clustering.confidence import confidence_of
 from picie_core.clustering.splits import Split
 from picie_core.clustering.uncertainty import (
@@ -19,7 +19,7 @@ from picie_core.clustering.uncertainty import (
     named_share,
     next_clusters,
 )
-from picie_core.data.embedding_sample import EmbeddingSample, load_sample
+from picie_core.data.embedding_sample import EmbeddingSample
 from tests.hand_made import clustering_of, unit
 
 
@@ -148,11 +148,11 @@ def test_why_a_cluster():
 def test_the_command_says_what_is_next(finished_copy, say):
     """`next` names clusters and images by their order, and how far naming is."""
     run = finished_copy.current_run()
-    made = cluster_workspace(finished_copy, run, 6)
+    made = run.cluster(6)
     finished_copy.label_map.name_clusters(made.key, [0], "sky")
     said = say("next", "--workspace", finished_copy.root, "--n", 2)
     assert said.code == 0, said.err
     assert "naming the next 2 clusters covers" in said.out
-    first = next(iter(image_uncertainty(load_sample(finished_copy, run), made)))
+    first = next(iter(image_uncertainty(run.sample(), made)))
     assert said.out.index("cluster 1 ") < said.out.index("cluster 2 ")
     assert f"image {finished_copy.image_list().records[first].path}" in said.out

@@ -10,25 +10,24 @@ import pytest
 from PIL import Image
 
 from picie_core.cli.embed import embed
-from picie_core.clustering.clustering import cell_labels, cluster_workspace
-from picie_core.data.embedding_sample import load_dense_features, load_sample
+from picie_core.clustering.clustering import cell_labels
 from picie_core.data.image_index import ImageRecord, resize_image
 from picie_core.data.sample_writer import draw_positions, feature_map_shape, two_widest_axes
 from picie_core.errors import PicieError
 from picie_core.models.embedder import FrozenEmbedder, embed_image, load_embedder
-from picie_core.segmentation.masks import feature_map_of_image
 from picie_core.settings import EmbedderSettings, SampleSettings
 from picie_core.workspace import embedding
-from picie_core.workspace.workspace import Workspace
+from picie_core.workspace.workspace import Run, Workspace
 
 NETWORK = EmbedderSettings(weights="none", dim=32)
 SAMPLING = SampleSettings(size_px=64, pixels=600, batch=4)
 
 
-def embedded(images: Path, root: Path, **changes: object) -> tuple[Workspace, str, dict]:
+def embedded(images: Path, root: Path, **changes: object) -> tuple[Workspace, Run, dict]:
     """A new workspace of the images, its run, and what `embed` said."""
     result = embed(root, NETWORK, dataclasses.replace(SAMPLING, **changes), images)
-    return Workspace.open(root), result["run"], result
+    workspace = Workspace.open(root)
+    return workspace, workspace.run(result["run"]), result
 
 
 def records(*sizes: tuple[int, int]) -> list[ImageRecord]:
@@ -90,8 +89,8 @@ def test_cell_shape_is_that_of_the_network():
 def test_rows_are_the_embeddings_of_their_places(finished):
     """Each sampled row is the unit embedding that the network gives at its place."""
     run = finished.current_run()
-    sample = load_sample(finished, run)
-    network, size_px = load_embedder(finished.run_dir(run) / "embedder")
+    sample = run.sample()
+    network, size_px = load_embedder(run.folder / "embedder")
     engine = FrozenEmbedder(network, "cpu")
     assert len(sample.embeddings) == len(sample.positions) == len(sample.pca) == 600
     np.testing.assert_allclose(np.linalg.norm(sample.embeddings.astype("f4"), axis=1), 1, atol=2e-3)
@@ -105,16 +104,16 @@ def test_rows_are_the_embeddings_of_their_places(finished):
 
 def test_rows_are_ordered_by_place(finished):
     """Rows are sorted by image, row and column, so that equal samples are equal files."""
-    places = load_sample(finished, finished.current_run()).positions
+    places = finished.current_run().sample().positions
     np.testing.assert_array_equal(np.lexsort(places.T[::-1]), np.arange(len(places)))
 
 
 def test_batch_size_does_not_matter(scenes, tmp_path):
     """Batches of 4 and of 16 give the same places and the same embeddings up to rounding."""
-    (small, run4, _), (large, run16, _) = (
+    (_small, run4, _), (_large, run16, _) = (
         embedded(scenes / "images", tmp_path / f"w{batch}", batch=batch) for batch in (4, 16)
     )
-    one, other = load_sample(small, run4), load_sample(large, run16)
+    one, other = run4.sample(), run16.sample()
     np.testing.assert_array_equal(one.positions, other.positions)
     cosines = (one.embeddings.astype("f4") * other.embeddings.astype("f4")).sum(1)
     assert cosines.min() > 0.98
@@ -130,7 +129,7 @@ def test_the_same_command_gives_the_same_sample(scenes, finished, tmp_path):
 def test_dense_cells_are_the_embeddings_in_8_bit(finished):
     """The stored cells of every image point where its embeddings point, to a degree."""
     run = finished.current_run()
-    dense, sample = load_dense_features(finished, run), load_sample(finished, run)
+    dense, sample = run.dense_features(), run.sample()
     assert dense.ids.tolist() == list(range(6))
     for image in range(6):
         cells = dense.get(image).astype("f4")
@@ -146,25 +145,25 @@ def test_small_disk_budget_leaves_images_out_but_the_sample_whole(finished, tmp_
     bytes_each = 16 * 24 * 32
     writer = embedding.SampleWriter
     monkeypatch.setattr(embedding, "SampleWriter", lambda wanted, _, file: writer(wanted, 6 * bytes_each - 1, file))
-    space, run, result = embedded(finished.images_root, tmp_path / "w")
+    _space, run, result = embedded(finished.images_root, tmp_path / "w")
     assert (result["dense_images"], result["pixels"]) == (5, 600)
-    dense = load_dense_features(space, run)
-    assert (space.run_dir(run) / "dense" / "cells.i8").stat().st_size == 5 * bytes_each
+    dense = run.dense_features()
+    assert (run.folder / "dense" / "cells.i8").stat().st_size == 5 * bytes_each
     assert [dense.get(i) is None for i in range(6)] == [i not in dense.ids for i in range(6)]
-    assert len(np.unique(load_sample(space, run).positions[:, 0])) == 6
+    assert len(np.unique(run.sample().positions[:, 0])) == 6
 
 
 def test_the_first_images_are_stored_and_the_others_embedded_again(finished, tmp_path, monkeypatch):
     """Beyond the budget the network gives what would have been stored: the same clusters, up to 8 bits."""
     writer = embedding.SampleWriter
     monkeypatch.setattr(embedding, "SampleWriter", lambda wanted, _, file: writer(wanted, 2 * 16 * 24 * 32, file))
-    space, run, _ = embedded(finished.images_root, tmp_path / "w")
-    partly, whole = load_dense_features(space, run), load_dense_features(finished, finished.current_run())
+    _space, run, _ = embedded(finished.images_root, tmp_path / "w")
+    partly, whole = run.dense_features(), finished.current_run().dense_features()
     order = embedding._image_order(dict.fromkeys(range(6)), 0)
     assert sorted(partly.index) == sorted(order[:2])
-    clusters = cluster_workspace(space, run, 6)
+    clusters = run.cluster(6)
     for image in range(6):
-        again = feature_map_of_image(space, run, image, partly)
+        again = run.feature_map(image, partly)
         assert again.dtype == (np.int8 if image in partly.index else np.float32)
         assert (cell_labels(again, clusters) == cell_labels(whole.get(image), clusters)).mean() > 0.97
 
@@ -185,9 +184,9 @@ def test_ten_gigabytes_are_the_default_budget():
 
 def test_no_disk_budget_stores_no_dense_cells(scenes, tmp_path):
     """--dense-mb 0 keeps the sample only."""
-    space, run, result = embedded(scenes / "images", tmp_path / "w", dense_mb=0)
+    _space, run, result = embedded(scenes / "images", tmp_path / "w", dense_mb=0)
     assert (result["dense_images"], result["pixels"]) == (0, 600)
-    assert load_dense_features(space, run).get(0) is None
+    assert run.dense_features().get(0) is None
 
 
 def test_unreadable_image_in_the_middle(scenes, tmp_path):
@@ -201,7 +200,7 @@ def test_unreadable_image_in_the_middle(scenes, tmp_path):
     (images / "3.jpg").write_bytes(data[: len(data) // 2])
     space, run, result = embedded(images, tmp_path / "w")
     assert (result["images"], result["unreadable"]) == (5, 1)
-    assert np.unique(load_sample(space, run).positions[:, 0]).tolist() == [0, 1, 2, 4, 5]
+    assert np.unique(run.sample().positions[:, 0]).tolist() == [0, 1, 2, 4, 5]
     problem = space.image_list().problems[0]
     assert problem.path == "3.jpg"
     assert problem.reason.startswith("truncated")
@@ -214,16 +213,16 @@ def test_mixed_shapes_fill_whole_batches_of_their_own(tmp_path, scenes):
     for i in range(6):
         image = Image.open(scenes / "images" / f"scene-{i}.png")
         (image if i % 2 else image.transpose(Image.Transpose.ROTATE_90)).save(images / f"{i}.png")
-    space, run, _ = embedded(images, tmp_path / "w")
-    dense = load_dense_features(space, run)
+    _space, run, _ = embedded(images, tmp_path / "w")
+    dense = run.dense_features()
     assert [dense.get(i).shape for i in range(6)] == [(24, 16, 32), (16, 24, 32)] * 3
 
 
 def test_a_run_without_a_sample_says_what_to_do(finished_copy):
     """The message names the run, the folder and the command."""
     with pytest.raises(PicieError, match=r"run picie-x has no embedding sample in .*: run `embed` or `train` again"):
-        load_sample(finished_copy, "picie-x")
-    assert len(load_dense_features(finished_copy, "picie-x").ids) == 0
+        Run(finished_copy, "picie-x").sample()
+    assert len(Run(finished_copy, "picie-x").dense_features().ids) == 0
 
 
 def test_two_widest_axes_by_hand():

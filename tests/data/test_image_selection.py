@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from picie_core.data.embedding_sample import load_sample
 from picie_core.data.image_selection import read_selection, store_selection
 from picie_core.errors import PicieError
 from picie_core.workspace.workspace import Workspace
@@ -43,7 +42,7 @@ def test_embed_takes_the_listed_images(coco, tmp_path, tiny, say):
     assert say("embed", *words(coco), "--workspace", tmp_path / "w", *tiny, "--device", "cpu").code == 0
     space = Workspace.open(tmp_path / "w")
     assert [record.path for record in space.image_list().readable] == LISTED
-    assert set(load_sample(space, space.current_run()).positions[:, 0].tolist()) == {0, 1, 2}
+    assert set(space.current_run().sample().positions[:, 0].tolist()) == {0, 1, 2}
     assert say("embed", "--workspace", tmp_path / "w", *tiny, "--seed", 1, "--device", "cpu").code == 0
     assert [record.path for record in space.image_list().records] == LISTED
 
@@ -56,7 +55,7 @@ def test_supervised_learns_from_the_truth_of_the_set(coco, tmp_path, tiny, say):
     assert said.code == 0, said.err
     run = space.current_run()
     assert [record.path for record in space.image_list().readable] == LISTED
-    assert space.run_info(run).settings["data"]["kind"] == "cocostuff"
+    assert run.info.settings["data"]["kind"] == "cocostuff"
     whole = say("evaluate", "--workspace", space.root, "--dataset", "cocostuff", "--root", coco, "--head", "--json")
     assert whole.code == 0, whole.err
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from picie_core.cli.embed import embed
-from picie_core.clustering.clustering import Clustering, cluster_workspace
-from picie_core.export import ExportReport, export_masks
+from picie_core.clustering.clustering import Clustering
 from picie_core.progress import Progress
 from picie_core.settings import EmbedderSettings, SampleSettings
+from picie_core.workspace.mask_export import ExportReport, export_masks
 from picie_core.workspace.workspace import Workspace
 from tests.export.odd_images import SIZE_PX, odd_images
 
@@ -25,7 +25,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, str, Clus
     embed(folder / "w", EmbedderSettings(weights="none", dim=16), settings, folder / "images", "cpu")
     workspace = Workspace.open(folder / "w")
     run = workspace.current_run()
-    clustering = cluster_workspace(workspace, run, 6)
+    clustering = run.cluster(6)
     for name, clusters in {"sky & sea": [0, 3], "Straße": [1], "ignore": [4]}.items():
         workspace.label_map.name_clusters(clustering.key, clusters, name)
     return workspace, run, clustering
@@ -34,11 +34,11 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, str, Clus
 @pytest.fixture(scope="session")
 def png_export(made, tmp_path_factory) -> tuple[Path, ExportReport, list[Progress]]:
     out, events = tmp_path_factory.mktemp("png") / "out", []
-    report = export_masks(*made, "png", out, report=events.append, command_line="picie export X", device="cpu")
+    report = export_masks(made[2], "png", out, report=events.append, command_line="picie export X", device="cpu")
     return out, report, events
 
 
 @pytest.fixture(scope="session")
 def voc_export(made, tmp_path_factory) -> tuple[Path, ExportReport]:
     out = tmp_path_factory.mktemp("voc") / "out"
-    return out, export_masks(*made, "voc", out, val_share=0.3, split_seed=4, device="cpu")
+    return out, export_masks(made[2], "voc", out, val_share=0.3, split_seed=4, device="cpu")

@@ -12,9 +12,9 @@ from PIL import Image
 from picie_core.cli import COMMANDS
 from picie_core.cli.parser import run_command
 from picie_core.errors import SettingError
-from picie_core.export import export_masks
 from picie_core.segmentation.edge_refinement import remove_specks
 from picie_core.segmentation.post_processing import PostProcessing
+from picie_core.workspace.mask_export import export_masks
 
 
 def masks_of(out: Path) -> dict[str, np.ndarray]:
@@ -26,7 +26,7 @@ def test_the_defaults_write_the_same_bytes(made, png_export, tmp_path):
     """An export that names the defaults is the export that names nothing, file by file."""
     out = tmp_path / "out"
     report = export_masks(
-        *made, "png", out, command_line="picie export X", device="cpu", post_processing=PostProcessing()
+        made[2], "png", out, command_line="picie export X", device="cpu", post_processing=PostProcessing()
     )
     assert report.post_processing == {} and "post_processing" not in report.record()
     before = {path.relative_to(png_export[0]) for path in png_export[0].rglob("*") if path.is_file()}
@@ -39,11 +39,11 @@ def test_options_of_the_command_are_in_masks_and_record(made, png_export, tmp_pa
     """A threshold ignores more, specks are gone, and export.json and the result say what was done."""
     workspace, run, clustering = made  # other tests choose other clusterings of this workspace
     words = ["export", "--workspace", str(workspace.root), "--out", str(tmp_path / "out"), "--device", "cpu"]
-    words += ["--run", run, "--clustering", clustering.name]
+    words += ["--run", run.name, "--clustering", clustering.name]
     assert run_command(COMMANDS, [*words, "--min-confidence", "0.3", "--min-area", "40"]) == 0
     record = json.loads((tmp_path / "out" / "export.json").read_text())
     assert record["post_processing"] == {"min_confidence": 0.3, "min_area_px": 40}
-    assert "--min-confidence 0.3 --min-area 40" in record["command"] and run in record["command"]
+    assert "--min-confidence 0.3 --min-area 40" in record["command"] and run.name in record["command"]
     plain, finished = masks_of(png_export[0]), masks_of(tmp_path / "out")
     assert plain.keys() == finished.keys()
     assert record["ignored_share"] > json.loads((png_export[0] / "export.json").read_text())["ignored_share"]
@@ -54,7 +54,7 @@ def test_options_of_the_command_are_in_masks_and_record(made, png_export, tmp_pa
 @pytest.mark.parametrize("method", ["guided", "pamr"])
 def test_a_refined_export_differs_and_says_so(made, png_export, tmp_path, method):
     """Refined masks hold the same classes, have the same sizes, and are not the plain ones."""
-    report = export_masks(*made, "png", tmp_path / "out", device="cpu", post_processing=PostProcessing(refine=method))
+    report = export_masks(made[2], "png", tmp_path / "out", device="cpu", post_processing=PostProcessing(refine=method))
     assert report.post_processing == {"refine": method}
     plain, refined = masks_of(png_export[0]), masks_of(tmp_path / "out")
     assert all(
@@ -66,7 +66,7 @@ def test_a_refined_export_differs_and_says_so(made, png_export, tmp_path, method
 def test_doubt_in_a_raw_export_counts_as_ignored(made, tmp_path):
     """Cluster ids with a threshold hold 255, and the share of it is told."""
     report = export_masks(
-        *made, "png", tmp_path / "out", raw=True, device="cpu", post_processing=PostProcessing(min_confidence=0.5)
+        made[2], "png", tmp_path / "out", raw=True, device="cpu", post_processing=PostProcessing(min_confidence=0.5)
     )
     found = np.concatenate([mask.ravel() for mask in masks_of(tmp_path / "out").values()])
     assert report.ignored_share == pytest.approx((found == 255).mean()) and report.ignored_share > 0
@@ -75,5 +75,5 @@ def test_doubt_in_a_raw_export_counts_as_ignored(made, tmp_path):
 def test_a_wrong_threshold_writes_nothing(made, tmp_path):
     """The refusal comes before the first mask."""
     with pytest.raises(SettingError, match="min-confidence=2 is too large"):
-        export_masks(*made, "png", tmp_path / "out", device="cpu", post_processing=PostProcessing(min_confidence=2))
+        export_masks(made[2], "png", tmp_path / "out", device="cpu", post_processing=PostProcessing(min_confidence=2))
     assert not (tmp_path / "out").exists()

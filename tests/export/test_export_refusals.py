@@ -8,21 +8,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from picie_core.clustering.clustering import cluster_workspace
 from picie_core.errors import PicieError
-from picie_core.export import FORMATS, export_masks, image_files
+from picie_core.export import image_files
+from picie_core.export.formats import FORMATS
+from picie_core.workspace.mask_export import export_masks
 from tests.export.odd_images import draw_scene, no_network, save
 
 
 def test_without_names_there_is_nothing_to_write(made, tmp_path):
     """The error says how to name or to go without names."""
     workspace, run, _ = made
-    unnamed = cluster_workspace(workspace, run, 3)
+    unnamed = run.cluster(3)
     with pytest.raises(PicieError, match=r"no cluster of k3-s0 has a name.*label --import.*--raw"):
-        export_masks(workspace, run, unnamed, "png", tmp_path / "out")
+        export_masks(unnamed, "png", tmp_path / "out")
     workspace.label_map.name_clusters(unnamed.key, [0], "ignore")
     with pytest.raises(PicieError, match="has a name"):
-        export_masks(workspace, run, unnamed, "png", tmp_path / "out")
+        export_masks(unnamed, "png", tmp_path / "out")
 
 
 def test_wrong_settings_are_refused(made, tmp_path):
@@ -41,14 +42,14 @@ def test_wrong_settings_are_refused(made, tmp_path):
     for changes, message in cases:
         arguments = {"fmt": "png", "out": tmp_path / "out", **changes}
         with pytest.raises(PicieError, match=message):
-            export_masks(*made, **arguments, feature_source=no_network)
+            export_masks(made[2], **arguments, feature_source=no_network)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "full"]
 
 
 def test_an_empty_folder_may_be_filled(made, tmp_path):
     """A person may make the folder first."""
     (tmp_path / "out").mkdir()
-    export_masks(*made, "png", tmp_path / "out", feature_source=no_network)
+    export_masks(made[2], "png", tmp_path / "out", feature_source=no_network)
     assert (tmp_path / "out" / "export.json").exists()
 
 
@@ -66,7 +67,7 @@ def test_a_full_disk_leaves_nothing(made, tmp_path, monkeypatch, fmt, after):
 
     monkeypatch.setattr(image_files.Path, "write_bytes", full)
     with pytest.raises(PicieError, match=r"cannot write .*out: No space left on device; free some space"):
-        export_masks(*made, fmt, tmp_path / "out", feature_source=no_network)
+        export_masks(made[2], fmt, tmp_path / "out", feature_source=no_network)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -81,7 +82,7 @@ def test_a_stop_leaves_nothing(made, tmp_path):
     for i in range(40):
         save(tmp_path / "in" / f"{i}.jpg", draw_scene(i))
     with pytest.raises(KeyboardInterrupt):
-        export_masks(*made, "png", tmp_path / "sub" / "out", images=tmp_path / "in", feature_source=stopping)
+        export_masks(made[2], "png", tmp_path / "sub" / "out", images=tmp_path / "in", feature_source=stopping)
     assert list((tmp_path / "sub").iterdir()) == []
 
 
@@ -90,5 +91,5 @@ def test_only_broken_images_is_an_error(made, tmp_path):
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "x.jpg").write_text("hello")
     with pytest.raises(PicieError, match=r"none of the 1 images of .* can be read; the first: x.jpg: not an image"):
-        export_masks(*made, "png", tmp_path / "out", images=tmp_path / "in", feature_source=no_network)
+        export_masks(made[2], "png", tmp_path / "out", images=tmp_path / "in", feature_source=no_network)
     assert not (tmp_path / "out").exists()

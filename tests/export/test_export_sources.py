@@ -8,20 +8,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from picie_core.clustering.clustering import cluster_workspace
 from picie_core.data.image_index import read_image, resize_image
 from picie_core.errors import SettingError
-from picie_core.export import export_masks
 from picie_core.export.image_files import flat_stems, folder_stems
 from picie_core.segmentation.masks import cluster_mask
+from picie_core.workspace.mask_export import export_masks
 from tests.export.odd_images import SIZE_PX, draw_scene, no_network, odd_images, save
 
 
 def test_raw_masks_are_cluster_ids(made, tmp_path):
     """Raw masks need no names; every value is the best cluster of its pixel."""
     workspace, run, _ = made
-    other = cluster_workspace(workspace, run, 7)
-    export_masks(workspace, run, other, "png", tmp_path / "out", raw=True, feature_source=no_network)
+    other = run.cluster(7)
+    export_masks(other, "png", tmp_path / "out", raw=True, feature_source=no_network)
     image = read_image(workspace.images_root / "wide.bmp")
     expected = cluster_mask(no_network(resize_image(image, SIZE_PX)[None])[0], other, *image.shape[:2])
     np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "out" / "masks" / "wide.png")), expected)
@@ -31,15 +30,15 @@ def test_raw_masks_are_cluster_ids(made, tmp_path):
 
 def test_more_than_255_clusters_are_written_in_16_bits(made, tmp_path):
     """Raw ids above 254 do not fit beside 255; export.json says so, and voc refuses."""
-    workspace, run, _ = made
-    many = cluster_workspace(workspace, run, 300)
+    _workspace, run, _ = made
+    many = run.cluster(300)
     source = save(tmp_path / "in" / "x.png", draw_scene(9)).parent
-    export_masks(workspace, run, many, "png", tmp_path / "out", images=source, raw=True, feature_source=no_network)
+    export_masks(many, "png", tmp_path / "out", images=source, raw=True, feature_source=no_network)
     with Image.open(tmp_path / "out" / "masks" / "x.png") as mask:
         assert mask.mode == "I;16" and np.asarray(mask).max() < 300
     assert json.loads((tmp_path / "out" / "export.json").read_text())["mask_mode"] == "I;16"
     with pytest.raises(SettingError, match="voc masks hold 255 ids at most, k300-s0 has 300 clusters"):
-        export_masks(workspace, run, many, "voc", tmp_path / "voc", raw=True)
+        export_masks(many, "voc", tmp_path / "voc", raw=True)
 
 
 def test_another_folder_with_broken_files(made, tmp_path):
@@ -49,7 +48,7 @@ def test_another_folder_with_broken_files(made, tmp_path):
     (tmp_path / "in" / "text.jpg").write_text("hello")
     cut = (tmp_path / "in" / "plain.jpg").read_bytes()
     (tmp_path / "in" / "cut.jpg").write_bytes(cut[: len(cut) // 2])
-    report = export_masks(*made, "png", tmp_path / "out", images=tmp_path / "in", device="cpu")
+    report = export_masks(made[2], "png", tmp_path / "out", images=tmp_path / "in", device="cpu")
     assert report.images == 15
     assert [one.path for one in report.problems] == ["cut.jpg", "empty.png", "text.jpg"]
     assert not list((tmp_path / "out").rglob("cut.*"))
@@ -64,7 +63,7 @@ def test_an_image_that_vanishes_is_listed(made, tmp_path):
         first.unlink(missing_ok=True)
         return no_network(images)
 
-    report = export_masks(*made, "png", tmp_path / "out", images=tmp_path / "in", feature_source=deleting)
+    report = export_masks(made[2], "png", tmp_path / "out", images=tmp_path / "in", feature_source=deleting)
     assert report.images == 1 and [one.path for one in report.problems] == ["a.png"]
 
 
@@ -72,7 +71,7 @@ def test_many_shapes_are_all_written(made, tmp_path):
     """Images of ever other sizes do not wait for mates that never come."""
     for i in range(45):
         save(tmp_path / "in" / f"{i:02d}.png", draw_scene(i, 70 + 3 * i, 64))
-    report = export_masks(*made, "png", tmp_path / "out", images=tmp_path / "in", feature_source=no_network)
+    report = export_masks(made[2], "png", tmp_path / "out", images=tmp_path / "in", feature_source=no_network)
     assert report.images == 45
 
 

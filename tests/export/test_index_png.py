@@ -11,10 +11,9 @@ from PIL import Image
 
 from picie_core.clustering.clustering import Clustering
 from picie_core.data.image_index import read_image, resize_image
-from picie_core.export import export_masks
-from picie_core.export.pipeline import network_features
 from picie_core.segmentation.masks import class_mask
-from picie_core.workspace.workspace import Workspace
+from picie_core.workspace.mask_export import export_masks, network_features
+from picie_core.workspace.workspace import Run, Workspace
 from tests.export.odd_images import SIZE_PX
 
 
@@ -22,10 +21,10 @@ def image_paths(workspace: Workspace) -> dict[str, Path]:
     return {record.path: workspace.images_root / record.path for record in workspace.image_list().readable}
 
 
-def expected_mask(workspace: Workspace, run: str, clustering: Clustering, source: Path) -> np.ndarray:
+def expected_mask(workspace: Workspace, run: Run, clustering: Clustering, source: Path) -> np.ndarray:
     """The class mask of one image, computed by itself."""
     image = read_image(source)
-    cells = network_features(workspace, run, "cpu")(resize_image(image, SIZE_PX)[None])[0]
+    cells = network_features(run, "cpu")(resize_image(image, SIZE_PX)[None])[0]
     return class_mask(cells, clustering, workspace.label_map.classes_of(clustering.key), *image.shape[:2])
 
 
@@ -98,7 +97,7 @@ def test_export_json_says_what_the_masks_mean(made, png_export):
     classes = [(one["id"], one["name"], one["clusters"]) for one in record["classes"]]
     assert classes == [(0, "sky & sea", [0, 3]), (1, "Straße", [1])]
     assert record["format"] == "png" and record["ignore_id"] == 255 and record["command"] == "picie export X"
-    assert record["run"] == run and record["clustering"] == clustering.name and len(record["digest"]) == 64
+    assert record["run"] == run.name and record["clustering"] == clustering.name and len(record["digest"]) == 64
     assert (out / "classes.txt").read_text() == "sky & sea\nStraße\n"
     assert json.loads((out / "labelmap.json").read_text()) == workspace.label_map.export_map(clustering.key)
     assert json.loads(json.dumps(report.record()))["classes"] == ["sky & sea", "Straße"]
@@ -115,7 +114,7 @@ def test_previews_and_progress(png_export):
 def test_a_repeated_export_is_equal(made, png_export, tmp_path):
     """The same command gives the same files, byte by byte."""
     out, _, _ = png_export
-    export_masks(*made, "png", tmp_path / "again", command_line="picie export X", device="cpu")
+    export_masks(made[2], "png", tmp_path / "again", command_line="picie export X", device="cpu")
     files = sorted(path.relative_to(out) for path in out.rglob("*") if path.is_file())
     again = sorted(path.relative_to(tmp_path / "again") for path in (tmp_path / "again").rglob("*") if path.is_file())
     assert files == again

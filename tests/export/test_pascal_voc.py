@@ -7,10 +7,9 @@ import pytest
 from PIL import Image
 from torchvision.datasets import VOCSegmentation
 
-from picie_core.clustering.clustering import cluster_workspace
 from picie_core.errors import SettingError
-from picie_core.export import export_masks
 from picie_core.export.pascal_voc import split, voc_palette
+from picie_core.workspace.mask_export import export_masks
 from tests.export.odd_images import no_network
 
 
@@ -72,12 +71,12 @@ def test_the_split_is_seeded():
 def test_names_that_voc_cannot_hold_are_refused(made, tmp_path, name, rule):
     """The message names class, rule and remedy; the png format takes them."""
     workspace, run, _ = made
-    other = cluster_workspace(workspace, run, 5)
+    other = run.cluster(5)
     workspace.label_map.name_clusters(other.key, [0], name)
     try:
         with pytest.raises(SettingError, match=f"class name '{name}' {rule}.*rename the class or use --format png"):
-            export_masks(workspace, run, other, "voc", tmp_path / "out", feature_source=no_network)
-        assert export_masks(workspace, run, other, "png", tmp_path / "png", feature_source=no_network).images == 15
+            export_masks(other, "voc", tmp_path / "out", feature_source=no_network)
+        assert export_masks(other, "png", tmp_path / "png", feature_source=no_network).images == 15
     finally:
         workspace.label_map.delete_class(max(item.id for item in workspace.label_map.classes()))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["png"]

@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from picie_core.clustering.clustering import Clustering, cluster_workspace, current_clustering, load_clustering
+from picie_core.clustering.clustering import Clustering
 from picie_core.clustering.split_proposals import split_between
-from picie_core.data.embedding_sample import load_dense_features, load_sample
 from picie_core.errors import SettingError
 from picie_core.labels.brush import PaintPlan, brushed, moved_share, plan_paint, split_painted, typical_embeddings
 from picie_core.segmentation.masks import cluster_mask
@@ -72,7 +71,7 @@ def test_a_plan_tells_new_names_from_contradictions():
 def test_typical_cells_are_the_closest_to_the_middle(finished: Workspace):
     """Of a cluster the sampled pixels with the highest cosine, and no others."""
     run = finished.current_run()
-    sample, clustering = load_sample(finished, run), current_clustering(finished, run)
+    sample, clustering = run.sample(), run.clustering()
     rows = typical_embeddings(sample, clustering, 1, most=5)
     members = np.flatnonzero(clustering.labels == 1)
     cosines = sample.embeddings[members].astype(np.float32) @ clustering.centroids[1]
@@ -82,17 +81,17 @@ def test_typical_cells_are_the_closest_to_the_middle(finished: Workspace):
 def test_a_split_by_painting_changes_that_cluster_only(finished_copy: Workspace):
     """Part of the cluster gets the new name, all the rest of every mask stays, and one undo brings all of it back."""
     run = finished_copy.current_run()
-    clustering, label_map = cluster_workspace(finished_copy, run, 6), finished_copy.label_map
+    clustering, label_map = run.cluster(6), finished_copy.label_map
     label_map.name_clusters(clustering.key, [0, 1], "ground")
-    dense, sample = load_dense_features(finished_copy, run), load_sample(finished_copy, run)
+    dense, sample = run.dense_features(), run.sample()
     before = {image: cluster_mask(dense.get(image), clustering, 64, 96) for image in range(6)}
     y, x = np.argwhere(before[2] == 0)[0]
     under = brushed(dense.get(2), clustering, [(int(x), int(y))], 96, 64)
     assert under.clusters == (0,)
     prototypes = split_between(typical_embeddings(sample, clustering, 0), under.embeddings[0])
-    made = split_painted(finished_copy, clustering, 0, prototypes, "path")
+    made = split_painted(finished_copy.label_map, clustering, 0, prototypes, "path")
     assert made == 6
-    after = load_clustering(finished_copy, run, clustering.name)
+    after = run.clustering(clustering.name)
     names = {item.id: item.name for item in label_map.classes()}
     owners = label_map.classes_of(clustering.key)
     assert (names[owners[0]], names[owners[1]], names[owners[6]]) == ("ground", "ground", "path")
@@ -104,7 +103,7 @@ def test_a_split_by_painting_changes_that_cluster_only(finished_copy: Workspace)
     share = (after.labels == made).sum() / (clustering.labels == 0).sum()
     assert moved_share(sample, clustering, 0, prototypes) == pytest.approx(share, abs=0.01)
     assert label_map.undo().words == "split path off cluster 0"
-    back = load_clustering(finished_copy, run, clustering.name)
+    back = run.clustering(clustering.name)
     np.testing.assert_array_equal(back.labels, clustering.labels)
     assert label_map.classes_of(clustering.key).keys() == {0, 1}
 
@@ -115,13 +114,13 @@ def test_a_split_by_painting_changes_that_cluster_only(finished_copy: Workspace)
 def cluster_at(space: Workspace, x: int, y: int) -> int:
     """The cluster of a pixel of scene-1."""
     run = space.current_run()
-    return int(cluster_mask(load_dense_features(space, run).get(1), current_clustering(space, run), 64, 96)[y, x])
+    return int(cluster_mask(run.dense_features().get(1), run.clustering(), 64, 96)[y, x])
 
 
 def test_the_command_names_refuses_renames_and_splits(finished_copy: Workspace, say):
     """As on the screen: a first name is given, another one needs a decision, and each decision does what it says."""
     words = ["paint", "--workspace", finished_copy.root, "--image", "scene-1.png"]
-    key = current_clustering(finished_copy, finished_copy.current_run()).key
+    key = finished_copy.current_run().clustering().key
     cluster = cluster_at(finished_copy, 50, 40)
     at = [*words, "--at", "50,40"]
     said = say(*at, "--name", "ground")

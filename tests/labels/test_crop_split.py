@@ -5,8 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from picie_core.clustering.clustering import current_clustering
-from picie_core.data.embedding_sample import load_sample
 from picie_core.errors import SettingError
 from picie_core.labels.crop_split import CROPS, crops_to_review, split_crops
 
@@ -14,9 +12,9 @@ from picie_core.labels.crop_split import CROPS, crops_to_review, split_crops
 @pytest.fixture
 def crop_split(finished_copy):
     """A workspace whose cluster 1 is road, its clustering, its sample, and the crops of that cluster."""
-    found = current_clustering(finished_copy, finished_copy.current_run())
+    found = finished_copy.current_run().clustering()
     finished_copy.label_map.name_clusters(found.key, [1], "road")
-    sample = load_sample(finished_copy, finished_copy.current_run())
+    sample = finished_copy.current_run().sample()
     return finished_copy, found, sample, crops_to_review(sample, found, 1)
 
 
@@ -26,8 +24,8 @@ def test_the_picked_crops_and_what_is_like_them_come_off(crop_split):
     assert len(crops) <= CROPS and (found.labels[crops] == 1).all()
     rows = np.asarray(sample.embeddings[crops], np.float32)
     picked = np.argsort(rows @ rows[0])[-len(crops) // 3 :]  # a third that looks like the first
-    (made,) = split_crops(space, sample, found, 1, crops, {"kerb": picked.tolist()})
-    after = current_clustering(space, space.current_run())
+    (made,) = split_crops(space.label_map, sample, found, 1, crops, {"kerb": picked.tolist()})
+    after = space.current_run().clustering()
     assert made == 6 and after.k == 7
     np.testing.assert_array_equal(after.labels[found.labels != 1], found.labels[found.labels != 1])
     chosen = np.isin(np.arange(len(crops)), picked)
@@ -42,7 +40,7 @@ def test_the_picked_crops_and_what_is_like_them_come_off(crop_split):
 def test_all_crops_picked_name_the_cluster(crop_split):
     """Where nothing is left over there is nothing to split."""
     space, found, sample, crops = crop_split
-    assert split_crops(space, sample, found, 1, crops, {"Ignore": range(len(crops))}) == [1]
+    assert split_crops(space.label_map, sample, found, 1, crops, {"Ignore": range(len(crops))}) == [1]
     assert space.label_map.classes_of(found.key) == {1: 255}
 
 
@@ -50,14 +48,16 @@ def test_a_second_set_is_sorted_with_the_first_in_one_edit(crop_split):
     """The edit with fewer sets is replaced, by whoever made it only; one undo takes all of it back."""
     space, found, sample, crops = crop_split
     half = len(crops) // 2
-    split_crops(space, sample, found, 1, crops, {"kerb": [0, 1]})
+    split_crops(space.label_map, sample, found, 1, crops, {"kerb": [0, 1]})
     event = space.label_map.can_undo().id
-    assert split_crops(space, sample, found, 1, crops, {"kerb": [0, 1], "grass": [half, half + 1]}, event) == [6, 7]
-    after = current_clustering(space, space.current_run())
+    assert split_crops(
+        space.label_map, sample, found, 1, crops, {"kerb": [0, 1], "grass": [half, half + 1]}, event
+    ) == [6, 7]
+    after = space.current_run().clustering()
     assert after.k == 8 and after.labels[crops[0]] == 6 and after.labels[crops[half]] == 7
     with pytest.raises(SettingError, match="somebody edited meanwhile"):
-        split_crops(space, sample, found, 1, crops, {"kerb": [0, 1], "sky": [3]}, event)
-    assert current_clustering(space, space.current_run()).digest == after.digest
+        split_crops(space.label_map, sample, found, 1, crops, {"kerb": [0, 1], "sky": [3]}, event)
+    assert space.current_run().clustering().digest == after.digest
     assert space.label_map.undo().words == "split kerb and grass off cluster 1"
     assert space.label_map.classes_of(found.key) == {1: 0}
 
@@ -77,7 +77,7 @@ def test_impossible_picks_are_refused(crop_split, sets, words):
     """Nothing is stored."""
     space, found, sample, crops = crop_split
     with pytest.raises(SettingError, match=words):
-        split_crops(space, sample, found, 1, crops, sets)
+        split_crops(space.label_map, sample, found, 1, crops, sets)
     with pytest.raises(SettingError):
-        split_crops(space, sample, found, 1, crops, {"": [0]})
+        split_crops(space.label_map, sample, found, 1, crops, {"": [0]})
     assert space.label_map.version() == 1

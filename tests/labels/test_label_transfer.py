@@ -8,11 +8,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from picie_core.clustering.clustering import Clustering, current_clustering, load_clustering
-from picie_core.clustering.split_proposals import propose_split, split_cluster
+from picie_core.clustering.clustering import Clustering
+from picie_core.clustering.split_proposals import propose_split
 from picie_core.data.class_names import IGNORE_ID
 from picie_core.errors import PicieError
-from picie_core.labels.label_transfer import transferred_classes, use_k
+from picie_core.labels.label_transfer import transferred_classes
+from picie_core.workspace.cluster_edits import split_cluster, use_k
 from tests.hand_made import clustering_of
 
 
@@ -52,10 +53,10 @@ def test_clusterings_of_two_samples_are_refused():
 def test_moving_k_carries_names_once_and_can_be_undone(finished_copy):
     """What is carried is what half of the pixels say; names that are there stay; one undo takes all of it back."""
     run, label_map = finished_copy.current_run(), finished_copy.label_map
-    before = current_clustering(finished_copy, run)
+    before = run.clustering()
     label_map.name_clusters(before.key, [0, 2], "road")
     label_map.name_clusters(before.key, [1], "ignore")
-    made, transferred = use_k(finished_copy, run, 20)
+    made, transferred = use_k(run, 20)
     assert label_map.get_choice("clustering") == "k20-s0"
     expected = transferred_classes(before, label_map.classes_of(before.key), made)
     assert label_map.classes_of(made.key) == expected and len(expected) > 3
@@ -63,7 +64,7 @@ def test_moving_k_carries_names_once_and_can_be_undone(finished_copy):
         len(expected),
         "K = 6",
     ) and transferred.event == label_map.can_undo()
-    assert use_k(finished_copy, run, 6)[1] is None and use_k(finished_copy, run, 20)[1] is None
+    assert use_k(run, 6)[1] is None and use_k(run, 20)[1] is None
     label_map.undo(transferred.event.id)
     assert label_map.classes_of(made.key) == {} and label_map.classes_of(before.key) == {0: 0, 1: IGNORE_ID, 2: 0}
 
@@ -71,11 +72,11 @@ def test_moving_k_carries_names_once_and_can_be_undone(finished_copy):
 def test_names_of_parts_are_carried_too(finished_copy):
     """A class that only a part of a split has goes where the pixels of that part go."""
     run, label_map = finished_copy.current_run(), finished_copy.label_map
-    before = current_clustering(finished_copy, run)
-    parts = split_cluster(finished_copy, run, before, 0, propose_split(finished_copy, run, before, 0, 2)).parts
+    before = run.clustering()
+    parts = split_cluster(before, 0, propose_split(before, before.sample().embeddings, 0, 2)).parts
     label_map.name_clusters(before.key, [parts[1]], "road")
-    made, transferred = use_k(finished_copy, run, 20)
-    split = load_clustering(finished_copy, run, "k6-s0")
+    made, transferred = use_k(run, 20)
+    split = run.clustering("k6-s0")
     owned = label_map.classes_of(made.key)
     assert transferred.names == len(owned) > 0
     for cluster in owned:
@@ -85,12 +86,12 @@ def test_names_of_parts_are_carried_too(finished_copy):
 def test_without_names_nothing_is_carried(finished_copy):
     """The first clusterings of a workspace make no edit."""
     run = finished_copy.current_run()
-    assert use_k(finished_copy, run, 9)[1] is None and finished_copy.label_map.version() == 0
+    assert use_k(run, 9)[1] is None and finished_copy.label_map.version() == 0
 
 
 def test_the_command_line_says_what_was_carried(finished_copy, say):
     """`cluster --k` names how many and from where, and `label undo` takes it back."""
-    key = current_clustering(finished_copy, finished_copy.current_run()).key
+    key = finished_copy.current_run().clustering().key
     finished_copy.label_map.name_clusters(key, [0, 1, 2], "road")
     result = json.loads(say("cluster", "--workspace", finished_copy.root, "--k", 4, "--json").out)
     assert result["names_carried"] > 0 and result["carried_from"] == "K = 6"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from picie_core.errors import PicieError, SettingError
-from picie_core.labels.vocabulary import FILE, names_in, read_vocabulary, set_vocabulary
+from picie_core.labels.vocabulary import names_in, read_vocabulary, set_vocabulary
 from picie_core.workspace.workspace import Workspace
 
 
@@ -26,11 +26,11 @@ def test_names_by_hand() -> None:
 
 def test_a_vocabulary_is_kept_and_replaced(space: Workspace) -> None:
     """What was set is read again as it was, in a text file that people can open; another set replaces it."""
-    assert read_vocabulary(space) == []
-    assert set_vocabulary(space, b"road\nsky\n", "a.txt") == ["road", "sky"]
-    assert (space.root / FILE).read_text() == "road\nsky\n"
-    set_vocabulary(space, "straße".encode(), "b.txt")
-    assert read_vocabulary(space) == ["straße"]
+    assert read_vocabulary(space.vocabulary_path) == []
+    assert set_vocabulary(space.vocabulary_path, b"road\nsky\n", "a.txt") == ["road", "sky"]
+    assert (space.vocabulary_path).read_text() == "road\nsky\n"
+    set_vocabulary(space.vocabulary_path, "straße".encode(), "b.txt")
+    assert read_vocabulary(space.vocabulary_path) == ["straße"]
 
 
 @pytest.mark.parametrize(
@@ -44,10 +44,10 @@ def test_a_vocabulary_is_kept_and_replaced(space: Workspace) -> None:
 )
 def test_what_is_no_list_of_names_is_refused_and_changes_nothing(space: Workspace, text: bytes, words: str) -> None:
     """The message says which line and what is wrong with it; the old names stay."""
-    set_vocabulary(space, b"road", "a.txt")
+    set_vocabulary(space.vocabulary_path, b"road", "a.txt")
     with pytest.raises(SettingError, match=words):
-        set_vocabulary(space, text, "b.txt")
-    assert read_vocabulary(space) == ["road"]
+        set_vocabulary(space.vocabulary_path, text, "b.txt")
+    assert read_vocabulary(space.vocabulary_path) == ["road"]
 
 
 def test_the_command_sets_and_lists(space: Workspace, tmp_path: Path, say) -> None:
@@ -62,6 +62,6 @@ def test_the_command_sets_and_lists(space: Workspace, tmp_path: Path, say) -> No
 
 def test_a_file_broken_by_hand_is_told(space: Workspace) -> None:
     """The error names the file and the line."""
-    (space.root / FILE).write_text("road\nignore\n")
+    (space.vocabulary_path).write_text("road\nignore\n")
     with pytest.raises(PicieError, match=r"vocabulary.txt, line 2"):
-        read_vocabulary(space)
+        read_vocabulary(space.vocabulary_path)

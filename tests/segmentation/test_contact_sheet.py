@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from picie_core.cli.embed import embed
-from picie_core.clustering.clustering import Clustering, cell_labels, cluster_workspace
+from picie_core.clustering.clustering import Clustering, cell_labels
 from picie_core.data.embedding_sample import DenseFeatures, EmbeddingSample
 from picie_core.errors import SettingError
 from picie_core.segmentation.contact_sheet import (
@@ -24,7 +24,6 @@ from picie_core.segmentation.contact_sheet import (
     contact_sheets,
     crops_at,
     exemplars,
-    open_mosaic,
 )
 from picie_core.segmentation.crops import crop_square, highlight, lead_of
 from picie_core.segmentation.upsampling import cell_positions
@@ -54,7 +53,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, str, Clus
     embed(folder / "w", settings, SampleSettings(size_px=96, pixels=4000, batch=4), folder / "images", device="cpu")
     workspace = Workspace.open(folder / "w")
     run = workspace.current_run()
-    return workspace, run, cluster_workspace(workspace, run, 4), open_mosaic(workspace, run)
+    return workspace, run, run.cluster(4), run.contact_sheet_source()
 
 
 def a_sample(images: np.ndarray, cells: np.ndarray, similarity: np.ndarray, labels: np.ndarray):

@@ -144,7 +144,7 @@ def store_network(out: Path) -> None:
 def test_batch_norm_that_trains_is_the_same_in_both(copies, tmp_path):
     """With batch_norm=train each process normalises by its own pixels, and both hold the same network bit by bit."""
     space, prepare = copies("two"), partial(store_network, tmp_path / "network")
-    before = load_embedder(space.run_dir(space.current_run()) / "embedder")[0].state_dict()
+    before = load_embedder(space.current_run().folder / "embedder")[0].state_dict()
     words = words_of(space, "--batch-norm", "train", "--epochs", 1)
     with started_by_torchrun(*words, log=tmp_path / "logs", prepare=(prepare, prepare)) as ranks:
         assert [rank.end().code for rank in ranks] == [0, 0]

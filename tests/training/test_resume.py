@@ -217,7 +217,7 @@ def test_a_disk_that_fills_up_during_a_checkpoint(copies, tmp_path):
 
 def training(space: Workspace, ids: list[int], method: str = "picie", **changes: Any) -> Training:
     """A training of some images from the frozen run."""
-    network, _ = load_embedder(space.run_dir(space.current_run()) / "embedder")
+    network, _ = load_embedder(space.current_run().folder / "embedder")
     settings = TrainSettings(**{"k": 4, "epochs": 2, "cluster_images": 6, "precision": "32-true", **changes})
     sampling = SampleSettings(size_px=64, pixels=600, batch=4)
     return Training(network, space.image_cache(64), ids, settings, sampling, "cpu", method)

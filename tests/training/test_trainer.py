@@ -23,7 +23,7 @@ SAMPLING = SampleSettings(size_px=64, pixels=600, batch=4)
 
 def start(space: Workspace, **changes: object) -> Training:
     """A training of the scenes from the frozen embedder: 6 images, 2 steps an epoch."""
-    network, _ = load_embedder(space.run_dir(space.current_run()) / "embedder")
+    network, _ = load_embedder(space.current_run().folder / "embedder")
     settings = dataclasses.replace(SETTINGS, **changes)
     ids = [record.id for record in space.image_list().readable]
     return Training(network, space.image_cache(64), ids, settings, SAMPLING, "cpu")

@@ -10,12 +10,11 @@ import pytest
 import timm
 import torch
 
-from picie_core.data.embedding_sample import load_sample
 from picie_core.models.embedder import Embedder, FrozenEmbedder, load_embedder
 from picie_core.settings import EmbedderSettings, SampleSettings, TrainSettings
 from picie_core.training.trainer import Training
 from picie_core.workspace.embedding import fit_embedder, make_sample, start_embedder
-from picie_core.workspace.workspace import Workspace
+from picie_core.workspace.workspace import Run, Workspace
 
 SAMPLING = SampleSettings(size_px=64, pixels=600, batch=4, dense_mb=0)
 
@@ -56,7 +55,7 @@ def test_the_decoder_starts_as_the_settings_say(space, decoder):
         torch.equal(decoder_of(network), drawn) == torch.equal(decoder_of(for_training), drawn) == (decoder == "random")
     )
     torch.testing.assert_close(decoder_of(engine.network).float(), decoder_of(network), atol=1e-2, rtol=1e-2)
-    assert load_sample(space, "one").embeddings.shape == (600, 16)
+    assert Run(space, "one").sample().embeddings.shape == (600, 16)
 
 
 @pytest.mark.parametrize("backbone", ["mobilenet_v2", "timm:test_vit"])
@@ -68,7 +67,7 @@ def test_any_backbone_goes_the_whole_way(scenes, tmp_path, vit_weights, backbone
     assert made["run"].startswith(f"frozen-{backbone.removeprefix('timm:')}-64-")
     space = Workspace.open(tmp_path / "w")
     assert load_embedder(space.run_dir(made["run"]) / "embedder")[0].settings.backbone == backbone
-    assert load_sample(space, made["run"]).positions[:, 1:].max(0).tolist() == [15, 23]  # of 64 x 96 px
+    assert space.run(made["run"]).sample().positions[:, 1:].max(0).tolist() == [15, 23]  # of 64 x 96 px
     assert say("cluster", "--workspace", tmp_path / "w", "--k", 4).code == 0
     truth = ("--images", scenes / "images", "--masks", scenes / "masks")
     figures = json.loads(say("evaluate", "--workspace", tmp_path / "w", *truth, "--json").out)

@@ -9,8 +9,6 @@ import pytest
 from PIL import Image
 from sklearn.metrics import confusion_matrix, jaccard_score
 
-from picie_core.clustering.clustering import current_clustering
-from picie_core.data.embedding_sample import load_sample
 from picie_core.errors import PicieError
 from picie_core.labels.classes import Class
 from picie_core.workspace.ground_truth import (
@@ -47,10 +45,10 @@ def labelled(labels: list[int], classes: list[int], names: str = "abc"):
 def test_the_class_of_a_sampled_pixel_is_the_one_at_its_centre(finished, scenes):
     """For every sampled cell by hand: 64 x 96 px are 16 x 24 cells of 4 px, and the centre is pixel 2 of them."""
     run = finished.current_run()
-    found = look_up_truth(finished, run, scenes / "masks")
+    found = look_up_truth(run, scenes / "masks")
     records = finished.image_list().records
     assert found.class_names == ("class 0", "class 1", "class 2")
-    for place, label in zip(load_sample(finished, run).positions[::7], found.labels[::7], strict=True):
+    for place, label in zip(run.sample().positions[::7], found.labels[::7], strict=True):
         mask = np.asarray(Image.open(scenes / "masks" / records[place[0]].path))
         assert label == mask[4 * place[1] + 2, 4 * place[2] + 2]
 
@@ -67,8 +65,8 @@ def test_masks_of_large_images_are_read_at_their_own_size(finished_copy, tmp_pat
         Image.fromarray(np.zeros((320, 480, 3), np.uint8)).save(tmp_path / "images" / path)
     space = Workspace.create(finished_copy.root, tmp_path / "images")
     space.scan()
-    found = look_up_truth(space, run, tmp_path / "large")
-    places = load_sample(space, run).positions
+    found = look_up_truth(run, tmp_path / "large")
+    places = run.sample().positions
     expected = [large[records[image].path][4 * row + 2, 4 * column + 2] for image, row, column in places]
     np.testing.assert_array_equal(found.labels, expected)
 
@@ -77,23 +75,23 @@ def test_masks_are_remembered_stored_and_forgotten(finished_copy, masks):
     """Nothing before, the same after a reopening without a mask being read, nothing again afterwards."""
     run = finished_copy.current_run()
     assert not has_truth(finished_copy)
-    assert (open_truth(finished_copy), load_truth(finished_copy, run), sample_truth(finished_copy, run)) == (None,) * 3
-    made = remember_masks(finished_copy, masks, run)
+    assert (open_truth(finished_copy), load_truth(run), sample_truth(run)) == (None,) * 3
+    made = remember_masks(run, masks)
     again = Workspace.open(finished_copy.root)
     assert has_truth(again) and open_truth(again).masks_root == masks
     shutil.rmtree(masks)
-    stored = load_truth(again, run)
+    stored = load_truth(again.current_run())
     np.testing.assert_array_equal(stored.labels, made.labels)
     assert stored.class_names == made.class_names
     with pytest.raises(PicieError, match=r"the masks of this workspace are gone .*truth --masks NEW_PLACE"):
-        sample_truth(again, run)
+        sample_truth(again.current_run())
     forget_masks(again)
-    assert not has_truth(finished_copy) and load_truth(finished_copy, run) is None
+    assert not has_truth(finished_copy) and load_truth(run) is None
 
 
 def test_masks_and_workspace_can_move_together(finished_copy, masks, tmp_path):
     """The way from one to the other is kept too."""
-    remember_masks(finished_copy, masks, finished_copy.current_run())
+    remember_masks(finished_copy.current_run(), masks)
     (tmp_path / "moved").mkdir()
     for folder in (finished_copy.root, masks):
         folder.rename(tmp_path / "moved" / folder.name)
@@ -104,12 +102,12 @@ def test_masks_and_workspace_can_move_together(finished_copy, masks, tmp_path):
 def test_other_masks_are_other_figures(finished_copy, masks, tmp_path):
     """What was looked up in one folder is never shown for another."""
     run = finished_copy.current_run()
-    remember_masks(finished_copy, masks, run)
+    remember_masks(run, masks)
     other = shutil.copytree(masks, tmp_path / "other")
     for path in other.iterdir():
         Image.fromarray(np.full((64, 96), 2, np.uint8)).save(path)
-    remember_masks(finished_copy, other, run)
-    assert set(load_truth(finished_copy, run).labels) == {2}
+    remember_masks(run, other)
+    assert set(load_truth(run).labels) == {2}
 
 
 def test_images_without_a_mask_are_not_known(finished_copy, masks):
@@ -117,10 +115,10 @@ def test_images_without_a_mask_are_not_known(finished_copy, masks):
     run = finished_copy.current_run()
     for path in sorted(masks.iterdir())[1:]:
         path.unlink()
-    found = remember_masks(finished_copy, masks, run)
-    images = np.asarray(load_sample(finished_copy, run).positions[:, 0])
+    found = remember_masks(run, masks)
+    images = np.asarray(run.sample().positions[:, 0])
     assert set(found.labels[images != 0]) == {255} and 255 not in found.labels[images == 0]
-    clustering = current_clustering(finished_copy, run)
+    clustering = run.clustering()
     assert sum(one.purity is not None for one in cluster_truth(clustering, found)) > 0
 
 
@@ -139,7 +137,7 @@ def test_a_wrong_mask_is_refused_and_nothing_is_remembered(finished_copy, masks,
     """The message says which mask, what is wrong and the remedy."""
     spoil(masks / "scene-3.png")
     with pytest.raises(PicieError, match=message):
-        remember_masks(finished_copy, masks, finished_copy.current_run())
+        remember_masks(finished_copy.current_run(), masks)
     assert not has_truth(finished_copy)
 
 
@@ -147,10 +145,10 @@ def test_a_folder_without_masks_is_refused(finished_copy, tmp_path):
     """No folder, and a folder of other names."""
     run = finished_copy.current_run()
     with pytest.raises(PicieError, match="absent is not a folder"):
-        remember_masks(finished_copy, tmp_path / "absent", run)
+        remember_masks(run, tmp_path / "absent")
     (tmp_path / "empty").mkdir()
     with pytest.raises(PicieError, match=r"no mask under .*empty has the name of an image"):
-        remember_masks(finished_copy, tmp_path / "empty", run)
+        remember_masks(run, tmp_path / "empty")
 
 
 def test_clusters_by_hand():
@@ -209,7 +207,7 @@ def test_the_command_says_how_good_the_names_are(finished_copy, masks, say):
     root = finished_copy.root
     refused = say("truth", "--workspace", root)
     assert (refused.code, "truth needs --masks DIR" in refused.err) == (2, True)
-    made = current_clustering(finished_copy, finished_copy.current_run())
+    made = finished_copy.current_run().clustering()
     finished_copy.label_map.name_clusters(made.key, [0], "class 1")
     said = say("truth", "--masks", masks, "--workspace", root)
     assert said.code == 0, said.err

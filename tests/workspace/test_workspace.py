@@ -205,9 +205,9 @@ def test_the_run_in_use(space):
     make_run(space, "old", 1.0)
     make_run(space, "new", 2.0)
     make_run(space, "unfinished", 3.0, "stopped")
-    assert space.current_run() == "new"
+    assert space.current_run().name == "new"
     space.choose_run("old")
-    assert Workspace.open(space.root).current_run() == "old"
+    assert Workspace.open(space.root).current_run().name == "old"
     with pytest.raises(SettingError, match=r"no run 'x' in .*: the runs there are (new|old|unfinished), "):
         space.choose_run("x")
 
@@ -235,6 +235,6 @@ def test_sizes_add_up(finished):
     """Each part is listed with the bytes of its files."""
     sizes = finished.sizes()
     run = finished.current_run()
-    assert sizes[f"runs/{run}"] == sum(p.stat().st_size for p in finished.run_dir(run).rglob("*") if p.is_file())
+    assert sizes[f"runs/{run.name}"] == sum(p.stat().st_size for p in run.folder.rglob("*") if p.is_file())
     assert sizes["cache"] > 6 * 64 * 96 * 3
     assert "labels.sqlite" in sizes

@@ -13,7 +13,7 @@ import numpy as np
 from picie_core.atomic_files import write_json
 from picie_core.errors import PicieError
 from picie_core.progress import Report, ignore_progress
-from picie_core.workspace.workspace import Workspace
+from picie_core.workspace.workspace import Run
 
 if TYPE_CHECKING:
     from picie_core.data.datasets import LabelledSet
@@ -62,8 +62,7 @@ def read_result(path: Path, made_of: dict[str, Any]) -> RunResult | None:
 
 
 def measure_run(
-    workspace: Workspace,
-    run: str,
+    run: Run,
     truth: LabelledSet,
     ks: Sequence[int],
     seeds: int,
@@ -75,20 +74,17 @@ def measure_run(
     At each K: means over `seeds` clusterings. `head`: the labels of the classifier that the run learnt, where it did;
     it names its classes itself when it learnt them from masks, else its labels are matched as clusters are.
     """
-    from picie_core.clustering.clustering import cluster_workspace
     from picie_core.evaluation.dataset_evaluation import confusions, summary
     from picie_core.models.classifier_head import Head, load_head
     from picie_core.models.embedder import FrozenEmbedder, load_embedder
 
     where = "cpu" if device == "cpu" else "cuda"  # which k-means uses where it can
     wanted = [
-        (f"k{k}", Head.of_centroids(cluster_workspace(workspace, run, k, seed, device=where).centroids))
-        for k in ks
-        for seed in range(seeds)
+        (f"k{k}", Head.of_centroids(run.cluster(k, seed, device=where).centroids)) for k in ks for seed in range(seeds)
     ]
-    learnt = workspace.run_dir(run) / "head.npz"
+    learnt = run.folder / "head.npz"
     wanted += [("head", load_head(learnt))] if learnt.exists() else []
-    network, size_px = load_embedder(workspace.run_dir(run) / "embedder")
+    network, size_px = load_embedder(run.folder / "embedder")
     engine = FrozenEmbedder(network, device)
     counts = confusions(engine, size_px, truth, [head for _, head in wanted], report=report)
     found: dict[str, list[dict[str, float]]] = {}

@@ -14,15 +14,15 @@ from picie_core.atomic_files import folder_atomic, write_json, write_text
 from picie_core.data.class_names import IGNORE_ID
 from picie_core.data.image_folder import Problem, walk_images
 from picie_core.errors import PicieError, SettingError
+from picie_core.export.formats import FORMATS
 from picie_core.export.mask_format import Format, Item, Legend, Written, digest_of, make_legend
-from picie_core.export.pipeline import FeatureSource, Pipeline, network_features
+from picie_core.export.pipeline import FeatureSource, Pipeline
 from picie_core.progress import Report, ignore_progress
 from picie_core.segmentation.post_processing import PostProcessing
 from picie_core.version import __version__
 
 if TYPE_CHECKING:
-    from picie_core.clustering.clustering import Clustering
-    from picie_core.workspace.workspace import Workspace
+    from picie_core.workspace.workspace import Run, StoredClustering, Workspace
 
 
 @dataclass(frozen=True)
@@ -50,9 +50,7 @@ class ExportReport:
 
 
 def export_masks(
-    workspace: Workspace,
-    run: str,
-    clustering: Clustering,
+    clustering: StoredClustering,
     fmt: str,
     out: Path,
     images: Path | None = None,
@@ -73,21 +71,19 @@ def export_masks(
     Raises SettingError for a wrong format, share or class name; PicieError when nothing has a name, `out` is in use,
     no image can be read or the disk is full. Nothing half-written is left then.
     """
-    from picie_core.export import FORMATS
-
     start = time.monotonic()
     if fmt not in FORMATS:
         raise SettingError(f"format={fmt!r} is unknown: choose one of {', '.join(FORMATS)}")
     if not 0 <= val_share <= 1:
         raise SettingError(f"val-share={val_share} must be from 0 to 1: 0.2 puts a fifth of the images into val")
+    run, workspace = clustering.run, clustering.workspace
     form, out = FORMATS[fmt], Path(out).absolute()
     root = workspace.images_root if images is None else Path(images).absolute()
     check_out(out, root, workspace.root)
-    legend = make_legend(workspace, clustering, raw, post_processing)
+    legend = make_legend(workspace.label_map, clustering, raw, post_processing)
     form.check_legend(legend)
     items, problems = find_items(workspace, root, form, own=images is None)
-    size_px = workspace.run_info(run).settings["size_px"]
-    pipeline = Pipeline(workspace, size_px, feature_source or network_features(workspace, run, device), form, legend)
+    pipeline = Pipeline(run.image_cache(), feature_source or network_features(run, device), form, legend)
     with folder_atomic(out) as folder:
         written = pipeline.run(items, folder, report)
         by_path = {one.path: one for one in [*problems, *pipeline.problems]}
@@ -96,8 +92,8 @@ def export_masks(
             first = f"{problems[0].path}: {problems[0].reason}"
             raise PicieError(f"none of the {len(items)} images of {root} can be read; the first: {first}")
         share = sum(one.ignored_pixels for one in written) / sum(one.size[0] * one.size[1] for one in written)
-        head: dict[str, Any] = {"format": fmt, "version": __version__, "run": run, "clustering": clustering.name}
-        head["digest"] = digest_of(workspace, run, clustering)
+        head: dict[str, Any] = {"format": fmt, "version": __version__, "run": run.name, "clustering": clustering.name}
+        head["digest"] = digest_of(run.folder / "embedder", clustering)
         head |= form.finish(folder, written, legend, val_share, split_seed)
         head |= {"source": str(root), "command": command_line, "ignored_share": round(share, 6)}
         head |= {"post_processing": post_processing.changes} if post_processing.changes else {}
@@ -107,6 +103,12 @@ def export_masks(
     return ExportReport(
         out, len(written), problems, names, share, round(time.monotonic() - start, 3), post_processing.changes
     )
+
+
+def network_features(run: Run, device: str) -> FeatureSource:
+    """Returns the network of `run` as a source of feature maps, float32. Raises PicieError when it cannot be read."""
+    engine = run.engine(device)
+    return lambda images: engine(images).float().cpu().numpy()
 
 
 def check_out(out: Path, images_root: Path, workspace_root: Path) -> None:

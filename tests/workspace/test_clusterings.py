@@ -8,22 +8,14 @@ import numpy as np
 import pytest
 
 from picie_core.cli.embed import embed
-from picie_core.clustering import clustering as clusters
-from picie_core.clustering.clustering import (
-    cell_labels,
-    cluster_workspace,
-    clustering_name,
-    current_clustering,
-    list_clusterings,
-    load_clustering,
-)
+from picie_core.clustering.clustering import cell_labels, clustering_name
 from picie_core.clustering.kmeans import assign
-from picie_core.data.embedding_sample import derived_dir, has_sample, load_dense_features, load_sample
 from picie_core.data.image_index import resize_image
 from picie_core.errors import PicieError, SettingError
 from picie_core.models.embedder import FrozenEmbedder, embed_image, load_embedder
 from picie_core.settings import EmbedderSettings, SampleSettings
-from picie_core.workspace.workspace import Workspace
+from picie_core.workspace import stored_clusterings
+from picie_core.workspace.workspace import Run, Workspace
 from tests.hand_made import clustering_of
 
 
@@ -35,16 +27,16 @@ def same(one: object, other: object) -> bool:
 def test_stored_and_loaded_equal(finished_copy):
     """What is computed, what is loaded by name and what a second computation finds are one clustering."""
     run = finished_copy.current_run()
-    made = cluster_workspace(finished_copy, run, 5, seed=3)
+    made = run.cluster(5, seed=3)
     assert made.name == "k5-s3" == clustering_name(5, 3)
-    assert same(made, load_clustering(finished_copy, run, "k5-s3"))
-    assert same(made, cluster_workspace(finished_copy, run, 5, seed=3))
+    assert same(made, run.clustering("k5-s3"))
+    assert same(made, run.cluster(5, seed=3))
 
 
 def test_labels_are_those_of_the_sample(finished):
     """Labels, similarity, counts and inertia belong to the rows of the embedding sample."""
     run = finished.current_run()
-    made, sample = load_clustering(finished, run, "k6-s0"), load_sample(finished, run)
+    made, sample = run.clustering("k6-s0"), run.sample()
     labels, similarity = assign(sample.embeddings, made.centroids)
     np.testing.assert_array_equal(made.labels, labels)
     np.testing.assert_allclose(made.similarity, similarity, atol=1e-3)
@@ -56,37 +48,37 @@ def test_labels_are_those_of_the_sample(finished):
 def test_key_belongs_to_the_centroids(finished_copy):
     """Equal centroids have equal keys, in another workspace too; another K or seed has another."""
     run = finished_copy.current_run()
-    keys = {cluster_workspace(finished_copy, run, k, seed).key for k, seed in ((5, 0), (5, 1), (6, 0))}
+    keys = {run.cluster(k, seed).key for k, seed in ((5, 0), (5, 1), (6, 0))}
     assert len(keys) == 3
-    before = load_clustering(finished_copy, run, "k6-s0").key
-    for path in derived_dir(finished_copy, run).glob("k6-s0/*"):
+    before = run.clustering("k6-s0").key
+    for path in run.derived_dir.glob("k6-s0/*"):
         path.unlink()
-    derived_dir(finished_copy, run).joinpath("k6-s0").rmdir()
-    assert cluster_workspace(finished_copy, run, 6).key == before
+    run.derived_dir.joinpath("k6-s0").rmdir()
+    assert run.cluster(6).key == before
 
 
 def test_another_sample_drops_stale_clusterings(scenes, tmp_path):
     """Embedding again with other pixels forgets the clusterings of the old sample; with equal ones it keeps them."""
     network, sampling = EmbedderSettings(weights="none", dim=8), SampleSettings(size_px=64, pixels=600)
-    run = embed(tmp_path / "w", network, sampling, scenes / "images")["run"]
-    space = Workspace.open(tmp_path / "w")
-    cluster_workspace(space, run, 4)
+    embed(tmp_path / "w", network, sampling, scenes / "images")
+    run = Workspace.open(tmp_path / "w").current_run()
+    run.cluster(4)
     embed(tmp_path / "w", network, sampling)
-    assert list_clusterings(space, run) == ["k4-s0"]
-    (space.run_dir(run) / "sample" / "digest.txt").write_text("of another sample")
-    assert list_clusterings(space, run) == []
+    assert run.clusterings() == ["k4-s0"]
+    (run.folder / "sample" / "digest.txt").write_text("of another sample")
+    assert run.clusterings() == []
     with pytest.raises(SettingError, match=r"no clustering 'k4-s0' \(there: none\): run `cluster --k K`"):
-        load_clustering(space, run, "k4-s0")
+        run.clustering("k4-s0")
     embed(tmp_path / "w", network, sampling)
-    assert list_clusterings(space, run) == ["k4-s0"]
+    assert run.clusterings() == ["k4-s0"]
 
 
 def test_cells_in_8_bit_get_the_label_of_their_embedding(finished):
     """Labels from the stored int8 cells agree with labels from float embeddings on 99 of 100 cells."""
     run = finished.current_run()
-    made = load_clustering(finished, run, "k6-s0")
-    network, size_px = load_embedder(finished.run_dir(run) / "embedder")
-    engine, dense = FrozenEmbedder(network, "cpu"), load_dense_features(finished, run)
+    made = run.clustering("k6-s0")
+    network, size_px = load_embedder(run.folder / "embedder")
+    engine, dense = FrozenEmbedder(network, "cpu"), run.dense_features()
     agree = []
     for image in range(6):
         exact = embed_image(engine, resize_image(finished.read_image(image), size_px))
@@ -108,43 +100,42 @@ def test_the_one_in_use(finished_copy):
     """The chosen clustering is in use, else the one made last; a choice that is gone is no obstacle."""
     run = finished_copy.current_run()
     for k in (3, 12, 4):
-        cluster_workspace(finished_copy, run, k)
-    assert list_clusterings(finished_copy, run) == ["k3-s0", "k4-s0", "k6-s0", "k12-s0"]
+        run.cluster(k)
+    assert run.clusterings() == ["k3-s0", "k4-s0", "k6-s0", "k12-s0"]
     finished_copy.label_map.set_choice("clustering", "k12-s0")
-    assert current_clustering(finished_copy, run).k == 12
+    assert run.clustering().k == 12
     finished_copy.label_map.set_choice("clustering", "k99-s0")
-    assert current_clustering(finished_copy, run).k == 4
+    assert run.clustering().k == 4
 
 
 def test_no_clustering_yet(finished_copy):
     """The message says what to run; a run without a sample has none and says so."""
     run = finished_copy.current_run()
-    for path in derived_dir(finished_copy, run).glob("k6-s0/*"):
+    for path in run.derived_dir.glob("k6-s0/*"):
         path.unlink()
     with pytest.raises(PicieError, match=rf"run {run} has no clustering yet: run `cluster --workspace .* --k K`"):
-        current_clustering(finished_copy, run)
-    assert not has_sample(finished_copy, "other")
-    assert list_clusterings(finished_copy, "other") == []
+        run.clustering()
+    assert Run(finished_copy, "other").clusterings() == []
 
 
 @pytest.mark.parametrize(("k", "message"), [(0, "k=0 is too small"), (601, "k=601 needs at least 601 .* got 600")])
 def test_impossible_k_is_refused(finished_copy, k, message):
     """K is checked against the sample before anything is computed or written."""
     with pytest.raises(SettingError, match=message):
-        cluster_workspace(finished_copy, finished_copy.current_run(), k)
-    assert list_clusterings(finished_copy, finished_copy.current_run()) == ["k6-s0"]
+        finished_copy.current_run().cluster(k)
+    assert finished_copy.current_run().clusterings() == ["k6-s0"]
 
 
 def test_of_two_that_cluster_at_once_the_first_stays(finished_copy, monkeypatch):
     """Names that were given to the first one's clusters are not orphaned by other clusters under the same name."""
-    run, find, first = finished_copy.current_run(), clusters.spherical_kmeans, []
+    run, find, first = finished_copy.current_run(), stored_clusterings.spherical_kmeans, []
 
     def slow(rows, k, seed, *others, **named):
-        monkeypatch.setattr(clusters, "spherical_kmeans", find)
-        first.append(clusters.cluster_workspace(finished_copy, run, k, seed))
+        monkeypatch.setattr(stored_clusterings, "spherical_kmeans", find)
+        first.append(run.cluster(k, seed))
         return find(rows, k, seed + 1, *others, **named)
 
-    monkeypatch.setattr(clusters, "spherical_kmeans", slow)
-    late = clusters.cluster_workspace(finished_copy, run, 9)
-    assert late.key == first[0].key == clusters.load_clustering(finished_copy, run, "k9-s0").key
+    monkeypatch.setattr(stored_clusterings, "spherical_kmeans", slow)
+    late = run.cluster(9)
+    assert late.key == first[0].key == run.clustering("k9-s0").key
     assert not list((finished_copy.root / "runs").rglob(".k9-s0*"))

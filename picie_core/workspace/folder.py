@@ -1,0 +1,180 @@
+"""The folder of a workspace: its record, its images, its jobs, and who may write it."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from filelock import FileLock, Timeout
+
+from picie_core.atomic_files import sweep, write_json
+from picie_core.data.image_cache import ImageCache
+from picie_core.data.image_file import read_image
+from picie_core.data.image_index import ImageList, add_problem, scan_images
+from picie_core.errors import PicieError, WorkspaceBusy
+from picie_core.labels.label_map import LabelMap
+from picie_core.progress import JobStatus, Report, ignore_progress, read_status
+
+FORMAT = "picie-workspace"
+VERSION = 1
+
+
+class WorkspaceFolder:
+    """One folder that holds all work on one image collection, without its runs: see `Workspace`."""
+
+    def __init__(self, root: Path, record: dict[str, Any]):
+        self.root, self.record = root, record
+        self.label_map = LabelMap(root / "labels.sqlite")
+        self.vocabulary_path = root / "vocabulary.txt"
+
+    @classmethod
+    def create(cls, root: Path | str, images_root: Path | str) -> Self:
+        """Returns the workspace at `root` for the images under `images_root`, made if it is not there yet.
+
+        Raises PicieError when the folder holds something else or a workspace of other images.
+        """
+        root, images_root = Path(root).absolute(), Path(images_root).absolute()
+        if not images_root.is_dir():
+            raise PicieError(f"{images_root} is not a folder: give a folder of images")
+        if (root / "workspace.json").exists():
+            return cls.open(root)._adopt(images_root)
+        if root.exists() and (not root.is_dir() or any(root.iterdir())):
+            raise PicieError(f"{root} exists and is no workspace: give a new or an empty folder")
+        record = {
+            "format": FORMAT,
+            "version": VERSION,
+            "created": time.time(),
+            **_image_roots(root, images_root),
+        }
+        write_json(root / "workspace.json", record)
+        return cls(root, record)
+
+    @classmethod
+    def open(cls, root: Path | str) -> Self:
+        """Returns the workspace at `root`. Raises PicieError when there is none or a newer program made it."""
+        root = Path(root).absolute()
+        path = root / "workspace.json"
+        try:
+            record = json.loads(path.read_text())
+            version = record["version"] if record["format"] == FORMAT else None
+        except FileNotFoundError:
+            raise PicieError(f"no workspace at {root}: make one with `embed IMAGES --workspace {root}`") from None
+        except (ValueError, KeyError, TypeError, UnicodeDecodeError):
+            version = None
+        if not isinstance(version, int):
+            raise PicieError(
+                f"{path} is damaged (not a {FORMAT} record): restore it from a copy or start a new workspace"
+            )
+        if version > VERSION:
+            raise PicieError(f"{path} has version {version}, this program reads up to {VERSION}: update the program")
+        return cls(root, record)
+
+    def _adopt(self, images_root: Path) -> Self:
+        """Follows the images when they moved; refuses a folder that holds none of the known images."""
+        known = self.image_list().records
+        if images_root != self._find_images_root():
+            if known and not any((images_root / record.path).exists() for record in known[:50]):
+                raise PicieError(
+                    f"{self.root} is a workspace of {self.record['images_root']}, not of {images_root}: "
+                    "give another --workspace"
+                )
+            self.record = {**self.record, **_image_roots(self.root, images_root)}
+            write_json(self.root / "workspace.json", self.record)
+        return self
+
+    def _find_images_root(self) -> Path:
+        beside = Path(os.path.normpath(self.root / self.record["images_root_relative"]))
+        return beside if beside.is_dir() else Path(self.record["images_root"])
+
+    @property
+    def images_root(self) -> Path:
+        """The folder of the images, also when both were moved together. Raises PicieError when it is gone."""
+        root = self._find_images_root()
+        if not root.is_dir():
+            raise PicieError(
+                f"the images of this workspace are gone ({root}): run `embed NEW_PLACE --workspace {self.root}`"
+            )
+        return root
+
+    # -- images
+
+    def scan(self, report: Report = ignore_progress) -> ImageList:
+        """Returns the image list after a look at the folder: new files get new ids, known paths keep theirs."""
+        return scan_images(self.images_root, self.root, report)
+
+    def image_list(self) -> ImageList:
+        """Returns the image list of the last scan; empty before the first."""
+        return ImageList.load(self.root)
+
+    def read_image(self, image_id: int) -> np.ndarray:
+        """Returns image `image_id` at full size, upright: uint8 RGB (H, W, 3)."""
+        return read_image(self.images_root / self.image_list().records[image_id].path)
+
+    def add_problem(self, image_id: int, reason: str) -> None:
+        """Lists image `image_id` among the unreadable ones, with its reason."""
+        add_problem(self.root, self.image_list().records[image_id].path, reason)
+
+    def image_cache(self, size_px: int, writable: bool = False) -> ImageCache:
+        """Returns the cache of decoded images with shorter side `size_px`; only the holder of the lock may write."""
+        return ImageCache(self.root / "cache", size_px, self._find_images_root(), self.image_list(), writable=writable)
+
+    # -- jobs and the writer's lock
+
+    def job_path(self, command: str) -> Path:
+        """The status file of the last job of `command`."""
+        return self.root / "jobs" / f"{command}.json"
+
+    def jobs(self) -> dict[str, JobStatus]:
+        """Returns the last job of each command."""
+        found = {path.stem: read_status(path) for path in (self.root / "jobs").glob("*.json")}
+        return {command: status for command, status in found.items() if status}
+
+    @contextmanager
+    def writer_lock(self, command: str) -> Iterator[None]:
+        """Holds the one writer's place of the workspace; the system frees it even after kill -9.
+
+        Raises WorkspaceBusy with the command and pid of the holder.
+        """
+        lock = FileLock(self.root / "writer.lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise WorkspaceBusy(
+                f"{self.root} is being written by {self._writer()}: wait for it or stop it, then run {command} again"
+            ) from None
+        except OSError as error:
+            raise PicieError(
+                f"cannot lock {self.root}: {error.strerror}; choose a workspace folder you may write to"
+            ) from error
+        try:
+            sweep(self.root)
+            yield
+        finally:
+            lock.release()
+
+    def _writer(self) -> str:
+        alive = [job for command, job in self.jobs().items() if job.alive and command in ("embed", "train")]
+        return f"`{alive[0].command}` (pid {alive[0].pid})" if alive else "another process"
+
+    def sizes(self) -> dict[str, int]:
+        """Returns bytes on disk of each part: cache, each run, exports, labels."""
+        parts = [self.root / "cache", self.root / "exports", self.root / "labels.sqlite"]
+        parts += sorted((self.root / "runs").glob("*"))
+        return {str(part.relative_to(self.root)): _bytes_of(part) for part in parts if part.exists()}
+
+
+def _image_roots(root: Path, images_root: Path) -> dict[str, str]:
+    """Both ways to find the images again: where they are, and where they are as seen from the workspace."""
+    return {"images_root": str(images_root), "images_root_relative": os.path.relpath(images_root, root)}
+
+
+def _bytes_of(path: Path) -> int:
+    if path.is_file():
+        return path.stat().st_size
+    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())

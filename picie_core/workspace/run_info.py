@@ -1,0 +1,35 @@
+"""What is stored about a run: what made it and how far it came."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+METHOD_TITLES = {"picie": "PiCIE", "mdc": "MDC", "iic": "IIC", "supervised": "Supervised", "probe": "Linear probe"}
+"""What a person reads for the methods that train."""
+
+
+@dataclass(frozen=True)
+class RunInfo:
+    """One line about a run: what made it, how far it came."""
+
+    id: str
+    method: str
+    """`frozen`, or the method that it was trained with, such as `picie`."""
+    state: str
+    """running, stopped, failed or done; only a done run has a sample."""
+    created: float
+    settings: dict[str, Any] = field(default_factory=dict)
+    epochs_done: int = 0
+    images: int = 0
+    seconds: float = 0.0
+
+    @property
+    def title(self) -> str:
+        """What a person reads, such as `Frozen resnet18`, `PiCIE K 27, 5 epochs` or `IIC K 27+100, 1 epoch`."""
+        if self.method == "frozen":
+            return f"Frozen {self.settings.get('backbone', '')}".strip()
+        title, finer = METHOD_TITLES.get(self.method, self.method), self.settings.get("overcluster")
+        if self.method not in ("supervised", "probe"):  # they have the classes of their masks
+            title += f" K {self.settings.get('k', '?')}{f'+{finer}' if finer else ''}"
+        return f"{title}, {self.epochs_done} epoch{'' if self.epochs_done == 1 else 's'}"
