@@ -59,11 +59,11 @@ def place_png(clustering: StoredClustering, cluster: int, item: ImageRecord, til
 
 def place_on(run: Run, item: ImageRecord, tile: Tile, width: int, height: int) -> tuple[float, float]:
     """Returns where the middle of a tile's cell lies on the picture: (x, y) in pixels."""
+    from picie_core.data.feature_grid import centre_px
     from picie_core.data.image_file import scaled_size
-    from picie_core.segmentation.upsampling import CELL_CENTRE_PX, CELL_PX
 
     resized = scaled_size(item.width, item.height, run.size_px)
-    x, y = (CELL_PX * cell + CELL_CENTRE_PX + 0.5 for cell in (tile.col, tile.row))
+    x, y = (centre_px(index) + 0.5 for index in (tile.col, tile.row))
     return x / resized[0] * width, y / resized[1] * height
 
 

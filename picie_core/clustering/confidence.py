@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from picie_core.data.class_names import IGNORE_ID
+from picie_core.data.feature_grid import positions_of_pixels
 from picie_core.segmentation.masks import class_scores
-from picie_core.segmentation.upsampling import cell_positions, interpolate
+from picie_core.segmentation.upsampling import interpolate
 
 if TYPE_CHECKING:
     from picie_core.clustering.clustering import Clustering
@@ -42,7 +43,7 @@ def label_and_confidence(scores: np.ndarray, height: int, width: int) -> tuple[n
     one channel there is nothing else it could be: the confidence is 1.
     """
     channels, cell_rows, cell_columns = scores.shape
-    down, right = cell_positions(height, cell_rows), cell_positions(width, cell_columns)
+    down, right = positions_of_pixels(height, cell_rows), positions_of_pixels(width, cell_columns)
     labels = np.zeros((height, width), np.uint8 if channels <= 256 else np.uint16)
     confidence = np.ones((height, width), np.float32)
     if channels == 1:

@@ -12,8 +12,10 @@ from typing import IO, TYPE_CHECKING
 import numpy as np
 
 from picie_core.atomic_files import folder_atomic
+from picie_core.data.feature_grid import feature_map_shape
 from picie_core.data.image_cache import RESERVE_BYTES
-from picie_core.data.image_index import ImageRecord, scaled_size
+from picie_core.data.image_file import scaled_size
+from picie_core.data.image_index import ImageRecord
 from picie_core.settings import SampleSettings
 
 if TYPE_CHECKING:
@@ -40,7 +42,8 @@ def draw_positions(records: list[ImageRecord], settings: SampleSettings) -> dict
     most = max(settings.pixels // 16, 1)
     if len(records) > most:
         records = [records[i] for i in np.sort(rng.choice(len(records), most, replace=False))]
-    sizes = np.array([np.prod(feature_map_shape(record, settings.size_px)) for record in records], dtype=np.int64)
+    scaled = [scaled_size(record.width, record.height, settings.size_px) for record in records]
+    sizes = np.array([np.prod(feature_map_shape(*size)) for size in scaled], dtype=np.int64)
     ends = np.floor(np.cumsum(sizes) * min(settings.pixels / max(sizes.sum(), 1), 1.0) + 1e-6).astype(np.int64)
     counts = np.minimum(np.maximum(np.diff(ends, prepend=0), 1), sizes)
     draws = (np.random.default_rng((settings.seed, record.id)) for record in records)
@@ -48,12 +51,6 @@ def draw_positions(records: list[ImageRecord], settings: SampleSettings) -> dict
         record.id: np.sort(draw.choice(all_cells, count, replace=False))
         for record, draw, all_cells, count in zip(records, draws, sizes, counts, strict=True)
     }
-
-
-def feature_map_shape(record: ImageRecord, size_px: int) -> tuple[int, int]:
-    """Returns (h, w), the stride-4 cells of an image at size_px."""
-    width, height = scaled_size(record.width, record.height, size_px)
-    return -(-height // 4), -(-width // 4)
 
 
 class SampleWriter:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from picie_core.clustering.confidence import channel_scores
+from picie_core.data.feature_grid import positions_of_pixels
 from picie_core.errors import SettingError
-from picie_core.segmentation.upsampling import cell_positions
 
 if TYPE_CHECKING:
     from picie_core.clustering.clustering import Clustering
@@ -58,8 +58,8 @@ def brushed(
     if not points:
         raise SettingError("a stroke needs at least one point: click on the image")
     positions = np.array(points, np.float64)
-    down = cell_positions(height, feature_map.shape[0], positions[:, 1])
-    right = cell_positions(width, feature_map.shape[1], positions[:, 0])
+    down = positions_of_pixels(height, feature_map.shape[0], positions[:, 1])
+    right = positions_of_pixels(width, feature_map.shape[1], positions[:, 0])
     owners = _clusters_at(feature_map, clustering, down, right)
     found, counts = np.unique(owners, return_counts=True)
     most_first = np.argsort(-counts, kind="stable")

@@ -21,8 +21,6 @@ from torch.nn import functional as F
 from picie_core.errors import PicieError, SettingError
 from picie_core.settings import CONV_BACKBONES, TIMM_PREFIX, VIT_BACKBONES, EmbedderSettings
 
-CELL_PX = 4
-"""Image pixels along a side of a feature cell: all stages are brought to that."""
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 MOBILENET_CUTS = (2, 4, 7, 14, 18)
 """Where the stages of MobileNetV2 start, each at a block that halves the map; its last layer serves the classifier."""

@@ -21,8 +21,9 @@ from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from picie_core.atomic_files import folder_atomic, write_json
+from picie_core.data.feature_grid import STRIDE, feature_map_shape
 from picie_core.errors import PicieError
-from picie_core.models.backbones import CELL_PX, StageMaps, VitBackbone, make_backbone
+from picie_core.models.backbones import StageMaps, VitBackbone, make_backbone
 from picie_core.models.pretrained_weights import load_backbone_weights
 from picie_core.settings import EmbedderSettings
 
@@ -76,7 +77,7 @@ class Embedder(nn.Module):
         maps = self.backbone((images.to(self.std.dtype) * scale - self.mean) / self.std)
         if self.settings.stage_norm == "unit":
             maps = [F.normalize(one, dim=1) for one in maps]
-        height, width = (-(-side // CELL_PX) for side in images.shape[2:])
+        height, width = feature_map_shape(*images.shape[2:])
         averaged = [_average(one, window) for one, window in zip(maps, self.pool_windows(), strict=True)]
         windows = self.context_windows()
         context = [_context(one, *window) for one, window in zip(maps, windows, strict=True)] if windows else []
@@ -89,7 +90,7 @@ class Embedder(nn.Module):
         textures apart. On camvid at K = 27 that names 79.0 % instead of 77.8 %, on the sample without weights 77 %
         instead of 75 %. The patches of a transformer are so large that they stay alone by default.
         """
-        wanted = [self.settings.pool * CELL_PX / stride for stride in self.backbone.strides]
+        wanted = [self.settings.pool * STRIDE / stride for stride in self.backbone.strides]
         return [2 * round((cells - 1) / 2) + 1 if cells > 1 else 1 for cells in wanted]
 
     def context_windows(self) -> list[tuple[int, int]]:
@@ -104,7 +105,7 @@ class Embedder(nn.Module):
         windows = []
         for stride in self.backbone.strides:
             step = max(CONTEXT_STRIDE // stride, 1)
-            window = max(round(self.settings.context * CELL_PX / stride), step)
+            window = max(round(self.settings.context * STRIDE / stride), step)
             windows.append((window + (window - step) % 2, step))  # even margins, so that the means stay in place
         return windows
 
@@ -278,7 +279,7 @@ class FrozenEmbedder:
         differs from PiCIE, which embeds at one scale.
         """
         height, width = images.shape[2:]
-        cells = (-(-height // CELL_PX), -(-width // CELL_PX))
+        cells = feature_map_shape(height, width)
         total = torch.zeros((), dtype=self.precision, device=self.device)
         for scale in self.network.settings.scale_factors:
             size = (max(round(height * scale), 1), max(round(width * scale), 1))

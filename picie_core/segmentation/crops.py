@@ -11,8 +11,9 @@ import numpy as np
 from PIL import Image
 
 from picie_core.clustering.clustering import cluster_scores
+from picie_core.data.feature_grid import centre_px, positions_of_pixels
 from picie_core.errors import PicieError
-from picie_core.segmentation.upsampling import CELL_CENTRE_PX, CELL_PX, cell_positions, interpolate
+from picie_core.segmentation.upsampling import interpolate
 
 if TYPE_CHECKING:
     from picie_core.clustering.clustering import Clustering
@@ -54,7 +55,7 @@ def draw_tiles(
             tiles[index] = _ring(tiles[index], *_centre(place, left, top, tile_px / side))
             continue
         axes = [
-            cell_positions(full, count, start + (np.arange(tile_px) + 0.5) * (side / tile_px) - 0.5)
+            positions_of_pixels(full, count, start + (np.arange(tile_px) + 0.5) * (side / tile_px) - 0.5)
             for full, count, start in zip(image.shape[:2], feature_map.shape[:2], (top, left), strict=True)
         ]
         leads[index], outlined[index] = lead_of(feature_map, outline[0], outline[1], *axes), True
@@ -79,7 +80,7 @@ def plain_tiles(source: MosaicSource, positions: np.ndarray, tile_px: int, crop_
 def crop_square(row: int, col: int, height: int, width: int, crop_px: int = CROP_PX) -> tuple[int, int, int]:
     """Returns left, top and side of the square around a cell, shifted to stay inside the picture."""
     side = min(crop_px, height, width)
-    top, left = (round(CELL_PX * cell + CELL_CENTRE_PX - side / 2) for cell in (row, col))
+    top, left = (round(centre_px(index) - side / 2) for index in (row, col))
     return min(max(left, 0), width - side), min(max(top, 0), height - side), side
 
 
@@ -124,10 +125,7 @@ def _cut(image: np.ndarray, left: int, top: int, side: int, tile_px: int) -> np.
 
 def _centre(place: list[int], left: int, top: int, scale: float) -> list[float]:
     """Where the middle of a cell lies on its tile: y and x in pixels."""
-    return [
-        (CELL_PX * cell + CELL_CENTRE_PX + 0.5 - start) * scale
-        for cell, start in zip(place[1:], (top, left), strict=True)
-    ]
+    return [(centre_px(index) + 0.5 - start) * scale for index, start in zip(place[1:], (top, left), strict=True)]
 
 
 def _widened(inside: np.ndarray, steps: int) -> np.ndarray:

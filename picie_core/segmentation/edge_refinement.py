@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from picie_core.data.class_names import IGNORE_ID
+from picie_core.data.feature_grid import positions_of_pixels
 from picie_core.errors import SettingError
-from picie_core.segmentation.upsampling import cell_positions, interpolate
+from picie_core.segmentation.upsampling import interpolate
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -38,7 +39,7 @@ def refine_scores(scores: np.ndarray, image: np.ndarray, method: str) -> np.ndar
     import torch
 
     height, width = image.shape[:2]
-    rows, columns = cell_positions(height, scores.shape[1]), cell_positions(width, scores.shape[2])
+    rows, columns = positions_of_pixels(height, scores.shape[1]), positions_of_pixels(width, scores.shape[2])
     full = interpolate(interpolate(scores, rows, axis=1), columns, axis=2)  # (C, H, W)
     live = _among_the_best_two(scores)
     guide = torch.from_numpy(np.array(image)).permute(2, 0, 1).float() / 255  # (3, H, W)

@@ -10,23 +10,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-CELL_PX = 4
-"""Side of a cell in pixels of the resized image."""
-CELL_CENTRE_PX = 1.5
-"""Centre of cell 0 in the resized image: 1.5 is `align_corners=False`, 0 that of the convolutions."""
+from picie_core.data.feature_grid import positions_of_pixels
+
 TILE_PX = 384
 """Side of the pieces a mask is computed in: so memory does not grow with the picture."""
-
-
-def cell_positions(full_px: int, cells: int, pixels: np.ndarray | None = None) -> np.ndarray:
-    """Returns where the pixels of one axis lie on the grid of cells: the only place that knows this geometry.
-
-    full_px: pixels of an axis at any size; cells: cells of it; pixels: positions along it (0 is the centre of the
-    first pixel), every pixel by default. Returns float64 in [0, cells - 1].
-    """
-    pixels = np.arange(full_px) if pixels is None else pixels
-    resized_px = (pixels + 0.5) * (CELL_PX * cells / full_px) - 0.5
-    return np.clip((resized_px - CELL_CENTRE_PX) / CELL_PX, 0, cells - 1)
 
 
 def upsample_argmax(scores: np.ndarray, height: int, width: int, tile_px: int = TILE_PX) -> np.ndarray:
@@ -47,7 +34,7 @@ def label_pixels(
 ) -> np.ndarray:
     """Returns `upsample_argmax` of scores of `shape` (C, h, w) that are asked for by rows of cells, [first, last)."""
     channels, cell_rows, cell_columns = shape
-    down, right = cell_positions(height, cell_rows), cell_positions(width, cell_columns)
+    down, right = positions_of_pixels(height, cell_rows), positions_of_pixels(width, cell_columns)
     labels = np.empty((height, width), np.uint8 if channels <= 256 else np.uint16)
     for top in range(0, height, tile_px):
         rows = down[top : top + tile_px]
@@ -62,7 +49,7 @@ def label_pixels(
 
 
 def interpolate(scores: np.ndarray, positions: np.ndarray, axis: int) -> np.ndarray:
-    """Returns scores between cells, linearly along one of the first two axes; positions as of `cell_positions`.
+    """Returns scores between cells, linearly along one of the first two axes; positions as of `positions_of_pixels`.
 
     Each value depends on its own position only, so pieces of a picture agree exactly.
     """

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from picie_core.data.feature_grid import feature_map_shape
 from picie_core.training.augmentations import (
     Geometric,
     apply_geometric,
@@ -55,7 +56,7 @@ class AlignedViews:
         for view, images in views.items():
             z = network(images)
             if view == 2:
-                cells = -(-(images.shape[2] // 2) // 4)
+                cells, _ = feature_map_shape(images.shape[2] // 2, images.shape[3] // 2)
                 z = F.normalize(apply_geometric(z.float(), self.warp(), cells), dim=1)  # unit again after the warp
             maps.append(z)
         return maps

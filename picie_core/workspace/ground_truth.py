@@ -21,9 +21,10 @@ import numpy as np
 from picie_core.atomic_files import open_atomic
 from picie_core.data.class_names import IGNORE_ID, name_key
 from picie_core.data.datasets import open_labelled_set
+from picie_core.data.feature_grid import feature_map_shape, pixels_at_positions
+from picie_core.data.image_file import scaled_size
 from picie_core.data.image_index import ImageRecord
 from picie_core.data.labelled_set import LabelledSet
-from picie_core.data.sample_writer import feature_map_shape
 from picie_core.errors import PicieError
 from picie_core.evaluation.metrics import confusion, match_many_to_one, score
 from picie_core.labels.classes import Class
@@ -203,8 +204,8 @@ def _classes_at(truth: LabelledSet, image: ImageRecord, cells: np.ndarray, size_
             f"the mask of {image.path} is {mask.shape[1]} x {mask.shape[0]}, the image {image.width} x {image.height}: "
             "give masks of the size of their images"
         )
-    pixels = (cells + 0.5) * mask.shape / feature_map_shape(image, size_px)
-    rows, columns = np.minimum(pixels.astype(np.int64), np.array(mask.shape) - 1).T
+    width, height = scaled_size(image.width, image.height, size_px)
+    rows, columns = pixels_at_positions(cells, feature_map_shape(height, width), mask.shape).T
     return mask[rows, columns]
 
 

@@ -11,8 +11,9 @@ from PIL import Image
 
 from picie_core.cli.embed import embed
 from picie_core.clustering.clustering import cell_labels
+from picie_core.data.feature_grid import feature_map_shape
 from picie_core.data.image_index import ImageRecord, resize_image
-from picie_core.data.sample_writer import draw_positions, feature_map_shape, two_widest_axes
+from picie_core.data.sample_writer import draw_positions, two_widest_axes
 from picie_core.errors import PicieError
 from picie_core.models.embedder import FrozenEmbedder, embed_image, load_embedder
 from picie_core.settings import EmbedderSettings, SampleSettings
@@ -42,7 +43,7 @@ def test_places_are_spread_evenly():
     """Every image gives its share of cells by area, to one pixel; together they are as many as wanted."""
     listed = records((128, 64), (64, 64), (64, 256), (128, 64))
     places = draw_positions(listed, SampleSettings(size_px=64, pixels=500))
-    cells = {record.id: np.prod(feature_map_shape(record, 64)) for record in listed}
+    cells = {0: 16 * 32, 1: 16 * 16, 2: 64 * 16, 3: 16 * 32}
     counts = {image: len(drawn) for image, drawn in places.items()}
     assert sum(counts.values()) == 500
     for image, count in counts.items():
@@ -76,11 +77,6 @@ def test_of_very_many_images_a_subset_takes_part():
     again, other = (draw_positions(listed, SampleSettings(size_px=64, pixels=320, seed=seed)) for seed in (0, 1))
     assert set(places) == set(again) != set(other)
     assert max(places) > 50
-
-
-def test_cell_shape_is_that_of_the_network():
-    """A quarter of the scaled size, rounded up."""
-    assert feature_map_shape(records((101, 67))[0], 66) == (17, 25)  # 66 x 99 px
 
 
 # -- what embed stores
@@ -178,7 +174,7 @@ def test_a_nearly_full_disk_keeps_room_for_results(scenes, tmp_path, monkeypatch
 def test_ten_gigabytes_are_the_default_budget():
     """Cells of about 7,000 images of 1920 x 1080 at 320 px, at the usual width, fit."""
     assert SampleSettings().dense_mb << 20 == 10 * 1024**3
-    bytes_each = int(np.prod(feature_map_shape(records((1920, 1080))[0], 320))) * 128
+    bytes_each = int(np.prod(feature_map_shape(320, 569))) * 128
     assert 6500 < (SampleSettings().dense_mb << 20) // bytes_each < 8000
 
 

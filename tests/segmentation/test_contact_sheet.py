@@ -26,7 +26,6 @@ from picie_core.segmentation.contact_sheet import (
     exemplars,
 )
 from picie_core.segmentation.crops import crop_square, highlight, lead_of
-from picie_core.segmentation.upsampling import cell_positions
 from picie_core.settings import EmbedderSettings, SampleSettings
 from picie_core.workspace.workspace import Workspace
 from tests.hand_made import clustering_of
@@ -330,11 +329,6 @@ def test_an_image_that_is_gone_is_a_grey_tile(made):
         lost.write_bytes(content)
     assert (drawn[:96, :96, :3] == MISSING).all()
     assert drawn[:96, 100:, :3].std() > 5
-
-
-def test_positions_of_some_pixels_are_those_of_all():
-    """Asking for a piece of an axis gives what that piece has in the whole."""
-    np.testing.assert_array_equal(cell_positions(90, 23)[30:50], cell_positions(90, 23, np.arange(30, 50)))
 
 
 def test_no_torch_is_loaded_for_mosaics():

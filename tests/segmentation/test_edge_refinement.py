@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from picie_core.data.feature_grid import positions_of_pixels
 from picie_core.errors import SettingError
 from picie_core.segmentation.edge_refinement import guided_filter, pamr, refine_scores, remove_specks
-from picie_core.segmentation.upsampling import cell_positions, interpolate
+from picie_core.segmentation.upsampling import interpolate
 
 
 def some_maps(channels: int, height: int, width: int, seed: int = 0) -> torch.Tensor:
@@ -80,7 +81,7 @@ def test_a_refinement_moves_the_border_to_the_edge_of_the_picture(method):
     scores = np.zeros((3, 12, 16), np.float32)
     scores[0], scores[2] = 0.6, 0.1
     scores[1, :, 6:] = 1.2  # the border lies at pixel 24 or so
-    plain = interpolate(interpolate(scores, cell_positions(48, 12), 1), cell_positions(64, 16), 2).argmax(0)
+    plain = interpolate(interpolate(scores, positions_of_pixels(48, 12), 1), positions_of_pixels(64, 16), 2).argmax(0)
     refined = refine_scores(scores, image, method)
     assert refined.shape == (3, 48, 64)
     before, after = (float(((labels == 1) == truth).mean()) for labels in (plain, refined.argmax(0)))

@@ -11,9 +11,10 @@ import torch
 from PIL import Image
 
 from picie_core.clustering.clustering import Clustering
+from picie_core.data.feature_grid import positions_of_pixels
 from picie_core.segmentation import masks
 from picie_core.segmentation.masks import class_mask, class_scores, cluster_colors, cluster_mask, overlay, png_bytes
-from picie_core.segmentation.upsampling import cell_positions, interpolate, upsample_argmax
+from picie_core.segmentation.upsampling import interpolate, upsample_argmax
 from tests.hand_made import clustering_of, unit
 
 
@@ -22,14 +23,6 @@ def some_cells(height: int, width: int, k: int, seed: int = 0) -> tuple[np.ndarr
     rng = np.random.default_rng(seed)
     cells = rng.normal(size=(height, width, 8)).astype(np.float32)
     return cells, clustering_of(unit(rng.normal(size=(k, 8))))
-
-
-def test_positions_are_those_of_torch_interpolate():
-    """A ramp over cells, upsampled, has each pixel's position: torch's `align_corners=False`."""
-    for cells, full in ((7, 29), (80, 320), (5, 3), (1, 9)):
-        ramp = torch.arange(cells, dtype=torch.float64)[None, None]
-        expected = torch.nn.functional.interpolate(ramp, size=full, mode="linear", align_corners=False)
-        np.testing.assert_allclose(cell_positions(full, cells), expected[0, 0].numpy(), atol=1e-12)
 
 
 def test_two_by_two_to_four_by_four_by_hand():
@@ -77,7 +70,7 @@ def test_leaving_out_channels_changes_no_pixel(height, width):
     scores = torch.nn.functional.interpolate(coarse, size=(12, 15), mode="bilinear")[0].numpy().copy()
     scores[7] = scores[3]
     scores[9] = np.nextafter(scores[4], np.float32(9))
-    down, right = cell_positions(height, 12), cell_positions(width, 15)
+    down, right = positions_of_pixels(height, 12), positions_of_pixels(width, 15)
     every = interpolate(interpolate(scores.transpose(1, 2, 0), down, axis=0), right, axis=1)
     labels = upsample_argmax(scores, height, width)
     np.testing.assert_array_equal(labels, every.argmax(-1))
