@@ -1,4 +1,4 @@
-"""Default colours: unique, and told apart by people who see no red or no green."""
+"""Colours: far apart, unique, and those of classes told apart by people who see no red or no green."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from picie_core.colors import IGNORE_COLOR, OKABE_ITO, least_distance, next_color, perceived
+from picie_core.colors import IGNORE_COLOR, OKABE_ITO, cluster_colors, hex_color, next_color, perceived, rgb_color
 
 TOLD_APART = 0.07
 """In Oklab; 0.02 is what people just notice side by side. The closest of Okabe and Ito's are 0.076 apart."""
@@ -19,6 +19,12 @@ def defaults(number: int) -> list[str]:
     while len(used) < number:
         used.append(next_color(used))
     return used
+
+
+def least_distance(colors: list[str]) -> float:
+    """How far apart the two most alike are, over all pairs and for the sight that tells them least."""
+    lab = perceived(np.array([rgb_color(color) for color in colors]))  # (3, N, 3)
+    return min(np.linalg.norm(lab[:, a] - lab[:, b], axis=1).min() for a, b in combinations(range(len(colors)), 2))
 
 
 @pytest.mark.parametrize("number", (8, 12, 20))
@@ -47,12 +53,18 @@ def test_simulated_sight_by_hand() -> None:
     assert without_green < 0.35 * full
 
 
-def test_least_distance_is_that_of_the_worst_pair_and_sight() -> None:
-    """Against the slow way: all pairs, all three sights."""
-    places = perceived(np.array([tuple(bytes.fromhex(color[1:])) for color in OKABE_ITO]))
-    slow = min(
-        np.linalg.norm(places[sight, a] - places[sight, b])
-        for a, b in combinations(range(len(OKABE_ITO)), 2)
-        for sight in range(3)
-    )
-    assert least_distance(OKABE_ITO) == pytest.approx(slow)
+def test_hexadecimal_there_and_back() -> None:
+    """`#rrggbb` is three bytes, and three bytes are it again."""
+    assert rgb_color("#0072b2") == (0, 0x72, 0xB2)
+    assert [hex_color(rgb_color(color)) for color in OKABE_ITO] == list(OKABE_ITO)
+
+
+def test_cluster_colors_are_distinct_and_stay():
+    """Every cluster of 500 has its own colour, the first ones are far apart, and K does not change them."""
+    many = cluster_colors(500)
+    assert len(np.unique(many, axis=0)) == 500
+    np.testing.assert_array_equal(many[:27], cluster_colors(27))
+    first = many[:20].astype(int)
+    apart = np.abs(first[:, None] - first[None]).sum(-1) + 1000 * np.eye(20, dtype=int)
+    assert apart.min() > 60
+    assert np.ptp(many.astype(int), axis=1).min() > 40, "greys are for what has no colour"

@@ -29,7 +29,7 @@ from torch.nn import functional as F
 from picie_core.clustering.kmeans import assign, spherical_kmeans
 from picie_core.evaluation.metrics import confusion, match_many_to_one, match_one_to_one, score
 from picie_core.models.embedder import pick_device
-from picie_core.segmentation.masks import class_scores
+from picie_core.segmentation.masks import channel_scores
 from picie_core.settings import TrainSettings
 from picie_core.training.augmentations import FLIP_P, GREY_P
 from picie_core.training.losses.objective import Step, flatten
@@ -37,6 +37,7 @@ from picie_core.training.losses.picie import Picie
 from picie_core.training.losses.pseudo_labels import ViewClusters
 from picie_core.workspace.workspace import Workspace
 from tests.conftest import draw_scene
+from tests.hand_made import clustering_of
 from tests.small_trainings import figures, start_training
 
 CPU = torch.device("cpu")
@@ -95,7 +96,7 @@ def test_clustering_training_and_evaluation_agree_on_every_pixel():
     objective.levels = [[clusters, clusters]]
     in_training = objective.label(torch.from_numpy(rows)).numpy()
     cells = rows.reshape(3, 4, 5, 6)
-    in_masks = np.stack([class_scores(one, found.centroids).argmax(0) for one in cells]).ravel()
+    in_masks = np.stack([channel_scores(one, clustering_of(found.centroids)).argmax(0) for one in cells]).ravel()
     np.testing.assert_array_equal(in_training, found.labels)
     np.testing.assert_array_equal(in_masks, found.labels)
     np.testing.assert_array_equal(assign(rows, found.centroids)[0], found.labels)

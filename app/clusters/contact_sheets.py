@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import streamlit as st
 
 from app.session.caches import contact_sheet_source
-from app.shared.colors import rgb_color
 from app.shared.layout import show_jpeg
+from picie_core.colors import rgb_color
 from picie_core.workspace.workspace import StoredClustering
 
 if TYPE_CHECKING:
     from streamlit.delta_generator import DeltaGenerator
 
-    from picie_core.segmentation.contact_sheet import Mosaic
+    from picie_core.segmentation.contact_sheet import ContactSheet
 
 KEPT = 800
 DRAWERS = 2
@@ -67,7 +67,7 @@ class Sheet:
     """A drawn contact sheet; `mosaic` knows which place of which image is where on it."""
 
     jpeg: bytes
-    mosaic: Mosaic
+    mosaic: ContactSheet
     total: int
     """Exemplars that there are on all pages."""
 
@@ -111,20 +111,21 @@ def ask_sheets(
 
     def drawing(cluster: int, color: str) -> Callable[[], Sheet]:
         def draw() -> Sheet:
-            from picie_core.segmentation.contact_sheet import CROP_PX, WIDE_CROP_PX, contact_sheet
+            from picie_core.segmentation.contact_sheet import contact_sheet
+            from picie_core.segmentation.crops import CROP_PX, WIDE_CROP_PX
 
             made = contact_sheet(
                 source,
                 clustering,
                 cluster,
                 look.kind,
-                look.room.tiles,
-                look.room.tile_px,
-                look.page,
-                look.room.columns,
-                rgb_color(color),
-                look.outline,
-                WIDE_CROP_PX if look.context else CROP_PX,
+                per_page=look.room.tiles,
+                shown_px=look.room.tile_px,
+                page=look.page,
+                columns=look.room.columns,
+                color=rgb_color(color),
+                outline=look.outline,
+                crop_px=WIDE_CROP_PX if look.context else CROP_PX,
             )
             return Sheet(made.jpeg(rgb_color(between)), made, made.total)
 

@@ -9,22 +9,23 @@ import streamlit as st
 from PIL import Image, ImageDraw
 
 from app.shared import overlays
-from app.shared.colors import rgb_color
 from app.shared.formatting import literal
 from app.shared.image_strip import show_image
 from app.shared.layout import page_path, picture, small_fit
 from app.shared.naming import cluster_names, cluster_title, shown_color
+from picie_core.colors import rgb_color
+from picie_core.data.image_file import png_bytes
 from picie_core.data.image_index import ImageRecord
 from picie_core.workspace.workspace import Run, StoredClustering
 
 if TYPE_CHECKING:
-    from picie_core.segmentation.contact_sheet import Tile
+    from picie_core.segmentation.contact_sheet import Crop
 
 WIDTH_PX = 960
 RING_PX = 14
 
 
-def draw_place(clustering: StoredClustering, cluster: int, tile: Tile | None) -> None:
+def draw_place(clustering: StoredClustering, cluster: int, tile: Crop | None) -> None:
     """Draws the image of a tile; says so when the image cannot be read any more."""
     listed = clustering.workspace.image_list()
     item = next((one for one in listed.readable if tile is not None and one.id == tile.image_id), None)
@@ -45,19 +46,19 @@ def draw_place(clustering: StoredClustering, cluster: int, tile: Tile | None) ->
         st.page_link(page_path("masks"), label="Open on the Masks screen", icon=":material/layers:")
 
 
-def place_png(clustering: StoredClustering, cluster: int, item: ImageRecord, tile: Tile, opacity: float) -> bytes:
+def place_png(clustering: StoredClustering, cluster: int, item: ImageRecord, tile: Crop, opacity: float) -> bytes:
     """Returns the image with one cluster painted and outlined and the place of a crop ringed, as PNG."""
-    from picie_core.segmentation import masks
+    from picie_core.segmentation.overlay import overlay
 
     width, height = overlays.target_size(item, WIDTH_PX)
     image = overlays.image_at(str(clustering.workspace.images_root), item.path, item.stamp, width, height)
     labels = overlays.mask(clustering, item, overlays.Look("cluster", WIDTH_PX))
     color = rgb_color(shown_color(clustering, cluster))
-    painted = masks.overlay(image, np.where(labels == cluster, 1, 0), {1: color}, opacity, outline=True)
-    return masks.png_bytes(ringed(painted, *place_on(clustering.run, item, tile, width, height)))
+    painted = overlay(image, np.where(labels == cluster, 1, 0), {1: color}, opacity, outline=True)
+    return png_bytes(ringed(painted, *place_on(clustering.run, item, tile, width, height)))
 
 
-def place_on(run: Run, item: ImageRecord, tile: Tile, width: int, height: int) -> tuple[float, float]:
+def place_on(run: Run, item: ImageRecord, tile: Crop, width: int, height: int) -> tuple[float, float]:
     """Returns where the middle of a tile's cell lies on the picture: (x, y) in pixels."""
     from picie_core.data.feature_grid import centre_px
     from picie_core.data.image_file import scaled_size

@@ -17,7 +17,7 @@ from app.shared.notices import show_errors
 from picie_core.workspace.workspace import StoredClustering
 
 if TYPE_CHECKING:
-    from picie_core.segmentation.contact_sheet import Tile
+    from picie_core.segmentation.contact_sheet import Crop
 
 
 def draw_dialog(clustering: StoredClustering, look: Look) -> None:
@@ -49,11 +49,11 @@ def _open(title: str, close: Callable[[], None], draw: Callable[[], None]) -> No
     drawn()
 
 
-def tile_at(clustering: StoredClustering, where: str, cluster: int, x: float, y: float, look: Look) -> Tile | None:
+def tile_at(clustering: StoredClustering, where: str, cluster: int, x: float, y: float, look: Look) -> Crop | None:
     """Returns the tile at a point of a contact sheet: of a card (`tiles`) or of the dialog with more crops."""
     shown = look
     if where == "more":
         kind = st.session_state.get(f"{KIND}_{look.kind}") or look.kind
         shown = Look(kind, ROOM, look.outline, look.context, st.session_state.get(page_key(cluster, kind), 1) - 1)
     color = shown_color(clustering, cluster)
-    return ask_sheets(clustering, [cluster], [color], shown)[cluster].result().mosaic.tile_at(x, y)
+    return ask_sheets(clustering, [cluster], [color], shown)[cluster].result().mosaic.crop_at(x, y)

@@ -16,11 +16,12 @@ from app.clusters.focus import looking_at, stamp
 from app.clusters.keys import draw_key_sheet
 from app.clusters.naming_bar import key_button, short
 from app.session.state import session
-from app.shared.colors import class_colors, rgb_color
+from app.shared.colors import class_colors
 from app.shared.components.naming import Click, naming_field
 from app.shared.formatting import count, literal, percent
 from app.shared.layout import show_jpeg, small, swatch
 from app.shared.naming import class_names, cluster_names, names_offered, shown_color
+from picie_core.colors import rgb_color
 from picie_core.workspace.workspace import StoredClustering, Workspace
 
 if TYPE_CHECKING:
@@ -204,7 +205,7 @@ def _ringed(sheet: Sheet, rings: dict[int, tuple[int, int, int]]) -> bytes:
     if not rings:
         return sheet.jpeg
     drawn = sheet.mosaic.sheet.copy()
-    for number, tile in enumerate(sheet.mosaic.tiles):
+    for number, tile in enumerate(sheet.mosaic.crops):
         left, top, right, bottom = tile.box
         inside = drawn[top:bottom, left:right, :3]
         if number not in rings:
@@ -225,6 +226,6 @@ def _clicked(clustering: StoredClustering, step: Step, click: Click) -> None:
         review_queue.choose_side(clustering, int(int(rest) in step.parts[1]))
     elif kind == "crops" and int(rest) == step.parts[0][0]:
         sheet = _crops(clustering, int(rest)).result()
-        tile = sheet.mosaic.tile_at(click.x, click.y)
+        tile = sheet.mosaic.crop_at(click.x, click.y)
         if tile is not None:
-            review_queue.pick_crop(clustering, sheet.mosaic.tiles.index(tile))
+            review_queue.pick_crop(clustering, sheet.mosaic.crops.index(tile))

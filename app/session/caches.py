@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from picie_core.clustering.projection import Projection, UmapSettings
     from picie_core.clustering.splits import Split
     from picie_core.models.embedder import FrozenEmbedder
-    from picie_core.segmentation.contact_sheet import MosaicSource
+    from picie_core.segmentation.contact_sheet import ContactSheetSource
 
 HASHES: dict[str | type, Callable[[Any], Any]] = {
     Workspace: lambda workspace: str(workspace.root),
@@ -118,13 +118,13 @@ def point_confidence(placed: Projection, clustering: StoredClustering) -> np.nda
 
 @cached(8)
 def _point_confidence(name: str, clustering: StoredClustering, _shown: np.ndarray) -> np.ndarray:
-    from picie_core.clustering.confidence import confidence_at
+    from picie_core.clustering.confidence import row_confidence
 
-    return confidence_at(contact_sheet_source(clustering.run).sample, clustering, _shown)
+    return row_confidence(contact_sheet_source(clustering.run).sample.embeddings[_shown], clustering)[1]
 
 
 @cached(2)
-def contact_sheet_source(run: Run) -> MosaicSource:
+def contact_sheet_source(run: Run) -> ContactSheetSource:
     """Returns what contact sheets are cut from: the embedding sample, the dense features and the image cache."""
     return run.contact_sheet_source()
 
@@ -161,11 +161,11 @@ def points_sheet(clustering: StoredClustering, shown: np.ndarray, columns: int, 
 
 @cached(400)
 def _points_sheet(clustering: StoredClustering, indices: tuple[int, ...], columns: int, px: int) -> bytes:
-    from picie_core.segmentation.contact_sheet import crops_at
+    from picie_core.segmentation.contact_sheet import contact_sheet_at
 
     source = contact_sheet_source(clustering.run)
     positions = np.asarray(source.sample.positions[np.asarray(indices)])
-    return crops_at(source, positions, clustering, px, columns=columns).png
+    return contact_sheet_at(source, positions, clustering, px, columns).png
 
 
 @cached(64)

@@ -2,25 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from picie_core.colors import IGNORE_COLOR
+from picie_core.colors import IGNORE_COLOR, cluster_colors, hex_color
 from picie_core.data.class_names import IGNORE_ID
-from picie_core.segmentation.masks import cluster_colors
 from picie_core.workspace.workspace import Workspace
 
 UNNAMED_COLOR = "#9a9a96"
-
-
-def hex_color(rgb: np.ndarray | tuple[int, int, int]) -> str:
-    """Returns `#rrggbb`."""
-    red, green, blue = (int(part) for part in rgb)
-    return f"#{red:02x}{green:02x}{blue:02x}"
-
-
-def rgb_color(color: str) -> tuple[int, int, int]:
-    """Returns the three bytes of `#rrggbb`."""
-    return int(color[1:3], 16), int(color[3:5], 16), int(color[5:7], 16)
 
 
 def cluster_color(cluster: int) -> str:

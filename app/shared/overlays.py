@@ -14,16 +14,17 @@ import numpy as np
 from PIL import Image
 
 from app.session.caches import cached, contact_sheet_source, embedder
-from app.shared.colors import class_colors, cluster_color, rgb_color
+from app.shared.colors import class_colors, cluster_color
+from picie_core.colors import rgb_color
 from picie_core.data.image_cache import ImageCache
-from picie_core.data.image_file import read_resized
+from picie_core.data.image_file import png_bytes, read_resized
 from picie_core.data.image_index import ImageRecord
 from picie_core.segmentation.post_processing import (
     MaskAndConfidence,
     PostProcessing,
-    ignore_uncertain,
-    ignored_id,
     mask_and_confidence,
+    post_processed_mask,
+    thresholded_mask,
 )
 from picie_core.workspace.workspace import Run, StoredClustering, Workspace
 
@@ -103,16 +104,11 @@ def confidence(clustering: StoredClustering, item: ImageRecord, look: Look) -> n
 def _labels(
     clustering: StoredClustering, item: ImageRecord, names: Names, width_px: int, post_processing: PostProcessing
 ) -> np.ndarray:
-    from picie_core.segmentation.edge_refinement import remove_specks
-    from picie_core.segmentation.post_processing import post_processed_mask
-
     (height, width), scale = _made_at(item, width_px)
     classes_of = None if names is None else dict(names)
     if post_processing.min_confidence or post_processing.refine != "none":
         made = _with_confidence(clustering, item, names, width_px, refine=post_processing.refine)
-        left_out = ignored_id(post_processing, names is None)
-        least_px = round(post_processing.min_area_px * scale**2)
-        return remove_specks(ignore_uncertain(made, post_processing), least_px, left_out)
+        return thresholded_mask(made, post_processing, names is None, scale)
     feature_map = feature_map_of(clustering.run, item)
     return post_processed_mask(feature_map, clustering, classes_of, height, width, post_processing, scale=scale)
 
@@ -202,7 +198,7 @@ def _overlay(
     colors: tuple[tuple[int, str], ...],
     form: str,
 ) -> bytes:
-    from picie_core.segmentation.masks import overlay
+    from picie_core.segmentation.overlay import overlay
 
     painted = _photograph(clustering.workspace, item, look.width_px)
     if look.opacity:
@@ -213,8 +209,6 @@ def _overlay(
 
 def _bytes(picture: np.ndarray, form: str) -> bytes:
     """A picture as a PNG or a lossless WebP."""
-    from picie_core.segmentation.masks import png_bytes
-
     if form == "PNG":
         return png_bytes(picture)
     buffer = io.BytesIO()

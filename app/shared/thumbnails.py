@@ -8,9 +8,9 @@ import numpy as np
 import streamlit as st
 from PIL import Image
 
+from picie_core.data.image_file import png_bytes
 from picie_core.data.image_index import ImageRecord, read_resized
 from picie_core.errors import PicieError
-from picie_core.segmentation.masks import png_bytes
 
 TILE_PX = (144, 108)
 THUMBNAIL_PX = 160

@@ -40,8 +40,8 @@ def mosaic(
     source, written = run.contact_sheet_source(), []
     for cluster in wanted:
         path = out / f"cluster-{cluster}.png"
-        sheet = contact_sheet(source, clustering, cluster, kind, tiles, columns=COLUMNS)
+        sheet = contact_sheet(source, clustering, cluster, kind, per_page=tiles, columns=COLUMNS)
         with open_atomic(path) as file:
             file.write(sheet.png)
-        written.append({"cluster": cluster, "file": str(path), "crops": len(sheet.tiles)})
+        written.append({"cluster": cluster, "file": str(path), "crops": len(sheet.crops)})
     return {"run": run.name, "clustering": clustering.name, "sheets": written}

@@ -1,9 +1,9 @@
-"""How sure a mask is of each pixel, what a threshold leaves of it, and which images are doubtful. Numpy only.
+"""How sure the labels of pixels are, and what a threshold leaves of the embedding sample. Numpy only.
 
-The one definition: the best channel (cluster or class) of a pixel scores s1, the next best s2, both cosines. The
-confidence is tanh((s1 - s2) / 0.2), from 0 (a tie) to almost 1. It is the lead that the best of the two has over the
-other in a softmax at temperature 0.1, which is the one that trainings use. A class scores what its best cluster
-scores, and all pixels without a class are one channel, so two clusters of one class are no doubt.
+The one definition: the best channel (cluster or class) of a pixel scores s1, the next best s2, both cosines; s1 - s2 is
+the margin. The confidence is tanh((s1 - s2) / 0.2), from 0 (a tie) to almost 1: in a softmax at temperature 0.1, which
+trainings use, it is the difference of the two over their sum. A class scores what its best cluster scores, and all
+pixels without a class are one channel, so two clusters of one class do not make a pixel uncertain.
 """
 
 from __future__ import annotations
@@ -13,10 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from picie_core.clustering.clustering import cluster_scores
 from picie_core.data.class_names import IGNORE_ID
-from picie_core.data.feature_grid import positions_of_pixels
-from picie_core.segmentation.masks import class_scores
-from picie_core.segmentation.upsampling import interpolate
 
 if TYPE_CHECKING:
     from picie_core.clustering.clustering import Clustering
@@ -24,69 +22,63 @@ if TYPE_CHECKING:
 
 TEMPERATURE = 0.1
 """Of the softmax in which the two best channels are compared."""
-TILE_PX = 64
-"""Side of the pieces that pixels are compared in: in a small one few channels can be among the two best."""
 SAMPLED = 50_000
-"""Pixels of the sample that stand for the whole set: shares are right within half a percent."""
-ROWS = 8192
+"""Pixels of the embedding sample that stand for all images: shares are right within half a percent."""
+BLOCK = 8192
+"""Pixels that are scored at once."""
 
 
-def confidence_of(lead: np.ndarray) -> np.ndarray:
-    """Returns the confidence, float32 in 0 to 1, of pixels whose best channel leads the next best by so much."""
-    return np.tanh(np.asarray(lead, np.float32) / np.float32(2 * TEMPERATURE))
+def confidence_of(margin: np.ndarray) -> np.ndarray:
+    """Returns the confidence, float32 in 0 to 1, of pixels whose best channel leads the next best by this margin."""
+    return np.tanh(np.asarray(margin, np.float32) / np.float32(2 * TEMPERATURE))
 
 
-def label_and_confidence(scores: np.ndarray, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the best channel and the confidence of each pixel, the scores upsampled bilinearly to full size.
+def best_and_margin(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the best channel of each pixel, the first of equal ones, and by how much it leads the next best.
 
-    scores: (C, h, w). Returns (height, width) labels, those of `upsample_argmax`, and float32 (height, width). With
-    one channel there is nothing else it could be: the confidence is 1.
+    scores: (C, ...) float32. Returns int64 and float32 (...). One channel leads by infinity: nothing else is possible.
     """
-    channels, cell_rows, cell_columns = scores.shape
-    down, right = positions_of_pixels(height, cell_rows), positions_of_pixels(width, cell_columns)
-    labels = np.zeros((height, width), np.uint8 if channels <= 256 else np.uint16)
-    confidence = np.ones((height, width), np.float32)
-    if channels == 1:
-        return labels, confidence
-    for top in range(0, height, TILE_PX):
-        rows = down[top : top + TILE_PX]
-        first, last = int(rows[0]), int(rows[-1]) + 2
-        for start in range(0, width, TILE_PX):
-            columns = right[start : start + TILE_PX]
-            left, stop = int(columns[0]), int(columns[-1]) + 2
-            place = np.s_[top : top + TILE_PX, start : start + TILE_PX]
-            tile = scores[:, first:last, left:stop]
-            labels[place], lead = _two_best(tile, rows - first, columns - left)
-            confidence[place] = confidence_of(lead)
-    return labels, confidence
-
-
-def _two_best(scores: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The best channel of each pixel of a tile and its lead; the first of equal channels wins."""
-    flat = scores.reshape(len(scores), -1)
-    enough = np.partition(flat.min(axis=1), -2)[-2]  # two channels are at least this high everywhere
-    possible = np.flatnonzero(flat.max(axis=1) >= enough - 1e-5)
-    best = np.full((len(rows), len(columns)), -np.inf, np.float32)
+    best = np.full(scores.shape[1:], -np.inf, np.float32)
     second, label = best.copy(), np.zeros(best.shape, np.intp)
-    between = interpolate(interpolate(scores[possible], rows, axis=1), columns, axis=2)  # (P, rows, columns)
-    for channel, score in zip(possible, between, strict=True):
+    for channel, score in enumerate(scores):  # 2 to 20 times as fast as argmax and partition across channels
         np.maximum(second, np.minimum(best, score), out=second)
         label[score > best] = channel
         np.maximum(best, score, out=best)
     return label, best - second
 
 
-def channel_scores(feature_map: np.ndarray, clustering: Clustering, groups: np.ndarray | None = None) -> np.ndarray:
-    """Returns the scores (C, h, w) of cells (h, w, D) by the rule of the masks, one channel a cluster or a group."""
-    return class_scores(feature_map, clustering.base_centroids, groups, clustering.splits)
+def class_channels(k: int, classes_of: Mapping[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the class ids in use, ascending, 255 for clusters without one, and which of them each cluster has.
 
-
-# -- the whole set, from its sample
-
-
-def class_groups(k: int, classes_of: Mapping[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the class ids in use, ascending (255 for no class), and the index of each cluster's among them."""
+    classes_of: cluster -> class id. Returns (C,) ids and (k,) channels of the clusters, 0 to C - 1.
+    """
     return np.unique([classes_of.get(cluster, IGNORE_ID) for cluster in range(k)], return_inverse=True)
+
+
+def best_of_channels(scores: np.ndarray, channels: np.ndarray | None) -> np.ndarray:
+    """Returns the scores (C, N) of channels, each that of its best cluster.
+
+    scores: (k, N) of clusters; channels: (k,) the channel of each cluster, every one from 0 to C - 1 in use, None for
+    one channel a cluster.
+    """
+    if channels is None:
+        return scores
+    order = np.argsort(channels, kind="stable")
+    starts = np.searchsorted(channels[order], np.arange(channels.max() + 1))
+    return np.maximum.reduceat(scores[order], starts, axis=0)
+
+
+def row_confidence(
+    rows: np.ndarray, clustering: Clustering, channels: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the best channel and the confidence of embeddings (N, D): (N,) int64 and float32."""
+    labels, margins = [np.empty(0, np.intp)], [np.empty(0, np.float32)]
+    for start in range(0, len(rows), BLOCK):
+        scores = cluster_scores(np.asarray(rows[start : start + BLOCK]), clustering)  # (k, n)
+        label, margin = best_and_margin(best_of_channels(scores, channels))
+        labels.append(label)
+        margins.append(margin)
+    return np.concatenate(labels), confidence_of(np.concatenate(margins))
 
 
 def sample_confidence(
@@ -95,28 +87,19 @@ def sample_confidence(
     """Returns the label and the confidence of at most `most` sampled pixels, evenly spread over all images.
 
     classes_of: cluster -> class id for classes, 255 where there is none; None for clusters. The confidence of a
-    cell is that of its centre: pixels between cells, where clusters meet, are a little less sure.
+    position is that of its centre: pixels between positions, where clusters meet, are a little less sure.
     """
-    step = max(1, -(-len(sample.embeddings) // most))
-    ids, groups = (None, None) if classes_of is None else class_groups(clustering.k, classes_of)
-    label, confidence = _of_rows(np.asarray(sample.embeddings[::step]), clustering, groups)
-    return (label if ids is None else ids[label]), confidence
+    rows = sample.embeddings[:: spread(len(sample.embeddings), most)]
+    if classes_of is None:
+        return row_confidence(rows, clustering)
+    ids, channels = class_channels(clustering.k, classes_of)
+    label, confidence = row_confidence(rows, clustering, channels)
+    return ids[label], confidence
 
 
-def confidence_at(sample: EmbeddingSample, clustering: Clustering, chosen: np.ndarray) -> np.ndarray:
-    """Returns the confidence (n,) float32 of the chosen pixels of the sample that they are of their cluster."""
-    return _of_rows(np.asarray(sample.embeddings[chosen]), clustering, None)[1]
-
-
-def _of_rows(rows: np.ndarray, clustering: Clustering, groups: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-    """The best channel and the confidence of rows (N, D), a block at a time."""
-    labels, leads = [np.empty(0, np.intp)], [np.empty(0, np.float32)]
-    for start in range(0, len(rows), ROWS):
-        scores = channel_scores(rows[None, start : start + ROWS], clustering, groups)[:, 0]  # (C, N)
-        labels.append(scores.argmax(0))
-        two = np.partition(scores, -2, axis=0)[-2:] if len(scores) > 1 else np.array([[-np.inf], [0.0]], np.float32)
-        leads.append(np.broadcast_to(two[1] - two[0], scores.shape[1:]))
-    return np.concatenate(labels), confidence_of(np.concatenate(leads))
+def spread(rows: int, most: int = SAMPLED) -> int:
+    """Returns the step at which at most `most` of so many rows are taken, evenly spread."""
+    return max(1, -(-rows // most))
 
 
 def coverage(labels: np.ndarray, confidence: np.ndarray, threshold: float, ignored: int | None = IGNORE_ID) -> float:

@@ -1,4 +1,4 @@
-"""What to look at next: how doubtful clusters and images are, in which order to go through them, what naming covers.
+"""Uncertain clusters and images, the order in which clusters are worth a look, and what naming covers.
 
 Everything is an estimate from the embedding sample. Numpy only.
 """
@@ -6,74 +6,52 @@ Everything is an estimate from the embedding sample. Numpy only.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from picie_core.clustering.clustering import Clustering, cluster_scores
-from picie_core.clustering.confidence import confidence_of
+from picie_core.clustering.clustering import Clustering
+from picie_core.clustering.confidence import SAMPLED, sample_confidence, spread
 from picie_core.data.class_names import IGNORE_ID
 
 if TYPE_CHECKING:
     from picie_core.data.embedding_sample import EmbeddingSample
 
 UNCERTAIN_BELOW = 0.25
-"""A pixel with less confidence is in doubt: the best cosine leads the next one by less than about 0.05."""
-SAMPLED = 50_000
-"""Pixels that are scored at most: shares are right within half a percent."""
-BLOCK = 8192
-
-
-@dataclass(frozen=True, eq=False)
-class SampleUncertainty:
-    """Evenly spread pixels of the sample and whether each is in doubt."""
-
-    rows: np.ndarray
-    """(n,) int64 rows of the embedding sample."""
-    uncertain: np.ndarray
-    """(n,) bool."""
-
-
-def sample_uncertainty(sample: EmbeddingSample, clustering: Clustering, most: int = SAMPLED) -> SampleUncertainty:
-    """Returns which of at most `most` pixels are nearly as close to a second cluster as to their own.
-
-    In doubt is a pixel with a confidence below 0.25 (see confidence.py). With a single cluster none is.
-    """
-    rows = np.arange(0, len(sample.embeddings), max(1, -(-len(sample.embeddings) // most)))
-    leads = [np.empty(0, np.float32)]
-    for start in range(0, len(rows), BLOCK):
-        scores = cluster_scores(np.asarray(sample.embeddings[rows[start : start + BLOCK]]), clustering)  # (k, n)
-        pixels, own = np.arange(scores.shape[1]), scores.argmax(0)
-        best = scores[own, pixels]
-        scores[own, pixels] = -np.inf
-        leads.append(best - scores.max(0))
-    return SampleUncertainty(rows, confidence_of(np.concatenate(leads)) < UNCERTAIN_BELOW)
+"""A pixel with less confidence is uncertain: the best cosine leads the next one by less than about 0.05."""
 
 
 def cluster_uncertainty(sample: EmbeddingSample, clustering: Clustering, most: int = SAMPLED) -> np.ndarray:
-    """Returns the share of each cluster's pixels that are in doubt: (k,) float64, 0 to 1; 0 for an empty one."""
-    found = sample_uncertainty(sample, clustering, most)
-    labels = clustering.labels[found.rows]
-    return np.bincount(labels, found.uncertain, clustering.k) / np.maximum(np.bincount(labels, None, clustering.k), 1)
+    """Returns the share of each cluster's pixels that are uncertain: (k,) float64, 0 to 1; 0 for an empty one.
+
+    Uncertain is a pixel that is nearly as close to a second cluster as to its own: with a confidence below 0.25 (see
+    confidence.py). With a single cluster none is. At most `most` pixels are scored, evenly spread over all images.
+    """
+    labels = clustering.labels[:: spread(len(sample.embeddings), most)]
+    uncertain = _uncertain(sample, clustering, most)
+    return np.bincount(labels, uncertain, clustering.k) / np.maximum(np.bincount(labels, None, clustering.k), 1)
 
 
 def image_uncertainty(sample: EmbeddingSample, clustering: Clustering, most: int = SAMPLED) -> dict[int, float]:
-    """Returns the share of each image's pixels that are in doubt, 0 to 1, the most doubtful image first."""
-    found = sample_uncertainty(sample, clustering, most)
-    images = np.asarray(sample.positions[found.rows, 0])
-    seen = np.bincount(images)
-    shares = np.bincount(images, found.uncertain) / np.maximum(seen, 1)
-    ids = np.flatnonzero(seen)
+    """Returns the share of each image's pixels that are uncertain, 0 to 1, the most uncertain image first."""
+    images = np.asarray(sample.positions[:: spread(len(sample.embeddings), most), 0])
+    pixels = np.bincount(images)
+    shares = np.bincount(images, _uncertain(sample, clustering, most)) / np.maximum(pixels, 1)
+    ids = np.flatnonzero(pixels)
     return {int(image): float(shares[image]) for image in ids[np.argsort(-shares[ids], kind="stable")]}
 
 
-def next_clusters(clustering: Clustering, uncertainty: np.ndarray, classes_of: Mapping[int, int]) -> list[int]:
-    """Returns the clusters that are worth a look, by pixels x doubt; a cluster without a name is all doubt.
+def _uncertain(sample: EmbeddingSample, clustering: Clustering, most: int) -> np.ndarray:
+    """Whether each of the pixels that stand for the sample is uncertain: (n,) bool."""
+    return sample_confidence(sample, clustering, most=most)[1] < UNCERTAIN_BELOW
 
-    doubt: of `cluster_doubt`. Clusters without a name therefore come by area; among those that have one, large ones
-    that run into others come before small and clear ones. Ignored and empty clusters are left out, and so are named
-    ones that nothing speaks against.
+
+def next_clusters(clustering: Clustering, uncertainty: np.ndarray, classes_of: Mapping[int, int]) -> list[int]:
+    """Returns the clusters that are worth a look, by pixels x uncertainty; one without a name is wholly uncertain.
+
+    uncertainty: of `cluster_uncertainty`. Clusters without a name come first, by area; among those that have one, large
+    ones that run into others come before small and clear ones. Ignored and empty clusters are left out, and so are
+    named ones without an uncertain pixel.
     """
     counts = clustering.counts
     weight = {

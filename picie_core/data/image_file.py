@@ -6,6 +6,7 @@ animated), what comes out is uint8 RGB (H, W, 3), upright; whatever is wrong wit
 
 from __future__ import annotations
 
+import io
 import os
 import stat
 from collections.abc import Iterator
@@ -98,6 +99,13 @@ def scaled_size(width: int, height: int, size_px: int) -> tuple[int, int]:
 def resize_image(image: np.ndarray, size_px: int) -> np.ndarray:
     """Returns `image`, uint8 RGB (H, W, 3), at its scaled size (h, w, 3): bilinear, antialiased."""
     return _resize(image, *scaled_size(image.shape[1], image.shape[0], size_px))
+
+
+def png_bytes(image: np.ndarray) -> bytes:
+    """Returns an array as a PNG file: uint8 (H, W), (H, W, 3) or (H, W, 4), or uint16 (H, W)."""
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "PNG", compress_level=3)
+    return buffer.getvalue()
 
 
 def _resize(image: np.ndarray, width: int, height: int) -> np.ndarray:

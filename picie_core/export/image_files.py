@@ -11,8 +11,8 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from PIL import Image
 
+from picie_core.data.image_file import png_bytes
 from picie_core.data.image_index import ImageError, read_image
-from picie_core.segmentation.masks import png_bytes
 
 FORMAT_OF_SUFFIX = {
     ".jpg": "JPEG",

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from picie_core.data.image_file import png_bytes
 from picie_core.data.image_index import read_image
 from picie_core.export.image_files import folder_stems, jpeg_bytes, put, write_picture
 from picie_core.export.mask_format import Format, Item, Legend, Written
-from picie_core.segmentation.masks import overlay, png_bytes
+from picie_core.segmentation.overlay import overlay
 
 PREVIEWS = 12
 PREVIEW_PX = 1024

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from picie_core.clustering.splits import splits_record
+from picie_core.colors import cluster_colors, hex_color, rgb_color
 from picie_core.data.class_names import IGNORE_ID, IGNORE_NAME
 from picie_core.errors import PicieError
-from picie_core.segmentation.masks import cluster_colors
 from picie_core.segmentation.post_processing import PostProcessing, check_post_processing, post_processed_mask
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class Legend:
     @property
     def colors(self) -> np.ndarray:
         """(C, 3) uint8."""
-        return np.array([list(bytes.fromhex(entry.color[1:])) for entry in self.entries], np.uint8)
+        return np.array([rgb_color(entry.color) for entry in self.entries], np.uint8)
 
     def records(self) -> list[dict[str, Any]]:
         """Returns the entries as they stand in export.json."""
@@ -77,7 +77,7 @@ def make_legend(
     ids = {item["name"]: item["id"] for item in named["classes"]} | {IGNORE_NAME: IGNORE_ID}
     classes_of = {int(cluster): ids[name] for cluster, name in named["clusters"].items()}
     if raw:
-        colors = ["#" + bytes(color).hex() for color in cluster_colors(clustering.k)]
+        colors = [hex_color(color) for color in cluster_colors(clustering.k)]
         entries = [LegendEntry(i, f"cluster_{i}", color, [i]) for i, color in enumerate(colors)]
         return Legend(clustering, entries, {}, True, named, post_processing)
     if not set(classes_of.values()) - {IGNORE_ID}:

@@ -1,4 +1,4 @@
-"""Paint to name: what lies under a click or a stroke on an image, and what calling it something would mean."""
+"""Brush strokes: which clusters lie under a click or a stroke on an image, and what naming them means."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from picie_core.clustering.confidence import channel_scores
+from picie_core.clustering.clustering import cluster_scores
 from picie_core.data.feature_grid import positions_of_pixels
 from picie_core.errors import SettingError
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from picie_core.labels.label_map import LabelMap
 
 LEAST_SHARE = 0.15
-"""A cluster under a smaller share of a stroke is passed over: a stroke that slips over a border claims nothing."""
+"""A cluster under a smaller share of a stroke is left out: a stroke may slip over a border."""
 TYPICAL = 200
-"""Cells that stand for a cluster when nobody has pointed at what its name means."""
+"""Sampled pixels that stand for a cluster when no stroke has shown what its name means."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +30,7 @@ class Brushed:
     clusters: tuple[int, ...]
     """The clusters under it, the one under most points first."""
     embeddings: dict[int, np.ndarray]
-    """Of each of them the embeddings (M, D) of its cells at the points and beside them, unit length."""
+    """Of each of them the embeddings (M, D) of its positions at the points and beside them, unit norm."""
 
 
 @dataclass(frozen=True)
@@ -38,17 +38,17 @@ class PaintPlan:
     """What naming the clusters under a stroke means."""
 
     to_name: tuple[int, ...]
-    """They have no name yet, so they simply get this one."""
+    """They have no name yet and get this one."""
     contradicting: dict[int, int]
     """They have another one: cluster -> its class id."""
     agreeing: tuple[int, ...]
-    """They have it already."""
+    """They have this one already."""
 
 
 def brushed(
     feature_map: np.ndarray, clustering: Clustering, points: Sequence[tuple[int, int]], width: int, height: int
 ) -> Brushed:
-    """Returns what lies under points (x, y), in pixels of an image of `width` x `height`, whose cells are (h, w, D).
+    """Returns what lies under points (x, y), in pixels of an image of `width` x `height` with feature map (h, w, D).
 
     The cluster of a point is that of its pixel in the full-size mask. Raises SettingError for a point outside.
     """
@@ -57,56 +57,45 @@ def brushed(
             raise SettingError(f"point {x},{y} lies outside the image of {width} x {height} pixels: point inside it")
     if not points:
         raise SettingError("a stroke needs at least one point: click on the image")
-    positions = np.array(points, np.float64)
-    down = positions_of_pixels(height, feature_map.shape[0], positions[:, 1])
-    right = positions_of_pixels(width, feature_map.shape[1], positions[:, 0])
-    owners = _clusters_at(feature_map, clustering, down, right)
-    found, counts = np.unique(owners, return_counts=True)
+    columns_px, rows_px = np.array(points, np.float64).T
+    rows = positions_of_pixels(height, feature_map.shape[0], rows_px)
+    columns = positions_of_pixels(width, feature_map.shape[1], columns_px)
+    owners = _clusters_at(feature_map, clustering, rows, columns)
+    clusters, counts = np.unique(owners, return_counts=True)
     most_first = np.argsort(-counts, kind="stable")
-    kept = tuple(int(found[i]) for i in most_first if counts[i] >= LEAST_SHARE * len(points))
-    near = {cluster: _cells_near(feature_map, clustering, cluster, down, right, owners) for cluster in kept}
-    return Brushed(kept, near)
+    kept = [int(clusters[i]) for i in most_first if counts[i] >= LEAST_SHARE * len(points)]
+    nearest = np.rint(np.stack([rows, columns], 1)).astype(int)  # (P, 2)
+    near = {cluster: _embeddings_near(feature_map, clustering, cluster, nearest[owners == cluster]) for cluster in kept}
+    return Brushed(tuple(kept), near)
 
 
-def _clusters_at(feature_map: np.ndarray, clustering: Clustering, down: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """The best cluster at positions on the grid of cells, scores interpolated between four of them: (P,)."""
-    top, left = down.astype(np.intp), right.astype(np.intp)
+def _clusters_at(feature_map: np.ndarray, clustering: Clustering, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """The best cluster at points between positions, scores interpolated between the four around them: (P,)."""
+    top, left = rows.astype(np.intp), columns.astype(np.intp)
     below, beside = np.minimum(top + 1, feature_map.shape[0] - 1), np.minimum(left + 1, feature_map.shape[1] - 1)
-    corners = np.stack(
-        [feature_map[top, left], feature_map[below, left], feature_map[top, beside], feature_map[below, beside]]
-    )  # (4, P, D)
-    scores = channel_scores(corners, clustering)  # (k, 4, P)
-    row, column = (down - top).astype(np.float32), (right - left).astype(np.float32)
-    here = scores[:, 0] * (1 - row) + scores[:, 1] * row
-    there = scores[:, 2] * (1 - row) + scores[:, 3] * row
-    return (here * (1 - column) + there * column).argmax(0)
+    corners = [feature_map[top, left], feature_map[below, left], feature_map[top, beside], feature_map[below, beside]]
+    scores = cluster_scores(np.concatenate(corners), clustering).reshape(clustering.k, 4, -1)  # (k, 4, P)
+    row, column = (rows - top).astype(np.float32), (columns - left).astype(np.float32)
+    left_side = scores[:, 0] * (1 - row) + scores[:, 1] * row
+    right_side = scores[:, 2] * (1 - row) + scores[:, 3] * row
+    return (left_side * (1 - column) + right_side * column).argmax(0)
 
 
-def _cells_near(
-    feature_map: np.ndarray,
-    clustering: Clustering,
-    cluster: int,
-    down: np.ndarray,
-    right: np.ndarray,
-    owners: np.ndarray,
+def _embeddings_near(
+    feature_map: np.ndarray, clustering: Clustering, cluster: int, positions: np.ndarray
 ) -> np.ndarray:
-    """Embeddings of the cluster's cells within one cell of its points, or of the nearest cells where it has none."""
-    mine = owners == cluster
-    rows, columns = np.rint(down[mine]).astype(int), np.rint(right[mine]).astype(int)
-    around = [(row + y, column + x) for row, column in zip(rows, columns, strict=True) for y in (-1, 0, 1)
-              for x in (-1, 0, 1)]  # fmt: skip
-    inside = {
-        place for place in around if 0 <= place[0] < feature_map.shape[0] and 0 <= place[1] < feature_map.shape[1]
-    }
-    row_of, column_of = np.array(sorted(inside)).T
-    block = feature_map[row_of, column_of].astype(np.float32)
-    own = channel_scores(block[None], clustering)[:, 0].argmax(0) == cluster
-    block = block[own] if own.any() else feature_map[rows, columns].astype(np.float32)
-    return block / np.maximum(np.linalg.norm(block, axis=1, keepdims=True), 1e-6)
+    """Unit embeddings of the cluster among positions (P, 2) and their neighbours, or of the positions themselves."""
+    steps = np.stack(np.meshgrid((-1, 0, 1), (-1, 0, 1), indexing="ij"), -1).reshape(-1, 2)
+    around = np.unique((positions[:, None] + steps).reshape(-1, 2), axis=0)
+    around = around[((around >= 0) & (around < feature_map.shape[:2])).all(1)]
+    embeddings = feature_map[tuple(around.T)].astype(np.float32)
+    own = cluster_scores(embeddings, clustering).argmax(0) == cluster
+    embeddings = embeddings[own] if own.any() else feature_map[tuple(positions.T)].astype(np.float32)
+    return embeddings / np.maximum(np.linalg.norm(embeddings, axis=1, keepdims=True), 1e-6)
 
 
 def plan_paint(clusters: Sequence[int], classes_of: Mapping[int, int], class_id: int | None) -> PaintPlan:
-    """Returns what calling these clusters class `class_id` means; None is a class that is not there yet."""
+    """Returns what giving these clusters the class `class_id` means; None is a class that does not exist yet."""
     others = {cluster: classes_of[cluster] for cluster in clusters if classes_of.get(cluster, class_id) != class_id}
     agreeing = tuple(cluster for cluster in clusters if cluster in classes_of and cluster not in others)
     return PaintPlan(tuple(cluster for cluster in clusters if cluster not in classes_of), others, agreeing)
@@ -132,7 +121,7 @@ def moved_share(sample: EmbeddingSample, clustering: Clustering, cluster: int, p
 
 
 def split_painted(label_map: LabelMap, clustering: Clustering, cluster: int, prototypes: np.ndarray, name: str) -> int:
-    """Splits a cluster between two prototypes (2, D) and calls the second part `name`; returns its id.
+    """Splits a cluster between two prototypes (2, D), names the second part `name` and returns its id.
 
     The first part keeps id and name, and no pixel of another cluster changes. It is one edit, and one undo.
     """

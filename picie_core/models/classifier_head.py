@@ -10,7 +10,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from picie_core.atomic_files import open_atomic
-from picie_core.clustering.splits import Split
+from picie_core.clustering.splits import Split, cosine_scores
 from picie_core.errors import PicieError
 
 
@@ -38,10 +38,10 @@ class Head:
         return len(self.bias)
 
     def scores(self, feature_map: np.ndarray) -> np.ndarray:
-        """Returns the scores (K, h, w) float32 of cells (h, w, D), which are brought to unit length first."""
-        from picie_core.segmentation.masks import class_scores
-
-        return class_scores(feature_map, self.weight, splits=self.splits) + self.bias[:, None, None]
+        """Returns the scores (K, h, w) float32 of a feature map (h, w, D), which is brought to unit length first."""
+        height, width, dim = feature_map.shape
+        scores = cosine_scores(feature_map.reshape(-1, dim), self.weight, self.splits)  # (K, h * w)
+        return scores.reshape(-1, height, width) + self.bias[:, None, None]
 
 
 def save_head(head: Head, path: Path) -> None:

@@ -1,7 +1,7 @@
-"""Scores that follow the edges of the picture, and masks without specks; all of it off by default.
+"""Edge refinement: scores that follow the edges of the image, by a guided filter or by PAMR.
 
-Both refinements are linear in the scores and work at the size that the network sees, so a mask is refined alike
-whatever size it is written at.
+Both are linear in the scores and work at the size that the network sees, so a mask is refined alike whatever size it
+is written at.
 
 [1] He, Sun, Tang: Guided image filtering, TPAMI 2013. [2] Araslanov, Roth: Single-stage semantic segmentation from
 image labels, CVPR 2020 (pixel-adaptive mask refinement, PAMR).
@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from picie_core.data.class_names import IGNORE_ID
 from picie_core.data.feature_grid import positions_of_pixels
 from picie_core.errors import SettingError
-from picie_core.segmentation.upsampling import interpolate
+from picie_core.segmentation.upsampling import upsample
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,14 +24,14 @@ METHODS = ("none", "guided", "pamr")
 RADIUS_PX, SMOOTHNESS = 16, 1e-3
 """Of the guided filter: half the side of its windows, and the variance of colours in 0 to 1 that counts as an edge."""
 DILATIONS, ITERATIONS = (1, 2, 4, 8), 10
-"""Of PAMR: how far the eight neighbours of each ring are, and how often scores flow."""
+"""Of PAMR: how far the eight neighbours of each ring are, and how often scores are mixed."""
 
 
 def refine_scores(scores: np.ndarray, image: np.ndarray, method: str) -> np.ndarray:
-    """Returns the scores of cells (C, h, w) at the size of the image (C, H, W), drawn to its edges.
+    """Returns scores (C, h, w) at the size of the image, (C, H, W), borders of channels drawn to its edges.
 
     image: uint8 (H, W, 3) at the size that the network sees; method: guided or pamr. Channels that are nowhere among
-    the best two stay as they are, only upsampled. Raises SettingError for another method.
+    the best two are upsampled only. Raises SettingError for another method.
     """
     if method not in METHODS[1:]:
         raise SettingError(f"refine={method!r} is unknown: choose one of {', '.join(METHODS)}")
@@ -40,8 +39,9 @@ def refine_scores(scores: np.ndarray, image: np.ndarray, method: str) -> np.ndar
 
     height, width = image.shape[:2]
     rows, columns = positions_of_pixels(height, scores.shape[1]), positions_of_pixels(width, scores.shape[2])
-    full = interpolate(interpolate(scores, rows, axis=1), columns, axis=2)  # (C, H, W)
-    live = _among_the_best_two(scores)
+    full = upsample(scores, rows, columns)  # (C, H, W)
+    best = min(2, len(scores))
+    live = np.unique(np.argpartition(-scores, best - 1, axis=0)[:best])  # among the best two somewhere
     guide = torch.from_numpy(np.array(image)).permute(2, 0, 1).float() / 255  # (3, H, W)
     with torch.inference_mode():
         maps = torch.from_numpy(full[live])
@@ -50,19 +50,13 @@ def refine_scores(scores: np.ndarray, image: np.ndarray, method: str) -> np.ndar
     return full
 
 
-def _among_the_best_two(scores: np.ndarray) -> np.ndarray:
-    """Channels that are the best or the second best of some cell, ascending."""
-    two = min(2, len(scores))
-    return np.unique(np.argpartition(-scores, two - 1, axis=0)[:two])
-
-
 # -- guided filter [1]
 
 
 def guided_filter(guide: Tensor, maps: Tensor, radius: int = RADIUS_PX, smoothness: float = SMOOTHNESS) -> Tensor:
     """Returns the maps (C, H, W) as the linear functions of the guide's colours (3, H, W) that fit them best nearby.
 
-    Equations 14 to 16 of [1], windows clipped at the borders: in flat places a mean, across an edge as sharp as it.
+    Equations 14 to 16 of [1], windows clipped at the borders: a mean where the guide is flat, an edge where it has one.
     """
     import torch
 
@@ -93,7 +87,7 @@ def _window_mean(maps: Tensor, radius: int) -> Tensor:
 
 
 def pamr(image: Tensor, maps: Tensor, dilations: tuple[int, ...] = DILATIONS, iterations: int = ITERATIONS) -> Tensor:
-    """Returns the maps (C, H, W) after flowing, some times, between neighbours of alike colour (image (3, H, W)).
+    """Returns the maps (C, H, W) after some rounds of mixing with neighbours of alike colour in the image (3, H, W).
 
     Each pixel becomes a mean of the eight neighbours of each ring, weighted by how near their colours are, in units
     of how much colours vary there.
@@ -101,17 +95,15 @@ def pamr(image: Tensor, maps: Tensor, dilations: tuple[int, ...] = DILATIONS, it
     import torch
 
     neighbours = torch.stack([_neighbours(image, step) for step in dilations]).flatten(0, 1)  # (8 R, 3, H, W)
-    varies = torch.cat([neighbours, image[None].expand(len(dilations), -1, -1, -1)]).std(
-        0
-    )  # a centre each ring, as in [2]
-    apart = (neighbours - image).abs() / (1e-8 + 0.1 * varies)
+    with_centres = torch.cat([neighbours, image[None].expand(len(dilations), -1, -1, -1)])  # one a ring, as in [2]
+    apart = (neighbours - image).abs() / (1e-8 + 0.1 * with_centres.std(0))
     weights = torch.softmax(-apart.mean(1), 0)  # (8 R, H, W)
     for _ in range(iterations):
-        flowed = torch.zeros_like(maps)
+        mixed = torch.zeros_like(maps)
         for ring, step in enumerate(dilations):
             for near, weight in zip(_neighbours(maps, step), weights[8 * ring :], strict=False):
-                flowed.addcmul_(near, weight)
-        maps = flowed
+                mixed.addcmul_(near, weight)
+        maps = mixed
     return maps
 
 
@@ -124,38 +116,3 @@ def _neighbours(maps: Tensor, step: int) -> Tensor:
     wide = pad(maps[None], (step,) * 4, mode="replicate")[0]
     shifts = [(y, x) for y in range(3) for x in range(3) if (y, x) != (1, 1)]
     return torch.stack([wide[:, y * step : y * step + height, x * step : x * step + width] for y, x in shifts])
-
-
-# -- specks
-
-
-def remove_specks(mask: np.ndarray, least_px: int, ignored: int | None = IGNORE_ID) -> np.ndarray:
-    """Returns the mask (H, W) without connected regions of fewer than `least_px` pixels of one label.
-
-    Pixels that share a side belong together. A speck takes the label of the nearest pixel that stays, also when that
-    one is ignored; ignored pixels stay ignored, however few, as nobody said what they are. A mask of nothing but
-    specks stays as it is.
-    """
-    if least_px <= 1:
-        return mask
-    from scipy.ndimage import distance_transform_edt, find_objects
-
-    speck = np.zeros(mask.shape, bool)
-    for label, box in enumerate(find_objects(mask.astype(np.int32) + 1)):  # where each label lies, None for unused ones
-        if box is not None and label != ignored:
-            speck[box] |= _small_regions(mask[box] == label, least_px)
-    if speck.all() or not speck.any():
-        return mask
-
-    rows, columns = distance_transform_edt(speck, return_distances=False, return_indices=True)
-    return mask[rows, columns]
-
-
-def _small_regions(inside: np.ndarray, least_px: int) -> np.ndarray:
-    """The pixels of regions of `inside` that are smaller than `least_px`: bool (H, W)."""
-    from scipy.ndimage import label
-
-    regions, _ = label(inside)
-    small = np.bincount(regions.ravel()) < least_px
-    small[0] = False  # the outside
-    return small[regions]

@@ -18,7 +18,7 @@ from picie_core.data.embedding_sample import DenseFeatures, EmbeddingSample, loa
 from picie_core.data.image_cache import ImageCache
 from picie_core.errors import PicieError, SettingError
 from picie_core.labels.label_map import LabelMap
-from picie_core.segmentation.contact_sheet import MosaicSource
+from picie_core.segmentation.contact_sheet import ContactSheetSource
 from picie_core.workspace.folder import WorkspaceFolder
 from picie_core.workspace.run_info import RunInfo
 from picie_core.workspace.stored_clusterings import clustering_names, compute_clustering, read_clustering
@@ -139,9 +139,9 @@ class Run:
 
         return embed_image(engine or self.engine(), self.image_cache().get(image_id))
 
-    def contact_sheet_source(self) -> MosaicSource:
+    def contact_sheet_source(self) -> ContactSheetSource:
         """Returns what contact sheets are made from. Raises PicieError when there is no sample."""
-        return MosaicSource(self.sample(), self.dense_features(), self.image_cache())
+        return ContactSheetSource(self.sample(), self.dense_features(), self.image_cache())
 
     # -- what was embedded once
 

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from picie_core.clustering.exemplars import cluster_facts, exemplars
 from picie_core.clustering.split_proposals import preview_split, propose_split, split_between
 from picie_core.errors import PicieError, SettingError
-from picie_core.segmentation.contact_sheet import cluster_facts, contact_sheet, exemplars
+from picie_core.segmentation.contact_sheet import contact_sheet
 from picie_core.workspace.cluster_edits import split_cluster
 from picie_core.workspace.mask_export import export_masks
 from tests.hand_made import unit
@@ -186,7 +187,7 @@ def test_crops_show_the_parts(split_one):
         for kind in ("typical", "border"):
             found = exemplars(source.sample, after, part, kind)
             assert len(found) and (after.labels[found] == part).all()
-        assert contact_sheet(source, after, part, tiles=4).total > 0
+        assert contact_sheet(source, after, part, per_page=4).total > 0
 
 
 def test_splits_go_out_and_in_by_a_file(split_one, say, tmp_path):

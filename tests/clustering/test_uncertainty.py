@@ -1,4 +1,4 @@
-"""What to look at next: doubt by a slow version, orders that follow from it, words that say what the figures are."""
+"""Uncertainty by a slow version, the orders that follow from it, and the sentences that say what it means."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from tests.hand_made import clustering_of, unit
 
 def sample_of(rows: np.ndarray, images: np.ndarray) -> EmbeddingSample:
     """A sample of unit rows, one image number a row."""
-    places = np.stack([images, np.arange(len(rows)), np.zeros(len(rows), int)], 1).astype(np.int32)
-    return EmbeddingSample(rows.astype(np.float16), places, rows[:, :2].astype(np.float32))
+    positions = np.stack([images, np.arange(len(rows)), np.zeros(len(rows), int)], 1).astype(np.int32)
+    return EmbeddingSample(rows.astype(np.float16), positions, rows[:, :2].astype(np.float32))
 
 
 def random_case(seed: int = 0, rows: int = 400, k: int = 9):
@@ -46,7 +46,7 @@ def counted(*counts: int):
 
 
 def test_confidence_by_hand():
-    """A tie is 0, a lead of 0.1 what a softmax at temperature 0.1 gives, and more lead is more, never above 1."""
+    """A tie is 0, a margin of 0.1 what a softmax at temperature 0.1 gives, a wider margin more, never above 1."""
     assert confidence_of(np.array([0.0])) == 0
     first, second = np.exp(1.0), np.exp(0.0)
     assert confidence_of(np.array([0.1]))[0] == pytest.approx((first - second) / (first + second), abs=1e-6)
@@ -54,8 +54,8 @@ def test_confidence_by_hand():
     assert (np.diff(leads) >= 0).all() and leads[-1] <= 1 and leads.dtype == np.float32
 
 
-def test_doubt_by_a_slow_version():
-    """For each cluster and image: the share of pixels whose two best scores are within the documented lead."""
+def test_uncertainty_by_a_slow_version():
+    """For each cluster and image: the share of pixels whose two best scores are within the documented margin."""
     sample, made = random_case()
     scores = cluster_scores(sample.embeddings, made)
     best, second = -np.sort(-scores, axis=0)[:2]
@@ -77,7 +77,7 @@ def test_a_part_of_the_sample_stands_for_all():
     assert np.abs(whole - part).max() < 0.15 and not np.array_equal(whole, part)
 
 
-def test_one_cluster_and_no_pixels_leave_no_doubt():
+def test_one_cluster_and_no_pixels_are_not_uncertain():
     """Nothing is compared with nothing, and no share of nothing is taken."""
     sample, made = random_case(2)
     alone = clustering_of(made.base_centroids[:1], rows=np.asarray(sample.embeddings, np.float32))
@@ -91,7 +91,7 @@ def test_one_cluster_and_no_pixels_leave_no_doubt():
 
 
 def test_the_order_by_hand():
-    """Unnamed ones by area, whatever their doubt; then named ones by pixels x doubt; ignored and clear ones never."""
+    """Unnamed ones by area; then named ones by pixels x uncertainty; ignored and clear ones never."""
     made = counted(50, 40, 30, 20, 10, 0)
     uncertainty = np.array([0.1, 0.5, 0.9, 0.0, 0.9, 0.5])
     assert next_clusters(made, uncertainty, {}) == [0, 1, 2, 3, 4]
@@ -132,7 +132,7 @@ def test_the_sentence(classes_of, n, words):
 
 
 def test_why_a_cluster():
-    """The sentence of a cluster has its area and its doubt; tiny shares are not none."""
+    """The sentence of a cluster has its area and its uncertainty; tiny shares are not none."""
     made = counted(9_999, 1)
     uncertainty = np.array([0.4, 0.0])
     assert (

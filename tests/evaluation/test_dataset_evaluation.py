@@ -18,7 +18,8 @@ from picie_core.evaluation.dataset_evaluation import confusions
 from picie_core.evaluation.metrics import centre_square, confusion
 from picie_core.models.classifier_head import Head
 from picie_core.progress import Progress
-from picie_core.segmentation.masks import class_scores
+from picie_core.segmentation.masks import channel_scores
+from tests.hand_made import clustering_of
 
 SIZES = [(48, 64)] * 7 + [(64, 48), (48, 64), (50, 50), (64, 48), (48, 64)]
 """(H, W) of the images of the set: runs of equal shapes longer than nothing and changes of shape between them."""
@@ -103,7 +104,8 @@ def test_a_head_has_a_bias(truth):
 def test_centroids_are_heads_without_bias():
     """Their scores are the cosines that masks are made from, bit by bit."""
     cells = np.random.default_rng(0).normal(size=(5, 6, 3)).astype(np.float32)
-    np.testing.assert_array_equal(Head.of_centroids(centroids(7)).scores(cells), class_scores(cells, centroids(7)))
+    scores = Head.of_centroids(centroids(7)).scores(cells)
+    np.testing.assert_array_equal(scores, channel_scores(cells, clustering_of(centroids(7))))
 
 
 def test_threads_and_batches_change_nothing(truth, monkeypatch):

@@ -12,8 +12,8 @@ from PIL import Image
 from picie_core.cli import COMMANDS
 from picie_core.cli.parser import run_command
 from picie_core.errors import SettingError
-from picie_core.segmentation.edge_refinement import remove_specks
 from picie_core.segmentation.post_processing import PostProcessing
+from picie_core.segmentation.small_regions import remove_small_regions
 from picie_core.workspace.mask_export import export_masks
 
 
@@ -48,7 +48,7 @@ def test_options_of_the_command_are_in_masks_and_record(made, png_export, tmp_pa
     assert plain.keys() == finished.keys()
     assert record["ignored_share"] > json.loads((png_export[0] / "export.json").read_text())["ignored_share"]
     for name, mask in finished.items():
-        np.testing.assert_array_equal(mask, remove_specks(mask, 40), err_msg=name)
+        np.testing.assert_array_equal(mask, remove_small_regions(mask, 40), err_msg=name)
 
 
 @pytest.mark.parametrize("method", ["guided", "pamr"])

@@ -1,4 +1,4 @@
-"""Paint to name: the cluster under a point is that of the mask, and a split by painting touches one cluster only."""
+"""Brush strokes: the cluster under a point is that of the mask, and a split by a stroke changes one cluster only."""
 
 from __future__ import annotations
 
@@ -14,53 +14,54 @@ from picie_core.workspace.workspace import Workspace
 from tests.hand_made import clustering_of, unit
 
 
-def some_cells(seed: int = 0) -> tuple[np.ndarray, Clustering]:
-    """Cells (11, 14, 8) as int8 and a clustering of six random centroids."""
+def some_features(seed: int = 0) -> tuple[np.ndarray, Clustering]:
+    """A feature map (11, 14, 8) as int8 and a clustering of six random centroids."""
     rng = np.random.default_rng(seed)
-    cells = rng.normal(size=(11, 14, 8)).repeat(2, 0)[:11].repeat(2, 1)[:, :14]
-    return np.rint(40 * cells.clip(-3, 3)).astype(np.int8), clustering_of(unit(rng.normal(size=(6, 8))))
+    feature_map = rng.normal(size=(11, 14, 8)).repeat(2, 0)[:11].repeat(2, 1)[:, :14]
+    return np.rint(40 * feature_map.clip(-3, 3)).astype(np.int8), clustering_of(unit(rng.normal(size=(6, 8))))
 
 
 def test_what_lies_under_a_point_is_what_the_mask_shows_there():
     """Every pixel of a full-size mask against a click on it."""
-    cells, clustering = some_cells()
-    mask = cluster_mask(cells, clustering, 43, 56)
+    feature_map, clustering = some_features()
+    mask = cluster_mask(feature_map, clustering, 43, 56)
     clicked = [
-        [brushed(cells, clustering, [(x, y)], 56, 43).clusters[0] for x in range(0, 56, 5)] for y in range(0, 43, 3)
+        [brushed(feature_map, clustering, [(x, y)], 56, 43).clusters[0] for x in range(0, 56, 5)]
+        for y in range(0, 43, 3)
     ]
     np.testing.assert_array_equal(clicked, mask[::3, ::5])
 
 
 def test_a_stroke_names_what_most_of_it_covers():
     """The cluster under most points comes first; one that the stroke only slips over is left out."""
-    cells = np.zeros((4, 20, 2), np.float32)
-    cells[:, :10, 0], cells[:, 10:, 1] = 1, 1
+    feature_map = np.zeros((4, 20, 2), np.float32)
+    feature_map[:, :10, 0], feature_map[:, 10:, 1] = 1, 1
     clustering = clustering_of(np.eye(2, dtype=np.float32))
-    assert brushed(cells, clustering, [(x, 8) for x in range(20, 76)], 80, 16).clusters == (1, 0)
-    assert brushed(cells, clustering, [(x, 8) for x in range(37, 76)], 80, 16).clusters == (1,)
+    assert brushed(feature_map, clustering, [(x, 8) for x in range(20, 76)], 80, 16).clusters == (1, 0)
+    assert brushed(feature_map, clustering, [(x, 8) for x in range(37, 76)], 80, 16).clusters == (1,)
 
 
 def test_embeddings_under_a_point_are_those_of_its_cluster_nearby():
-    """The nine cells around a point, without those of other clusters, at unit length."""
-    cells = np.zeros((9, 9, 3), np.float32)
-    cells[..., 0] = 2
-    cells[:, 5:] = [0, 3, 0]
+    """The nine positions around a point, without those of other clusters, at unit norm."""
+    feature_map = np.zeros((9, 9, 3), np.float32)
+    feature_map[..., 0] = 2
+    feature_map[:, 5:] = [0, 3, 0]
     clustering = clustering_of(np.eye(3, dtype=np.float32))
-    rows = brushed(cells, clustering, [(4 * 4 + 1, 4 * 4 + 1)], 36, 36).embeddings[0]
-    assert rows.shape == (6, 3)  # cells 3 and 4 of three rows; those of column 5 are another cluster
+    rows = brushed(feature_map, clustering, [(4 * 4 + 1, 4 * 4 + 1)], 36, 36).embeddings[0]
+    assert rows.shape == (6, 3)  # columns 3 and 4 of three rows; those of column 5 are another cluster
     np.testing.assert_allclose(rows, [[1, 0, 0]] * 6)
 
 
 def test_points_outside_the_image_are_refused():
     """The message names the point, the size and the remedy."""
-    cells, clustering = some_cells()
+    feature_map, clustering = some_features()
     with pytest.raises(SettingError, match=r"point 56,3 lies outside the image of 56 x 43 pixels"):
-        brushed(cells, clustering, [(2, 2), (56, 3)], 56, 43)
+        brushed(feature_map, clustering, [(2, 2), (56, 3)], 56, 43)
     with pytest.raises(SettingError, match="at least one point"):
-        brushed(cells, clustering, [], 56, 43)
+        brushed(feature_map, clustering, [], 56, 43)
 
 
-def test_a_plan_tells_new_names_from_contradictions():
+def test_a_plan_parts_new_names_from_contradictions():
     """No name: named. Another name, ignored ones too: contradiction. The same name: nothing to do."""
     classes_of = {0: 1, 2: 255, 3: 0}
     assert plan_paint((0, 1, 2, 3), classes_of, 1) == PaintPlan((1,), {2: 255, 3: 0}, (0,))
@@ -68,7 +69,7 @@ def test_a_plan_tells_new_names_from_contradictions():
     assert plan_paint((2,), classes_of, 255) == PaintPlan((), {}, (2,))
 
 
-def test_typical_cells_are_the_closest_to_the_middle(finished: Workspace):
+def test_typical_embeddings_are_the_closest_to_the_middle(finished: Workspace):
     """Of a cluster the sampled pixels with the highest cosine, and no others."""
     run = finished.current_run()
     sample, clustering = run.sample(), run.clustering()
@@ -89,7 +90,7 @@ def test_a_split_by_painting_changes_that_cluster_only(finished_copy: Workspace)
     under = brushed(dense.get(2), clustering, [(int(x), int(y))], 96, 64)
     assert under.clusters == (0,)
     prototypes = split_between(typical_embeddings(sample, clustering, 0), under.embeddings[0])
-    made = split_painted(finished_copy.label_map, clustering, 0, prototypes, "path")
+    made = split_painted(label_map, clustering, 0, prototypes, "path")
     assert made == 6
     after = run.clustering(clustering.name)
     names = {item.id: item.name for item in label_map.classes()}
@@ -98,7 +99,7 @@ def test_a_split_by_painting_changes_that_cluster_only(finished_copy: Workspace)
     for image, mask in before.items():
         now = cluster_mask(dense.get(image), after, 64, 96)
         np.testing.assert_array_equal(now[mask != 0], mask[mask != 0])
-        assert np.isin(now[mask == 0], (0, made)).mean() > 0.99  # between cells of two parts a third may come first
+        assert np.isin(now[mask == 0], (0, made)).mean() > 0.99  # between positions of two parts a third may come first
     assert cluster_mask(dense.get(2), after, 64, 96)[y, x] == made
     share = (after.labels == made).sum() / (clustering.labels == 0).sum()
     assert moved_share(sample, clustering, 0, prototypes) == pytest.approx(share, abs=0.01)

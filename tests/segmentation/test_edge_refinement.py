@@ -1,4 +1,4 @@
-"""Refinements against slow versions, on a picture with a known edge, and specks by hand."""
+"""Edge refinement against slow versions, and on a picture with a known edge."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import torch
 
 from picie_core.data.feature_grid import positions_of_pixels
 from picie_core.errors import SettingError
-from picie_core.segmentation.edge_refinement import guided_filter, pamr, refine_scores, remove_specks
-from picie_core.segmentation.upsampling import interpolate
+from picie_core.segmentation.edge_refinement import guided_filter, pamr, refine_scores
+from picie_core.segmentation.upsampling import upsample
 
 
 def some_maps(channels: int, height: int, width: int, seed: int = 0) -> torch.Tensor:
@@ -74,14 +74,14 @@ def test_pamr_equals_a_loop_over_pixels():
 
 @pytest.mark.parametrize("method", ["guided", "pamr"])
 def test_a_refinement_moves_the_border_to_the_edge_of_the_picture(method):
-    """Cells see the edge four pixels too far left; after the refinement more pixels are on their own side of it."""
+    """The scores have the edge some pixels too far left; refined, more pixels are on their own side of it."""
     rng = np.random.default_rng(0)
     truth = np.arange(64)[None, :].repeat(48, 0) >= 30
     image = (np.where(truth[..., None], 190, 60) + rng.normal(size=(48, 64, 3)) * 4).clip(0, 255).astype(np.uint8)
     scores = np.zeros((3, 12, 16), np.float32)
     scores[0], scores[2] = 0.6, 0.1
     scores[1, :, 6:] = 1.2  # the border lies at pixel 24 or so
-    plain = interpolate(interpolate(scores, positions_of_pixels(48, 12), 1), positions_of_pixels(64, 16), 2).argmax(0)
+    plain = upsample(scores, positions_of_pixels(48, 12), positions_of_pixels(64, 16)).argmax(0)
     refined = refine_scores(scores, image, method)
     assert refined.shape == (3, 48, 64)
     before, after = (float(((labels == 1) == truth).mean()) for labels in (plain, refined.argmax(0)))
@@ -100,40 +100,3 @@ def test_an_unknown_refinement_is_refused():
     """The message lists what there is."""
     with pytest.raises(SettingError, match=r"refine='crf' is unknown: choose one of none, guided, pamr"):
         refine_scores(np.zeros((2, 3, 3), np.float32), np.zeros((12, 12, 3), np.uint8), "crf")
-
-
-# -- specks
-
-
-def picture(*lines: str) -> np.ndarray:
-    """A mask from its digits; `x` is 255."""
-    return np.array([[255 if sign == "x" else int(sign) for sign in line] for line in lines], np.uint8)
-
-
-def test_specks_by_hand():
-    """A region of two pixels goes, one of three stays; touching at a corner is not being connected."""
-    mask = picture("00000011", "01000010", "00100000", "00020002", "00000022")
-    expected = picture("00000011", "00000010", "00000000", "00000002", "00000022")
-    np.testing.assert_array_equal(remove_specks(mask, 3), expected)
-    np.testing.assert_array_equal(remove_specks(mask, 1), mask)
-    np.testing.assert_array_equal(remove_specks(mask, 0), mask)
-
-
-def test_a_speck_takes_the_label_of_the_nearest_pixel_that_stays():
-    """Between two regions every pixel of a speck goes to the nearer one."""
-    mask = picture("00034111", "00034111", "00034111")
-    np.testing.assert_array_equal(remove_specks(mask, 4), picture("00001111", "00001111", "00001111"))
-
-
-def test_nobody_says_what_ignored_pixels_are():
-    """A hole that is ignored stays ignored, however small; a speck amid ignored pixels becomes ignored."""
-    mask = picture("0000xxxx", "0x00xx1x", "0000xxxx")
-    np.testing.assert_array_equal(remove_specks(mask, 3), picture("0000xxxx", "0x00xxxx", "0000xxxx"))
-    filled = remove_specks(mask, 3, ignored=None)  # where 255 is a cluster, it is one like any other
-    np.testing.assert_array_equal(filled, picture("0000xxxx", "0000xxxx", "0000xxxx"))
-
-
-def test_a_mask_of_specks_alone_stays():
-    """There is nothing that they could become."""
-    mask = picture("01", "10")
-    np.testing.assert_array_equal(remove_specks(mask, 100), mask)
