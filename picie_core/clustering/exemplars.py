@@ -1,4 +1,4 @@
-"""Which sampled pixels stand for a cluster, and the figures of each cluster."""
+"""Exemplars: which sampled pixels stand for a cluster, and the facts about each cluster."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from picie_core.data.embedding_sample import EmbeddingSample
 
 KINDS = ("typical", "border", "random", "one per image")
-"""What a mosaic shows: closest to the centroid, almost in another cluster, drawn evenly, each image's most typical."""
-APART_CELLS = 12
-"""Exemplars of one image are at least about this far apart: nearer ones would show the same crop."""
+"""What a contact sheet shows: closest to the centroid, almost in another cluster, drawn evenly, one of each image."""
+APART = 12
+"""Positions that exemplars of one image are about apart at least: nearer ones would show the same crop."""
 
 
 @dataclass(frozen=True)
 class ClusterFacts:
-    """The figures of one cluster."""
+    """What is known about one cluster."""
 
     cluster: int
     share: float
@@ -35,18 +35,15 @@ class ClusterFacts:
 
 
 def cluster_facts(sample: EmbeddingSample, clustering: Clustering) -> list[ClusterFacts]:
-    """Returns the figures of every cluster, in the order of their ids."""
+    """Returns the facts about every cluster, in the order of their ids."""
     counts = clustering.counts
     images = np.asarray(sample.positions[:, 0], dtype=np.int64)
     pairs = np.unique(clustering.labels.astype(np.int64) * (images.max(initial=0) + 1) + images)
     in_images = np.bincount(pairs // (images.max(initial=0) + 1), minlength=clustering.k)
     sums = np.bincount(clustering.labels, clustering.similarity.astype(np.float64), minlength=clustering.k)
-    tightness = sums / np.maximum(counts, 1)
-    total = max(int(counts.sum()), 1)
-    return [
-        ClusterFacts(cluster, int(counts[cluster]) / total, int(in_images[cluster]), float(tightness[cluster]))
-        for cluster in range(clustering.k)
-    ]
+    shares, tightness = counts / max(int(counts.sum()), 1), sums / np.maximum(counts, 1)
+    columns = (range(clustering.k), shares.tolist(), in_images.tolist(), tightness.tolist())
+    return [ClusterFacts(*facts) for facts in zip(*columns, strict=True)]
 
 
 def exemplars(
@@ -57,10 +54,10 @@ def exemplars(
     stored_ids: Collection[int] | np.ndarray = (),
     seed: int = 0,
 ) -> np.ndarray:
-    """Returns the pixels that stand for a cluster, the best first: (M,) int64 indices into the sample.
+    """Returns the pixels that stand for a cluster, the best first: (M,) int64 rows of the embedding sample.
 
-    Every image comes once before any comes twice, and among these the images of `stored_ids` come first, since only
-    in them the cluster can be outlined. Raises SettingError for an unknown kind or cluster.
+    Every image comes once before any comes twice, and among these the images of `stored_ids` come first, as only
+    there a feature map is stored and the cluster can be outlined. Raises SettingError for an unknown kind or cluster.
     """
     if kind not in KINDS:
         raise SettingError(f"kind={kind!r} is unknown: choose one of {', '.join(KINDS)}")
@@ -72,25 +69,26 @@ def exemplars(
     positions = np.asarray(sample.positions[members])
     best_first = np.argsort(-_scores(sample, clustering, members, cluster, kind, seed), kind="stable")
     members, positions = members[best_first], positions[best_first]
-    apart = _first_of_each(_block_keys(positions))
+    apart = _first_of_each_block(positions)
     members, images = members[apart], positions[apart, 0]
     turn = _occurrence(images)
     unstored = ~np.isin(images, np.fromiter(stored_ids, np.int64))
     if kind != "one per image":
         return members[np.lexsort((unstored, turn))]
     firsts = turn == 0
-    share = _share_of_images(sample, positions[:, 0], images[firsts])
+    pixels = np.bincount(np.asarray(sample.positions[:, 0]))
+    share = np.bincount(positions[:, 0], minlength=len(pixels))[images[firsts]] / pixels[images[firsts]]
     return members[firsts][np.lexsort((-share, unstored[firsts]))]
 
 
 def spread_over_images(positions: np.ndarray) -> np.ndarray:
-    """Returns which of the places to show, in order: every image once before any comes twice, near ones once.
+    """Returns which positions to show, in order: every image once before any comes twice, near ones once.
 
-    places: (M, 3) image id, row and column, the best first. Returns (m,) int64 indices into them.
+    positions: (M, 3) image id, row and column, the best first. Returns (m,) int64 indices into them.
     """
     if not len(positions):
         return np.zeros(0, np.int64)
-    apart = _first_of_each(_block_keys(positions))
+    apart = _first_of_each_block(positions)
     return apart[np.argsort(_occurrence(positions[apart, 0]), kind="stable")]
 
 
@@ -108,16 +106,12 @@ def _scores(
     return clustering.similarity[members].astype(np.float32)
 
 
-def _block_keys(positions: np.ndarray) -> np.ndarray:
-    """A number for each place that is equal for places of one image that are close."""
-    rows, columns = positions[:, 1] // APART_CELLS, positions[:, 2] // APART_CELLS
+def _first_of_each_block(positions: np.ndarray) -> np.ndarray:
+    """Indices, ascending, of the first position in each block of an image: those left out are close to one."""
+    rows, columns = positions[:, 1] // APART, positions[:, 2] // APART
     across = int(columns.max()) + 1
-    return (positions[:, 0].astype(np.int64) * (int(rows.max()) + 1) + rows) * across + columns
-
-
-def _first_of_each(keys: np.ndarray) -> np.ndarray:
-    """Indices of the first appearance of each key, ascending."""
-    return np.sort(np.unique(keys, return_index=True)[1])
+    blocks = (positions[:, 0].astype(np.int64) * (int(rows.max()) + 1) + rows) * across + columns
+    return np.sort(np.unique(blocks, return_index=True)[1])
 
 
 def _occurrence(keys: np.ndarray) -> np.ndarray:
@@ -128,10 +122,3 @@ def _occurrence(keys: np.ndarray) -> np.ndarray:
     counts = np.empty(len(keys), np.int64)
     counts[order] = np.arange(len(keys)) - starts
     return counts
-
-
-def _share_of_images(sample: EmbeddingSample, member_images: np.ndarray, images: np.ndarray) -> np.ndarray:
-    """Share of the cluster in each of `images`: of their sampled pixels, 0 to 1."""
-    of_sample = np.bincount(np.asarray(sample.positions[:, 0]))
-    of_cluster = np.bincount(member_images, minlength=len(of_sample))
-    return of_cluster[images] / of_sample[images]

@@ -1,6 +1,6 @@
-"""Splits: one cluster taken apart by prototypes of its own, and the one rule by which cells score for clusters.
+"""Splits: one cluster taken apart by prototypes of its own, and the one rule by which embeddings score for clusters.
 
-A split adds clusters and moves none: the best part of a cell scores what the whole cluster scored, so no pixel of
+A split adds clusters and moves none: the best part of an embedding scores what the whole cluster scored, so no pixel of
 another cluster ever changes, and a split whose parts share a class changes no class at all.
 """
 
@@ -43,11 +43,11 @@ class Split:
 
 
 def cosine_scores(embeddings: np.ndarray, centroids: np.ndarray, splits: Sequence[Split] = ()) -> np.ndarray:
-    """Returns the score of every cell for every cluster: (K, N) float32, with splits (K + their new parts, N).
+    """Returns the score of every embedding for every cluster: (K, N) float32, with splits (K + their new parts, N).
 
-    cells: (N, D) float or int8, any length; centroids: (K, D) unit. A cluster scores its cosine. Part i of cluster c
-    scores score_c + (z.t_i - max_j z.t_j) with its prototypes t, for cells z of unit length: the best part scores
-    exactly what c scores without the split. Splits apply in their order, so parts can be split again.
+    embeddings: (N, D) float or int8, any length; centroids: (K, D) unit norm. A cluster scores its cosine. Part i of
+    cluster c scores score_c + (z.t_i - max_j z.t_j) with its prototypes t, for embeddings z of unit norm: the best part
+    scores exactly what c scores without the split. Splits apply in their order, so parts can be split again.
     """
     flat = embeddings.astype(np.float32)  # (N, D)
     length = np.sqrt(np.einsum("nd,nd->n", flat, flat))
@@ -67,7 +67,7 @@ def split_sample(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Returns labels (N,) uint16 and similarity (N,) of sampled pixels (N, D) with the splits applied.
 
-    Only pixels of the clusters that were split are looked at; their similarity is the cosine to their part.
+    Only pixels of the clusters that were split change; their similarity is the cosine to their part.
     """
     labels, similarity = labels.copy(), similarity.copy()
     for split in splits:

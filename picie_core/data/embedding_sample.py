@@ -1,4 +1,4 @@
-"""The embedding sample and the dense cells of a run: what K, mosaics, projections and quick overlays are made from."""
+"""The embedding sample and the dense features of a run: clusterings, contact sheets, maps and overlays use them."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from picie_core.errors import PicieError
 
 @dataclass(frozen=True)
 class EmbeddingSample:
-    """N sampled pixels with where they are; memory-mapped, so opening costs nothing."""
+    """N sampled pixels and their positions; memory-mapped, so opening costs nothing."""
 
     embeddings: np.ndarray
     """(N, D) float16, unit norm."""
     positions: np.ndarray
-    """(N, 3) int32: image id, row and column of the stride-4 cell."""
+    """(N, 3) int32: image id, row and column on the feature map."""
     pca: np.ndarray
     """(N, 2) float32, the two widest axes."""
 
@@ -36,7 +36,7 @@ def load_sample(folder: Path) -> EmbeddingSample:
 
 
 class DenseFeatures:
-    """The int8 cells of the images that the disk budget holds; read with pread, so that memory stays flat."""
+    """The int8 feature maps of the images that the disk budget holds; read with pread, so that memory stays flat."""
 
     def __init__(self, folder: Path):
         self.folder, self.index = folder, {}
@@ -58,7 +58,7 @@ class DenseFeatures:
         return np.array(sorted(self.index), dtype=np.int64)
 
     def get(self, image_id: int) -> np.ndarray | None:
-        """Returns the cells (h, w, D) int8 of an image, not of unit length; None when the budget left it out."""
+        """Returns the feature map (h, w, D) int8 of an image, not of unit norm; None when the budget left it out."""
         if image_id not in self.index:
             return None
         offset, (height, width) = self.index[image_id]

@@ -1,4 +1,4 @@
-"""What `embed` and `train` write of the embeddings: which pixels, how small, in which order."""
+"""Writing the embedding sample and the dense features: which pixels, how small, in which order."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SampleReport:
-    """What `make_sample` did."""
+    """What was written."""
 
     images: int
     pixels: int
@@ -34,7 +34,7 @@ class SampleReport:
 
 
 def draw_positions(records: list[ImageRecord], settings: SampleSettings) -> dict[int, np.ndarray]:
-    """Returns image id -> sorted flat cell indices to sample, spread evenly over all cells of all images.
+    """Returns image id -> sorted flat positions to sample, spread evenly over the feature maps of all images.
 
     With so many images that fewer than 16 pixels fall on each, a seeded subset of the images takes part.
     """
@@ -48,20 +48,22 @@ def draw_positions(records: list[ImageRecord], settings: SampleSettings) -> dict
     counts = np.minimum(np.maximum(np.diff(ends, prepend=0), 1), sizes)
     draws = (np.random.default_rng((settings.seed, record.id)) for record in records)
     return {
-        record.id: np.sort(draw.choice(all_cells, count, replace=False))
-        for record, draw, all_cells, count in zip(records, draws, sizes, counts, strict=True)
+        record.id: np.sort(draw.choice(positions, count, replace=False))
+        for record, draw, positions, count in zip(records, draws, sizes, counts, strict=True)
     }
 
 
 class SampleWriter:
-    """Gathers sampled rows and writes quantised cells, batch by batch.
+    """Gathers the sampled rows and writes int8 feature maps, batch by batch.
 
-    dense_budget: bytes that the cells may take. They are those of the first images, up to the first one that does not
-    fit, or that would leave less of the disk free than results need.
+    dense_budget: bytes that the feature maps may take. Those of the first images are stored, up to the first one that
+    does not fit, or that would leave less of the disk free than `reserve_bytes`, which results need.
     """
 
-    def __init__(self, wanted: dict[int, np.ndarray], dense_budget: int, file: IO[bytes]):
-        self.wanted, self.dense_budget, self.file = wanted, dense_budget, file
+    def __init__(
+        self, wanted: dict[int, np.ndarray], dense_budget: int, file: IO[bytes], reserve_bytes: int = RESERVE_BYTES
+    ):
+        self.wanted, self.dense_budget, self.file, self.reserve_bytes = wanted, dense_budget, file, reserve_bytes
         self.full = False
         self.rows: list[np.ndarray] = []
         self.positions: list[np.ndarray] = []
@@ -70,45 +72,41 @@ class SampleWriter:
         self.offsets: list[int] = []
         self.dim, self.end = 0, 0
 
-    def add(self, ids: list[int], feature_map: Tensor) -> None:
-        """Takes the sampled rows of a batch of cells (B, h, w, D); stores the cells as int8 while the budget lasts."""
-        batch, height, width, self.dim = feature_map.shape
-        for image_id, image_cells in zip(ids, feature_map.reshape(batch, -1, self.dim), strict=True):
-            positions = self.wanted[image_id]
-            positions = positions[positions < height * width]
-            self.rows.append(_unit_half(image_cells, positions))
-            self.positions.append(
-                np.stack([np.full(len(positions), image_id), *np.divmod(positions, width)], 1).astype(np.int32)
-            )
+    def add(self, ids: list[int], feature_maps: Tensor) -> None:
+        """Takes the sampled rows of feature maps (B, h, w, D), and stores these as int8 while the budget lasts."""
+        import torch
+
+        batch, height, width, self.dim = feature_maps.shape
+        for image_id, embeddings in zip(ids, feature_maps.reshape(batch, -1, self.dim), strict=True):
+            flat = self.wanted[image_id]
+            flat = flat[flat < height * width]
+            rows = embeddings[torch.from_numpy(flat).to(embeddings.device)].float()  # (M, D)
+            self.rows.append(torch.nn.functional.normalize(rows, dim=1).half().cpu().numpy())
+            positions = [np.full(len(flat), image_id), *np.divmod(flat, width)]
+            self.positions.append(np.stack(positions, 1).astype(np.int32))
         bytes_each = height * width * self.dim
-        stored = 0 if self.full else max(0, min(batch, self._room() // bytes_each))
+        disk = os.fstatvfs(self.file.fileno())
+        left = min(self.dense_budget - self.end, disk.f_bavail * disk.f_frsize - self.reserve_bytes)
+        stored = 0 if self.full else max(0, min(batch, left // bytes_each))
         self.full = stored < batch
         if stored:
-            self.file.write(_quantise(feature_map[:stored]).numpy().data)
+            self.file.write(_quantise(feature_maps[:stored]).numpy().data)
             self.ids += ids[:stored]
             self.shapes += [(height, width)] * stored
             self.offsets += [self.end + i * bytes_each for i in range(stored)]
             self.end += stored * bytes_each
 
-    def _room(self) -> int:
-        """Bytes that cells may still take, of the budget and of the disk."""
-        disk = os.fstatvfs(self.file.fileno())
-        return min(self.dense_budget - self.end, disk.f_bavail * disk.f_frsize - RESERVE_BYTES)
-
     def write_index(self, folder: Path) -> None:
         """Writes which image lies where in cells.i8."""
+        ids, offsets = np.array(self.ids, np.int64), np.array(self.offsets, np.int64)
         shapes = np.array(self.shapes, np.int32).reshape(-1, 2)
-        offsets = np.array(self.offsets, np.int64)
-        np.savez(
-            folder / "index.npz",
-            ids=np.array(self.ids, np.int64),
-            shapes=shapes,
-            offsets=offsets,
-            dim=self.dim,
-        )
+        np.savez(folder / "index.npz", ids=ids, shapes=shapes, offsets=offsets, dim=self.dim)
 
     def write_sample(self, folder: Path) -> SampleReport:
-        """Writes the sample ordered by image and place, whatever order the batches came in."""
+        """Writes the sample ordered by image and position, whatever order the batches came in.
+
+        What was computed from an earlier sample of the run is deleted.
+        """
         positions = np.concatenate(self.positions)
         order = np.lexsort(positions.T[::-1])
         embeddings, positions = np.concatenate(self.rows)[order], positions[order]
@@ -119,35 +117,23 @@ class SampleWriter:
             np.save(temporary / "pca.npy", two_widest_axes(embeddings))
             digest = hashlib.sha256(embeddings.tobytes() + positions.tobytes()).hexdigest()[:16]
             (temporary / "digest.txt").write_text(digest)
-        _drop_others(folder.parent / "derived", digest)
+        for path in (folder.parent / "derived").glob("*"):
+            if path.name != digest:
+                shutil.rmtree(path)
         return SampleReport(len(np.unique(positions[:, 0])), len(positions), len(self.ids), digest)
 
 
-def _unit_half(feature_map: Tensor, positions: np.ndarray) -> np.ndarray:
+def _quantise(feature_maps: Tensor) -> Tensor:
+    """Int8 embeddings whose largest component is about 127: argmax over cosines needs no scale."""
     import torch
 
-    rows = feature_map[torch.from_numpy(positions).to(feature_map.device)].float()
-    return torch.nn.functional.normalize(rows, dim=1).half().cpu().numpy()
-
-
-def _quantise(feature_map: Tensor) -> Tensor:
-    """Returns int8 cells whose largest component is about 127: argmax over cosines needs no scale."""
-    import torch
-
-    largest = torch.maximum(feature_map.amax(-1, keepdim=True), -feature_map.amin(-1, keepdim=True)).clamp_min(1e-6)
+    largest = torch.maximum(feature_maps.amax(-1, keepdim=True), -feature_maps.amin(-1, keepdim=True)).clamp_min(1e-6)
     scale = 126.5 / largest  # not 127: bfloat16 may round the product up by half, and int8 ends at 127
-    return (feature_map * scale).round_().to(torch.int8).cpu()
-
-
-def _drop_others(folder: Path, digest: str) -> None:
-    """Deletes what was computed from earlier samples of the run."""
-    for path in folder.glob("*"):
-        if path.name != digest:
-            shutil.rmtree(path)
+    return (feature_maps * scale).round_().to(torch.int8).cpu()
 
 
 def two_widest_axes(embeddings: np.ndarray) -> np.ndarray:
-    """Returns (N, 2) float32, the PCA of the embeddings for the map's first picture."""
+    """Returns (N, 2) float32, the PCA of the embeddings, which the map shows first."""
     rows = embeddings.astype(np.float32)
     rows -= rows.mean(0)
     _, vectors = np.linalg.eigh(rows.T @ rows)

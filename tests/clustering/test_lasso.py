@@ -1,4 +1,4 @@
-"""Selections on a map: the geometry, whose pixels are inside, what a mosaic shows of them, and splitting them off."""
+"""Lassos: the geometry, the clusters inside, the order of a contact sheet, and splitting a selection off."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_points_inside_a_lasso_are_those_of_matplotlib(seed):
     theirs = Outline(np.vstack([walk, walk[:1]])).contains_points(points)
     ours = inside_polygon(points, walk[:, 0], walk[:, 1])
     disagree = np.flatnonzero(ours != theirs)
-    # matplotlib fills where a lasso winds around twice, unless told to count; so compare where both count once
+    # matplotlib fills where a lasso winds around twice, by default; so compare where both count once
     assert ours.sum() > 1000
     assert all(_crossings(points[i], walk) % 2 == ours[i] for i in disagree)
 
@@ -63,7 +63,7 @@ def _crossings(point: np.ndarray, corners: np.ndarray) -> int:
 
 
 def test_a_lasso_of_many_corners_in_the_whole_sample_is_quick():
-    """200,000 points and 300 corners take far less than the second that a person waits for the mosaic."""
+    """200,000 points and 300 corners take far less than the second that a person waits for the contact sheet."""
     corners = star(0, 300)
     points = np.random.default_rng(0).uniform(-1, 1, (200_000, 2)).astype(np.float32)
     start = time.process_time()
@@ -90,11 +90,11 @@ def test_box_and_lasso_are_joined_and_corners_may_come_in_any_order():
 
 
 def test_a_lasso_of_two_corners_holds_nothing():
-    """A click that is taken for a lasso selects nothing."""
+    """A click that the chart takes for a lasso selects nothing."""
     assert not inside_polygon(np.zeros((3, 2)), [0, 1], [0, 1]).any()
 
 
-def test_clusters_are_told_with_both_shares():
+def test_clusters_inside_have_both_shares():
     """By hand: of cluster 2 all four pixels are inside and make up two thirds; cluster 0 gives one of three."""
     labels = np.array([0, 0, 0, 1, 1, 2, 2, 2, 2], np.uint16)
     found = clusters_inside(labels, 4, np.array([0, 3, 5, 6, 7, 8]))
@@ -106,7 +106,7 @@ def test_clusters_are_told_with_both_shares():
     ]
 
 
-def test_a_mosaic_shows_every_image_before_any_twice(finished):
+def test_a_contact_sheet_shows_every_image_before_any_twice(finished):
     """All of the selection's images come first, the most typical of them at the front; nothing comes twice."""
     sample = finished.current_run().sample()
     selected = np.arange(0, len(sample.positions), 3)

@@ -18,7 +18,7 @@ PARTS = unit(np.array([[1, 0, 1], [1, 0, -1]]))
 
 
 def random_case(seed: int, k: int = 6, dim: int = 8, rows: int = 500):
-    """Unit cells, unit centroids and three splits: of cluster 2 into 3, of its first part, and of a new part."""
+    """Unit embeddings, unit centroids and three splits: of cluster 2 into 3, of its first part, and of a new part."""
     rng = np.random.default_rng(seed)
     draw = lambda count: unit(rng.normal(size=(count, dim)))  # noqa: E731
     splits = [Split(2, k, draw(3)), Split(2, k + 2, draw(2)), Split(k + 1, k + 3, draw(4))]
@@ -26,10 +26,10 @@ def random_case(seed: int, k: int = 6, dim: int = 8, rows: int = 500):
 
 
 def test_the_rule_by_hand():
-    """score_0 = 1 for both parts' pixels; the part that fits best takes it all, the other one its lag less."""
-    cells = np.array([[3, 0, 0.3], [3, 0, -0.3], [0, 2, 0]], np.float32)
-    made = clustering_of(BASE, [Split(0, 2, PARTS)], cells / np.linalg.norm(cells, axis=1, keepdims=True))
-    scores = cluster_scores(cells, made)
+    """The part that fits best scores what the cluster scored; the other one less by their distance."""
+    embeddings = np.array([[3, 0, 0.3], [3, 0, -0.3], [0, 2, 0]], np.float32)
+    made = clustering_of(BASE, [Split(0, 2, PARTS)], embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True))
+    scores = cluster_scores(embeddings, made)
     own, lag = 1 / np.hypot(1, 0.1), 0.2 / np.sqrt(2) / np.hypot(1, 0.1)
     expected = [[own, own - lag, 0], [0, 0, 1], [own - lag, own, 0]]
     np.testing.assert_allclose(scores, expected, atol=1e-6)
@@ -39,10 +39,10 @@ def test_the_rule_by_hand():
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_parts_take_over_and_nobody_else_moves(seed):
+def test_parts_take_over_and_no_other_cluster_moves(seed):
     """Bit by bit: other clusters keep their scores, the best part scores what the cluster scored, parts stay inside."""
-    cells, centroids, splits = random_case(seed)
-    before, after = cosine_scores(cells, centroids), cosine_scores(cells, centroids, splits)
+    embeddings, centroids, splits = random_case(seed)
+    before, after = cosine_scores(embeddings, centroids), cosine_scores(embeddings, centroids, splits)
     others = [0, 1, 3, 4, 5]
     family = [2, 6, 7, 8, 9, 10, 11]
     np.testing.assert_array_equal(after[others], before[others])
@@ -54,30 +54,30 @@ def test_parts_take_over_and_nobody_else_moves(seed):
 
 @pytest.mark.parametrize("seed", range(3))
 def test_labels_of_the_sample_are_the_best_scores(seed):
-    """The sample, cells and masks go by one rule; the similarity of a part's pixels is the cosine to its prototype."""
-    cells, centroids, splits = random_case(seed)
-    made = clustering_of(centroids, splits, cells)
-    np.testing.assert_array_equal(made.labels, cluster_scores(cells, made).argmax(0))
-    np.testing.assert_array_equal(cell_labels(cells[None], made)[0], made.labels)
-    cosines = (cells * made.centroids[made.labels]).sum(1)
+    """Sample and feature maps go by one rule; the similarity of a part's pixels is the cosine to its prototype."""
+    embeddings, centroids, splits = random_case(seed)
+    made = clustering_of(centroids, splits, embeddings)
+    np.testing.assert_array_equal(made.labels, cluster_scores(embeddings, made).argmax(0))
+    np.testing.assert_array_equal(cell_labels(embeddings[None], made)[0], made.labels)
+    cosines = (embeddings * made.centroids[made.labels]).sum(1)
     np.testing.assert_allclose(made.similarity, cosines, atol=1e-3)
 
 
 def test_splits_one_by_one_are_all_at_once():
     """Adding a split to a clustering that has some gives what all of them give together."""
-    cells, centroids, splits = random_case(0)
-    together, one_by_one = clustering_of(centroids, splits, cells), clustering_of(centroids, [], cells)
+    embeddings, centroids, splits = random_case(0)
+    together, one_by_one = clustering_of(centroids, splits, embeddings), clustering_of(centroids, [], embeddings)
     for split in splits:
-        one_by_one = one_by_one.with_splits([split], cells)
+        one_by_one = one_by_one.with_splits([split], embeddings)
     assert one_by_one.digest == together.digest and one_by_one.k == together.k == 12
     for name in ("labels", "similarity", "centroids", "base_centroids"):
         np.testing.assert_array_equal(getattr(one_by_one, name), getattr(together, name))
 
 
 def test_the_digest_changes_with_every_split_and_the_key_never():
-    """Caches go by the digest, names by the key."""
-    cells, centroids, splits = random_case(1)
-    found = [clustering_of(centroids, splits[:count], cells) for count in range(4)]
+    """Caches use the digest, names the key."""
+    embeddings, centroids, splits = random_case(1)
+    found = [clustering_of(centroids, splits[:count], embeddings) for count in range(4)]
     assert len({one.digest for one in found}) == 4 and {one.key for one in found} == {"key"}
     assert found[0].digest == "key"
 
@@ -85,25 +85,25 @@ def test_the_digest_changes_with_every_split_and_the_key_never():
 def test_masks_keep_the_class_of_every_pixel_when_parts_share_it():
     """A split whose parts inherit the class changes no pixel of the mask of classes; other clusters' pixels never."""
     rng = np.random.default_rng(5)
-    cells = rng.normal(size=(12, 17, 8)).astype(np.float32)
+    feature_map = rng.normal(size=(12, 17, 8)).astype(np.float32)
     _, centroids, splits = random_case(5)
     plain, parted = clustering_of(centroids), clustering_of(centroids, splits)
     classes = {0: 0, 2: 1, 4: 2, 5: 1}
     inherited = classes | {part: 1 for split in splits for part in split.parts}
     np.testing.assert_array_equal(
-        class_mask(cells, parted, inherited, 50, 70), class_mask(cells, plain, classes, 50, 70)
+        class_mask(feature_map, parted, inherited, 50, 70), class_mask(feature_map, plain, classes, 50, 70)
     )
-    before, after = cluster_mask(cells, plain, 50, 70), cluster_mask(cells, parted, 50, 70)
+    before, after = cluster_mask(feature_map, plain, 50, 70), cluster_mask(feature_map, parted, 50, 70)
     np.testing.assert_array_equal(after[before != 2], before[before != 2])
 
 
 def test_an_evaluated_clustering_scores_its_splits():
     """The classifier of a clustering has a row for each part, with the same scores as everywhere."""
-    cells, centroids, splits = random_case(2)
+    embeddings, centroids, splits = random_case(2)
     head = Head.of_centroids(centroids, splits)
     assert head.k == 12
-    expected = cosine_scores(cells, centroids, splits)
-    np.testing.assert_array_equal(head.scores(cells.reshape(20, 25, 8)).reshape(12, -1), expected)
+    expected = cosine_scores(embeddings, centroids, splits)
+    np.testing.assert_array_equal(head.scores(embeddings.reshape(20, 25, 8)).reshape(12, -1), expected)
 
 
 def test_splits_go_through_json_bit_by_bit():

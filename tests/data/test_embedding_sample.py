@@ -1,4 +1,4 @@
-"""The embedding sample and the dense cells: places, rows and bytes belong together, whatever the batches."""
+"""The embedding sample and the dense features: positions, rows and bytes belong together, whatever the batches."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from picie_core.cli.embed import embed
 from picie_core.clustering.clustering import cell_labels
+from picie_core.data.embedding_sample import DenseFeatures
 from picie_core.data.feature_grid import feature_map_shape
 from picie_core.data.image_index import ImageRecord, resize_image
-from picie_core.data.sample_writer import draw_positions, two_widest_axes
+from picie_core.data.sample_writer import SampleReport, SampleWriter, draw_positions, two_widest_axes
 from picie_core.errors import PicieError
 from picie_core.models.embedder import FrozenEmbedder, embed_image, load_embedder
 from picie_core.settings import EmbedderSettings, SampleSettings
-from picie_core.workspace import embedding
 from picie_core.workspace.workspace import Run, Workspace
 
 NETWORK = EmbedderSettings(weights="none", dim=32)
@@ -36,54 +37,54 @@ def records(*sizes: tuple[int, int]) -> list[ImageRecord]:
     return [ImageRecord(i, f"{i}.png", width, height, 1) for i, (width, height) in enumerate(sizes)]
 
 
-# -- which places are drawn
+# -- which positions are drawn
 
 
-def test_places_are_spread_evenly():
-    """Every image gives its share of cells by area, to one pixel; together they are as many as wanted."""
+def test_positions_are_spread_evenly():
+    """Every image gives its share of positions by area, to one pixel; together they are as many as wanted."""
     listed = records((128, 64), (64, 64), (64, 256), (128, 64))
-    places = draw_positions(listed, SampleSettings(size_px=64, pixels=500))
+    positions = draw_positions(listed, SampleSettings(size_px=64, pixels=500))
     cells = {0: 16 * 32, 1: 16 * 16, 2: 64 * 16, 3: 16 * 32}
-    counts = {image: len(drawn) for image, drawn in places.items()}
+    counts = {image: len(drawn) for image, drawn in positions.items()}
     assert sum(counts.values()) == 500
     for image, count in counts.items():
         assert abs(count - 500 * cells[image] / sum(cells.values())) <= 1
 
 
-def test_places_are_distinct_and_inside():
-    """No cell is drawn twice, none lies outside, and every part of an image has its chance."""
-    places = draw_positions(records(*[(64, 64)] * 40), SampleSettings(size_px=64, pixels=4000))
-    for drawn in places.values():
+def test_positions_are_distinct_and_inside():
+    """No position is drawn twice, none lies outside, and every part of an image has its chance."""
+    positions = draw_positions(records(*[(64, 64)] * 40), SampleSettings(size_px=64, pixels=4000))
+    for drawn in positions.values():
         assert len(np.unique(drawn)) == len(drawn)
-    every = np.concatenate(list(places.values()))
+    every = np.concatenate(list(positions.values()))
     assert every.min() >= 0 and every.max() < 256
     quarters = np.bincount(every // 64)
     np.testing.assert_allclose(quarters / len(every), 0.25, atol=0.03)
 
 
-def test_few_cells_are_all_taken():
-    """A collection with fewer cells than wanted pixels gives each cell once."""
-    places = draw_positions(records((64, 64), (64, 128)), SampleSettings(size_px=64, pixels=100_000))
-    np.testing.assert_array_equal(places[0], np.arange(256))
-    np.testing.assert_array_equal(places[1], np.arange(512))
+def test_few_positions_are_all_taken():
+    """Images with fewer positions than wanted pixels give each position once."""
+    positions = draw_positions(records((64, 64), (64, 128)), SampleSettings(size_px=64, pixels=100_000))
+    np.testing.assert_array_equal(positions[0], np.arange(256))
+    np.testing.assert_array_equal(positions[1], np.arange(512))
 
 
 def test_of_very_many_images_a_subset_takes_part():
     """Where fewer than 16 pixels would fall on each, pixels / 16 images are drawn by the seed."""
     listed = records(*[(64, 64)] * 100)
-    places = draw_positions(listed, SampleSettings(size_px=64, pixels=320))
-    assert len(places) == 20
-    assert {len(drawn) for drawn in places.values()} == {16}
+    positions = draw_positions(listed, SampleSettings(size_px=64, pixels=320))
+    assert len(positions) == 20
+    assert {len(drawn) for drawn in positions.values()} == {16}
     again, other = (draw_positions(listed, SampleSettings(size_px=64, pixels=320, seed=seed)) for seed in (0, 1))
-    assert set(places) == set(again) != set(other)
-    assert max(places) > 50
+    assert set(positions) == set(again) != set(other)
+    assert max(positions) > 50
 
 
 # -- what embed stores
 
 
-def test_rows_are_the_embeddings_of_their_places(finished):
-    """Each sampled row is the unit embedding that the network gives at its place."""
+def test_rows_are_the_embeddings_of_their_positions(finished):
+    """Each sampled row is the unit embedding that the network gives at its position."""
     run = finished.current_run()
     sample = run.sample()
     network, size_px = load_embedder(run.folder / "embedder")
@@ -98,14 +99,14 @@ def test_rows_are_the_embeddings_of_their_places(finished):
         assert cosines.min() > 0.99
 
 
-def test_rows_are_ordered_by_place(finished):
+def test_rows_are_ordered_by_position(finished):
     """Rows are sorted by image, row and column, so that equal samples are equal files."""
-    places = finished.current_run().sample().positions
-    np.testing.assert_array_equal(np.lexsort(places.T[::-1]), np.arange(len(places)))
+    positions = finished.current_run().sample().positions
+    np.testing.assert_array_equal(np.lexsort(positions.T[::-1]), np.arange(len(positions)))
 
 
 def test_batch_size_does_not_matter(scenes, tmp_path):
-    """Batches of 4 and of 16 give the same places and the same embeddings up to rounding."""
+    """Batches of 4 and of 16 give the same positions and the same embeddings up to rounding."""
     (_small, run4, _), (_large, run16, _) = (
         embedded(scenes / "images", tmp_path / f"w{batch}", batch=batch) for batch in (4, 16)
     )
@@ -122,8 +123,8 @@ def test_the_same_command_gives_the_same_sample(scenes, finished, tmp_path):
     assert first["digest"] == second["digest"]
 
 
-def test_dense_cells_are_the_embeddings_in_8_bit(finished):
-    """The stored cells of every image point where its embeddings point, to a degree."""
+def test_dense_features_are_the_embeddings_in_8_bit(finished):
+    """The stored features of every image have the direction of its embeddings, to a degree."""
     run = finished.current_run()
     dense, sample = run.dense_features(), run.sample()
     assert dense.ids.tolist() == list(range(6))
@@ -136,49 +137,60 @@ def test_dense_cells_are_the_embeddings_in_8_bit(finished):
         assert cosines.min() > np.cos(np.radians(1.5))
 
 
-def test_small_disk_budget_leaves_images_out_but_the_sample_whole(finished, tmp_path, monkeypatch):
-    """Dense cells stop at the budget, here five images; the sample still holds every image, a missing one is None."""
+def write_maps(folder: Path, dense_budget: int, **options: int) -> SampleReport:
+    """Writes feature maps (16, 24, 32) of six images in batches of four, the last images first."""
+    (folder / "dense").mkdir(parents=True)
+    maps = torch.from_numpy(np.random.default_rng(0).normal(size=(6, 16, 24, 32)).astype(np.float32))
+    wanted = {image_id: np.arange(image_id, 384, 4) for image_id in range(6)}
+    with open(folder / "dense" / "cells.i8", "wb") as file:
+        writer = SampleWriter(wanted, dense_budget, file, **options)
+        for ids in ([5, 4, 3, 2], [1, 0]):
+            writer.add(ids, maps[ids])
+    writer.write_index(folder / "dense")
+    return writer.write_sample(folder / "sample")
+
+
+def test_small_disk_budget_leaves_images_out_but_the_sample_whole(tmp_path):
+    """Feature maps stop at the budget, here after the first five images; the sample still holds every image."""
     bytes_each = 16 * 24 * 32
-    writer = embedding.SampleWriter
-    monkeypatch.setattr(embedding, "SampleWriter", lambda wanted, _, file: writer(wanted, 6 * bytes_each - 1, file))
-    _space, run, result = embedded(finished.images_root, tmp_path / "w")
-    assert (result["dense_images"], result["pixels"]) == (5, 600)
-    dense = run.dense_features()
-    assert (run.folder / "dense" / "cells.i8").stat().st_size == 5 * bytes_each
-    assert [dense.get(i) is None for i in range(6)] == [i not in dense.ids for i in range(6)]
-    assert len(np.unique(run.sample().positions[:, 0])) == 6
+    report = write_maps(tmp_path, 6 * bytes_each - 1)
+    assert (report.images, report.pixels, report.dense_images) == (6, 6 * 96 - 2, 5)
+    dense = DenseFeatures(tmp_path / "dense")
+    assert dense.ids.tolist() == [1, 2, 3, 4, 5] and dense.get(0) is None
+    assert (tmp_path / "dense" / "cells.i8").stat().st_size == 5 * bytes_each
+    assert len(np.unique(np.load(tmp_path / "sample" / "places.npy")[:, 0])) == 6
 
 
-def test_the_first_images_are_stored_and_the_others_embedded_again(finished, tmp_path, monkeypatch):
+def test_a_nearly_full_disk_keeps_room_for_results(tmp_path):
+    """However large the budget is, feature maps never take the last of the disk; the sample is written without them."""
+    report = write_maps(tmp_path, 1 << 62, reserve_bytes=1 << 62)
+    assert (report.images, report.dense_images) == (6, 0)
+    assert write_maps(tmp_path / "more", 1 << 62, reserve_bytes=0).dense_images == 6
+
+
+def test_images_that_are_not_stored_are_embedded_again(finished_copy):
     """Beyond the budget the network gives what would have been stored: the same clusters, up to 8 bits."""
-    writer = embedding.SampleWriter
-    monkeypatch.setattr(embedding, "SampleWriter", lambda wanted, _, file: writer(wanted, 2 * 16 * 24 * 32, file))
-    _space, run, _ = embedded(finished.images_root, tmp_path / "w")
-    partly, whole = run.dense_features(), finished.current_run().dense_features()
-    order = embedding._image_order(dict.fromkeys(range(6)), 0)
-    assert sorted(partly.index) == sorted(order[:2])
-    clusters = run.cluster(6)
+    run = finished_copy.current_run()
+    whole, folder = run.dense_features(), run.folder / "dense"
+    with np.load(folder / "index.npz") as stored:
+        two = {name: array[:2] if array.ndim else array for name, array in stored.items()}
+    np.savez(folder / "index.npz", **two)
+    partly, clusters = DenseFeatures(folder), run.cluster(6)
+    assert len(partly.index) == 2
     for image in range(6):
         again = run.feature_map(image, partly)
         assert again.dtype == (np.int8 if image in partly.index else np.float32)
         assert (cell_labels(again, clusters) == cell_labels(whole.get(image), clusters)).mean() > 0.97
 
 
-def test_a_nearly_full_disk_keeps_room_for_results(scenes, tmp_path, monkeypatch):
-    """However large the budget is, cells never take the last of the disk; embedding goes on without them."""
-    monkeypatch.setattr("picie_core.data.sample_writer.RESERVE_BYTES", 1 << 62)
-    _, _, result = embedded(scenes / "images", tmp_path / "w")
-    assert (result["dense_images"], result["pixels"]) == (0, 600)
-
-
 def test_ten_gigabytes_are_the_default_budget():
-    """Cells of about 7,000 images of 1920 x 1080 at 320 px, at the usual width, fit."""
+    """Feature maps of about 7,000 images of 1920 x 1080 at 320 px, at the usual width, fit."""
     assert SampleSettings().dense_mb << 20 == 10 * 1024**3
     bytes_each = int(np.prod(feature_map_shape(320, 569))) * 128
     assert 6500 < (SampleSettings().dense_mb << 20) // bytes_each < 8000
 
 
-def test_no_disk_budget_stores_no_dense_cells(scenes, tmp_path):
+def test_no_disk_budget_stores_no_dense_features(scenes, tmp_path):
     """--dense-mb 0 keeps the sample only."""
     _space, run, result = embedded(scenes / "images", tmp_path / "w", dense_mb=0)
     assert (result["dense_images"], result["pixels"]) == (0, 600)
