@@ -168,6 +168,18 @@ def test_a_nearly_full_disk_keeps_room_for_results(tmp_path):
     assert write_maps(tmp_path / "more", 1 << 62, reserve_bytes=0).dense_images == 6
 
 
+def test_a_small_budget_stores_a_seeded_subset(scenes, tmp_path):
+    """Which images the budget holds depends on the seed, not on their names: a fair subset, the same every time."""
+    network = EmbedderSettings(weights="none", dim=256)
+    stored = []
+    for index, seed in enumerate((0, 0, 1)):
+        sampling = SampleSettings(size_px=128, pixels=600, batch=2, dense_mb=1, seed=seed)
+        embed(tmp_path / f"w{index}", network, sampling, scenes / "images")
+        stored.append(set(Workspace.open(tmp_path / f"w{index}").current_run().dense_features().index))
+    assert [len(one) for one in stored] == [2] * 3
+    assert stored[0] == stored[1] != stored[2]
+
+
 def test_images_that_are_not_stored_are_embedded_again(finished_copy):
     """Beyond the budget the network gives what would have been stored: the same clusters, up to 8 bits."""
     run = finished_copy.current_run()
