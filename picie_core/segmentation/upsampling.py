@@ -132,8 +132,9 @@ def _possible_winners(scores: np.ndarray, best: int) -> np.ndarray:
     of the best of them.
     """
     flat = scores.reshape(len(scores), -1)
-    enough = np.partition(flat.min(axis=1), -best)[-best]
-    return np.flatnonzero(flat.max(axis=1) >= enough - _slack(scores))
+    highest, lowest = flat.max(axis=1), flat.min(axis=1)
+    enough = np.partition(lowest, -best)[-best]
+    return np.flatnonzero(highest >= enough - _slack(highest, lowest))
 
 
 def _possible_in_squares(scores: np.ndarray) -> np.ndarray:
@@ -143,12 +144,12 @@ def _possible_in_squares(scores: np.ndarray) -> np.ndarray:
         following = np.minimum(np.arange(scores.shape[axis]) + 1, scores.shape[axis] - 1)
         highest = np.maximum(highest, highest.take(following, axis))
         lowest = np.minimum(lowest, lowest.take(following, axis))
-    return highest >= lowest.max(0) - _slack(scores)
+    return highest >= lowest.max(0) - _slack(highest, lowest)
 
 
-def _slack(scores: np.ndarray) -> np.float32:
+def _slack(highest: np.ndarray, lowest: np.ndarray) -> np.float32:
     """By how much a channel may seem worse and still win: far above rounding, far below what matters."""
-    return np.float32(1e-5 * max(float(scores.max()), -float(scores.min()), 1e-30))
+    return np.float32(1e-5 * max(float(highest.max()), -float(lowest.min()), 1e-30))
 
 
 def _best_of_several(scores: np.ndarray, possible: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
