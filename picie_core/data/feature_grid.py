@@ -31,7 +31,7 @@ def centre_px(index: Index) -> Index | float:
 def positions_of_pixels(full_px: int, length: int, pixels: np.ndarray | None = None) -> np.ndarray:
     """Returns where the pixels of one axis of an image lie between the positions of its feature map.
 
-    full_px: pixels of the axis, at any size of the image; length: positions along it; pixels: places along it (0 is
+    full_px: pixels of the axis, at any size of the image; length: positions along it; pixels: points along it (0 is
     the centre of the first pixel), every pixel by default. Returns float64 in [0, length - 1]; in between, scores are
     interpolated as torch does it with `align_corners=False`.
     """
