@@ -111,18 +111,18 @@ def contact_sheet(
 def contact_sheet_at(
     source: ContactSheetSource,
     positions: np.ndarray,
-    clustering: Clustering | None = None,
+    clustering: Clustering,
     shown_px: int = 96,
     columns: int | None = None,
 ) -> ContactSheet:
     """Returns crops around any positions of the embedding sample, in their order: (M, 3) image id, row, column.
 
-    With a clustering the cluster at each position is outlined in its colour, else the position itself is ringed.
+    The cluster at each position is outlined in its colour; where no feature map is stored, the position is ringed.
     """
     outlines: list[Outline | None] = [None] * len(positions)
     for index, (image_id, row, col) in enumerate(positions.tolist()):
-        feature_map = None if clustering is None else source.dense.get(image_id)
-        if clustering is not None and feature_map is not None:
+        feature_map = source.dense.get(image_id)
+        if feature_map is not None:
             cluster = int(cluster_scores(feature_map[row, col][None], clustering).argmax())
             outlines[index] = clustering, cluster, _color_of(clustering, cluster)
     drawn = draw_crops(source.cache, source.dense, positions, outlines, shown_px)

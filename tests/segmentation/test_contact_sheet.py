@@ -173,13 +173,14 @@ def test_a_point_of_a_contact_sheet_is_its_crop(made):
     assert sheet.crop_at(42 / width, 20 / height) is None
 
 
-def test_crops_at_positions_keep_their_order(made):
+def test_crops_at_positions_keep_their_order(made, tmp_path):
     """Any positions give a contact sheet, with the outline of the cluster there or a ring."""
     _, _, clustering, source = made
     positions = source.sample.positions[[5, 900, 40, 5]]
-    for found in (contact_sheet_at(source, positions), contact_sheet_at(source, positions, clustering)):
+    bare = ContactSheetSource(source.sample, DenseFeatures(tmp_path), source.cache)
+    for found in (contact_sheet_at(bare, positions, clustering), contact_sheet_at(source, positions, clustering)):
         assert [[crop.image_id, crop.row, crop.col] for crop in found.crops] == positions.tolist()
-    assert pixels(contact_sheet_at(source, positions[:0]).png)[..., 3].max() == 0
+    assert pixels(contact_sheet_at(source, positions[:0], clustering).png)[..., 3].max() == 0
 
 
 def test_no_stored_feature_map_gives_a_ring_and_no_network(made, tmp_path):
@@ -201,7 +202,7 @@ def test_no_stored_feature_map_gives_a_ring_and_no_network(made, tmp_path):
 
 def test_an_image_that_is_gone_is_a_grey_crop(made):
     """A deleted picture takes nothing else away."""
-    workspace, _, _, source = made
+    workspace, _, clustering, source = made
     emptied = workspace.image_cache(97)  # nothing is stored at this size, so the files are needed
     lost = Path(workspace.images_root / workspace.image_list().records[3].path)
     content = lost.read_bytes()
@@ -209,7 +210,9 @@ def test_an_image_that_is_gone_is_a_grey_crop(made):
     try:
         positions = np.array([[3, 4, 4], [2, 4, 4]])
         drawn = pixels(
-            contact_sheet_at(ContactSheetSource(source.sample, source.dense, emptied), positions, columns=2).png
+            contact_sheet_at(
+                ContactSheetSource(source.sample, source.dense, emptied), positions, clustering, columns=2
+            ).png
         )
     finally:
         lost.write_bytes(content)
