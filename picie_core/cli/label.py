@@ -233,7 +233,7 @@ def _state(found: StoredClustering) -> dict[str, Any]:
         "clustering": found.name,
         "classes": len(found.label_map.classes()),
         "named_clusters": len(named),
-        "named_share": int(found.counts[named].sum()) / int(found.counts.sum()),
+        "named_share": found.named_share(),
     }
 
 
