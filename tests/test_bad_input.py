@@ -17,7 +17,6 @@ from PIL import Image
 
 from picie_core.cli import COMMANDS
 from picie_core.cli.parser import run_command
-from picie_core.data import image_folder
 from picie_core.workspace.workspace import Workspace
 
 USABLE = {
@@ -170,7 +169,7 @@ def test_a_folder_that_may_not_be_read(tmp_path, say, tiny, scenes, monkeypatch)
         return scandir(path)
 
     # Stands for chmod 000, which does not stop the root user that tests may run as.
-    monkeypatch.setattr(image_folder.os, "scandir", guarded)
+    monkeypatch.setattr(os, "scandir", guarded)
     said = say("embed", tmp_path / "in", "--workspace", tmp_path / "w", *tiny, "--json")
     assert json.loads(said.out)["images"] == 6
     said = say("info", "--workspace", tmp_path / "w")

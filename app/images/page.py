@@ -15,7 +15,8 @@ from app.shared.formatting import about, count, device_here, duration, percent, 
 from app.shared.layout import headline, job_bar, page_path, picture
 from app.shared.notices import show_errors
 from app.shared.thumbnails import aspect_of, spread, thumbnails
-from picie_core.data.image_index import ImageList, find_images
+from picie_core.data.image_folder import find_images
+from picie_core.data.image_index import ImageList
 from picie_core.errors import PicieError
 from picie_core.progress import Progress
 from picie_core.workspace.workspace import Run, Workspace

@@ -25,7 +25,8 @@ from picie_core.cli.options import (
     data_choice,
 )
 from picie_core.cli.parser import Job, Option, Stopped, open_or_create
-from picie_core.data.datasets import DataChoice, LabelledSet
+from picie_core.data.datasets import DataChoice
+from picie_core.data.labelled_set import LabelledSet
 from picie_core.errors import PicieError, SharedError
 from picie_core.settings import EmbedderSettings, SampleSettings, TrainSettings
 from picie_core.training.distributed import Lifeline, Others, Place, losses_told, place_here
@@ -47,7 +48,7 @@ from picie_core.workspace.workspace import Workspace
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-    from picie_core.data.image_index import ImageCache
+    from picie_core.data.image_cache import ImageCache
     from picie_core.models.embedder import Embedder
     from picie_core.training.trainer import Training
 

@@ -1,4 +1,4 @@
-"""The layout of a public data set: which files lie where, what for, and what to say when a part is missing."""
+"""The layout of a data set on disk: its parts, the error when a part is missing, splits and curated lists."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SHOWN_ENTRIES = 12
 
 @dataclass(frozen=True)
 class Part:
-    """One part of a data set: files below its root, and what they are for."""
+    """One part of a data set: files below its root, and their meaning."""
 
     pattern: str
     """Such as `images/val2017/*.jpg`."""

@@ -11,27 +11,16 @@ import numpy as np
 from picie_core.data.cityscapes import cityscapes_images, open_cityscapes
 from picie_core.data.coco_stuff import cocostuff_images, open_cocostuff
 from picie_core.data.dataset_layout import Part, pick_listed, pick_splits, read_lines, show_layout
-from picie_core.data.image_index import find_images
+from picie_core.data.image_folder import find_images
 from picie_core.data.labelled_set import LabelledSet, read_mask
 from picie_core.errors import PicieError, SettingError
-
-__all__ = [
-    "DATASETS",
-    "DataChoice",
-    "LabelledSet",
-    "TrainingImages",
-    "open_dataset",
-    "open_labelled_set",
-    "open_training_images",
-    "read_mask",
-]
 
 DATASETS = ("folders", "cocostuff", "cityscapes")
 FOLDERS_LAYOUT = [
     Part("images/*", "images, in subfolders if there are splits"),
     Part("masks/*", "masks: PNG of class ids, 255 = ignored, same relative stems"),
     Part("classes.txt", "optional: the names of the classes, a line each in the order of their ids"),
-    Part("things.txt", "optional: which of them are things, a line each"),
+    Part("things.txt", "optional: the names of the classes that are things, a line each"),
 ]
 MASK_SUFFIXES = (".png", ".bmp", ".tif", ".tiff")
 
@@ -47,7 +36,7 @@ class TrainingImages:
 
 @dataclass(frozen=True)
 class DataChoice:
-    """Which images of which data set to train on, as the options of `embed` and `train` name it."""
+    """The images to train on, as the options of `embed` and `train` name them: a data set, a split, a list."""
 
     kind: str
     root: Path
@@ -64,13 +53,13 @@ class DataChoice:
         return open_dataset(self.kind, self.root, self.split or usual, self.list_file)
 
     def record(self) -> dict[str, str | None]:
-        """Returns it as a run stores it; `from_record` reads that."""
+        """Returns the choice as a run stores it; `from_record` reads that."""
         list_file = None if self.list_file is None else str(self.list_file.absolute())
         return {"kind": self.kind, "root": str(self.root.absolute()), "split": self.split, "list_file": list_file}
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> DataChoice:
-        """Returns what `record` returned a record of."""
+        """Returns the choice whose `record` this is."""
         list_file = record["list_file"]
         return cls(record["kind"], Path(record["root"]), record["split"], Path(list_file) if list_file else None)
 
@@ -138,7 +127,7 @@ def open_labelled_set(
 
 
 def _folders(kind: str, root: Path, names: tuple[str, ...]) -> list[Path]:
-    """The wanted folders of the kind `folders`. Raises for another kind, or when one is missing."""
+    """Returns the folders `names` of a data set of the kind `folders`. Raises for another kind or a missing folder."""
     if kind not in DATASETS:
         raise SettingError(f"dataset={kind!r} is unknown: choose one of {', '.join(DATASETS)}")
     missing = [name for name in names if not (root / name).is_dir()]
@@ -149,7 +138,7 @@ def _folders(kind: str, root: Path, names: tuple[str, ...]) -> list[Path]:
 
 
 def _of_splits(names: list[str], split: str | None) -> list[str]:
-    """The names in the subfolders that `split` says, all of them when it is None."""
+    """Returns the names in the subfolders that `split` names, all of them when it is None."""
     if split is None:
         return names
     top = {name.split("/", 1)[0] for name in names if "/" in name}

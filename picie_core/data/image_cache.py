@@ -1,7 +1,7 @@
 """Decoded and resized images on disk: one flat file of pixels and an index; bounded, and never necessary.
 
 `<size>px.u8` is a token of 16 bytes and then images, one after another, only ever appended. `<size>px.npz`
-says which image lies where; it is replaced as a whole at `flush()`, after the pixels are synced, and carries
+is the index: the offset of each image. `flush()` replaces it as a whole, after the pixels are synced, and it holds
 the same token. So bytes that no index names are free, and an index is never read against other pixels.
 """
 
@@ -12,20 +12,17 @@ import os
 import threading
 import weakref
 import zipfile
-from collections import deque
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from picie_core.atomic_files import disk_error, open_atomic
-from picie_core.data.image_file import ImageError, read_resized, scaled_size
+from picie_core.data.image_file import ImageError, read_resized
+from picie_core.data.image_index import ImageList
+from picie_core.data.image_source import ImageSource
 from picie_core.errors import PicieError, SettingError
-
-if TYPE_CHECKING:
-    from picie_core.data.image_index import ImageList, ImageRecord
 
 TOKEN_BYTES = 16
 RESERVE_BYTES = 256 << 20
@@ -44,11 +41,12 @@ class _Entry(NamedTuple):
         return self.offset + self.height * self.width * 3
 
 
-class ImageCache:
-    """Images at shorter side `size_px`: from the cache if they are there, else decoded (kept if `writable`).
+class ImageCache(ImageSource):
+    """Images of files at shorter side `size_px`: from the cache if they are there, else decoded (kept if `writable`).
 
-    Safe to use from several threads. One process at a time may have it writable (the holder of the writer's
-    lock); others see what was there when they opened it.
+    One process at a time may have it writable (the holder of the writer's lock); others see what was there when they
+    opened it. reserve_bytes: the cache stops growing when it would leave less of the disk free. read: how a file is
+    decoded at a size.
     """
 
     def __init__(
@@ -58,10 +56,14 @@ class ImageCache:
         images_root: Path,
         image_list: ImageList,
         writable: bool = False,
+        *,
         budget_bytes: int = 4 << 30,
+        reserve_bytes: int = RESERVE_BYTES,
+        read: Callable[[Path, int], np.ndarray] = read_resized,
     ):
-        self.size_px, self.images_root, self.budget_bytes = size_px, Path(images_root), budget_bytes
-        self.records = image_list.records
+        super().__init__(image_list.records, size_px)
+        self.images_root, self.budget_bytes, self.reserve_bytes = Path(images_root), budget_bytes, reserve_bytes
+        self.read = read
         self.data_path, self.index_path = Path(folder) / f"{size_px}px.u8", Path(folder) / f"{size_px}px.npz"
         self._lock = threading.Lock()
         self._growing, self._changed = False, False
@@ -75,7 +77,10 @@ class ImageCache:
         """Takes in what the writer has stored since; of use to those who only read."""
         if self._file is None:
             self._file, self._token = self._open_data(os.O_RDONLY)
-        self._entries = self._usable(_read_index(self.index_path, self._token))
+        size = os.fstat(self._file).st_size if self._file is not None else 0
+        index = _read_index(self.index_path, self._token)
+        # Only entries whose pixels are all there and whose file has not changed since.
+        self._entries = {key: entry for key, entry in index.items() if entry.end <= size and self._fits(key, entry)}
         self._end = max((entry.end for entry in self._entries.values()), default=TOKEN_BYTES)
 
     def get(self, image_id: int) -> np.ndarray:
@@ -88,30 +93,12 @@ class ImageCache:
         entry = self._entries.get(image_id)
         image = self._read(entry) if entry else None
         if image is None:
-            image = self._decode(self.records[image_id])
+            path = self.images_root / self.records[image_id].path
+            image = self.read(path, self.size_px)
+            if image.shape[1::-1] != self.scaled_size(image_id):
+                raise ImageError(path, "changed since the images were scanned: scan them again")
             self._store(image_id, image)
         return image
-
-    def scaled_size(self, image_id: int) -> tuple[int, int]:
-        """Returns the (width, height) that image `image_id` has here, without a look at its file."""
-        record = self.records[image_id]
-        return scaled_size(record.width, record.height, self.size_px)
-
-    def iterate(
-        self, ids: Iterable[int], threads: int = 2, ahead: int = 32
-    ) -> Iterator[tuple[int, np.ndarray | PicieError]]:
-        """Yields (id, image or its error) in the order of `ids`; at most `ahead` are decoded early."""
-        pool = ThreadPoolExecutor(threads)
-        waiting: deque[tuple[int, Future[np.ndarray]]] = deque()
-        try:
-            for image_id in ids:
-                waiting.append((image_id, pool.submit(self.get, image_id)))
-                if len(waiting) >= ahead:
-                    yield _result(*waiting.popleft())
-            while waiting:
-                yield _result(*waiting.popleft())
-        finally:
-            pool.shutdown(cancel_futures=True)
 
     def flush(self) -> None:
         """Makes what was stored since the last time visible to later openings, even after a power cut."""
@@ -145,17 +132,10 @@ class ImageCache:
         weakref.finalize(self, os.close, file)
         return file, os.pread(file, TOKEN_BYTES, 0)
 
-    def _usable(self, entries: dict[int, _Entry]) -> dict[int, _Entry]:
-        """Returns the entries whose pixels are all there and whose file has not changed since."""
-        size = os.fstat(self._file).st_size if self._file is not None else 0
-        return {key: entry for key, entry in entries.items() if entry.end <= size and self._fits(key, entry)}
-
     def _fits(self, image_id: int, entry: _Entry) -> bool:
         if not 0 <= image_id < len(self.records) or entry.offset < TOKEN_BYTES:
             return False
-        record = self.records[image_id]
-        size = scaled_size(record.width, record.height, self.size_px)
-        return entry.stamp == record.stamp and (entry.width, entry.height) == size
+        return entry.stamp == self.records[image_id].stamp and (entry.width, entry.height) == self.scaled_size(image_id)
 
     def _read(self, entry: _Entry) -> np.ndarray | None:
         """Returns the pixels of an entry; None when the file has lost them: then they are decoded again."""
@@ -165,19 +145,11 @@ class ImageCache:
         while left:
             try:
                 count = os.preadv(self._file, [left], entry.end - len(left))
-            except OSError:  # a bad block of the cache is no reason to stop: the image itself is elsewhere
+            except OSError:  # a bad block of the cache need not stop the work: the image file is elsewhere
                 count = 0
             if count == 0:
                 return None
             left = left[count:]
-        return image
-
-    def _decode(self, record: ImageRecord) -> np.ndarray:
-        path = self.images_root / record.path
-        image = read_resized(path, self.size_px)
-        width, height = scaled_size(record.width, record.height, self.size_px)
-        if image.shape[:2] != (height, width):
-            raise ImageError(path, "changed since the images were scanned: scan them again")
         return image
 
     # -- writing
@@ -213,10 +185,13 @@ class ImageCache:
             if not self._growing or image_id in self._entries or end > self.budget_bytes or self._file is None:
                 return
             try:
-                if _free_bytes(self._file) < RESERVE_BYTES + image.nbytes:
+                disk = os.fstatvfs(self._file)
+                if disk.f_bavail * disk.f_frsize < self.reserve_bytes + image.nbytes:
                     self._growing = False
                     return
-                _write_all(self._file, image, self._end)
+                left = np.ascontiguousarray(image).data.cast("B")
+                while left:
+                    left = left[os.pwrite(self._file, left, end - len(left)) :]
             except OSError as error:
                 self._stop_growing(error)
                 return
@@ -232,15 +207,8 @@ class ImageCache:
             raise error if isinstance(error, PicieError) else disk_error(self.data_path, error) from error
 
 
-def _result(image_id: int, future: Future[np.ndarray]) -> tuple[int, np.ndarray | PicieError]:
-    try:
-        return image_id, future.result()
-    except PicieError as error:
-        return image_id, error
-
-
 def _read_index(path: Path, token: bytes) -> dict[int, _Entry]:
-    """Returns where each image lies; empty when the index is absent, damaged or belongs to other pixels."""
+    """Returns the entry of each image; empty when the index is absent, damaged or belongs to other pixels."""
     try:
         with np.load(path, allow_pickle=False) as index:
             columns = [index[name].tolist() for name in ("id", "offset", "height", "width", "stamp")]
@@ -248,15 +216,3 @@ def _read_index(path: Path, token: bytes) -> dict[int, _Entry]:
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return {}
     return {key: _Entry(*rest) for key, *rest in zip(*columns, strict=True)} if mine else {}
-
-
-def _free_bytes(file: int) -> int:
-    state = os.fstatvfs(file)
-    return state.f_bavail * state.f_frsize
-
-
-def _write_all(file: int, image: np.ndarray, offset: int) -> None:
-    left = np.ascontiguousarray(image).data.cast("B")
-    while left:
-        count = os.pwrite(file, left, offset)
-        left, offset = left[count:], offset + count

@@ -1,7 +1,7 @@
-"""One picture file: its size from the header, its pixels, and the size it is worked on at.
+"""One image file: its size from the header, its pixels, and its pixels at the size of the network.
 
 The only place where image files are opened. Whatever the file is (grey, palette, CMYK, 16 bit, rotated,
-animated), what comes out is uint8 RGB (H, W, 3), upright; whatever is wrong with it becomes an `ImageError`.
+animated), reading gives uint8 RGB (H, W, 3), upright; whatever is wrong with it becomes an `ImageError`.
 """
 
 from __future__ import annotations
@@ -9,23 +9,28 @@ from __future__ import annotations
 import io
 import os
 import stat
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
+from PIL.ImageFile import ImageFile
 
 from picie_core.errors import PicieError, SettingError
 
 MIN_SIDE_PX = 16
 """The shorter side of a usable image: below it there are fewer than 4 x 4 feature cells."""
 MAX_PIXELS = 178_000_000
-"""The largest image that is decoded (0.5 GB as RGB): a tiny file can claim to be any size."""
+"""The largest image that is decoded (0.5 GB as RGB): a tiny file can claim any size."""
 MIN_SCALED_PX = 32
 """No side of a scaled image is shorter than this."""
 MAX_SCALED_ASPECT = 4
 """A scaled image never has more than this many times the pixels of a square one."""
+
+_TOO_MANY = f"more than the {MAX_PIXELS // 1_000_000} million pixels that are read: cut it into tiles"
 
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM", "JPEG2000")
 _SIGNATURES = {b"\xff\xd8\xff": "JPEG", b"\x89PNG": "PNG", b"GIF8": "GIF", b"II*\0": "TIFF", b"MM\0*": "TIFF",
@@ -40,9 +45,6 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 
-# Pillow's own limit warns at half of ours, into every log; `_open` refuses by MAX_PIXELS instead.
-Image.MAX_IMAGE_PIXELS = None
-
 
 class ImageError(PicieError):
     """One image file cannot be used; `reason` says why, without the path."""
@@ -53,13 +55,13 @@ class ImageError(PicieError):
 
 
 def probe_image(path: Path | str) -> tuple[int, int]:
-    """Returns (width, height) of the upright picture, from its header. Raises ImageError with the reason."""
+    """Returns (width, height) of the upright image, from its header. Raises ImageError with the reason."""
     with _open(path) as image:
         return _upright_size(image)
 
 
 def read_image(path: Path | str) -> np.ndarray:
-    """Returns the whole picture, upright and at full size: uint8 RGB (H, W, 3).
+    """Returns the whole image, upright and at full size: uint8 RGB (H, W, 3).
 
     Transparent pixels become black; the first frame of an animation counts. Deep grey is scaled by the
     smallest of 8, 10, 12, 14 and 16 bit that holds its maximum; floats, negative and larger numbers from the
@@ -70,10 +72,10 @@ def read_image(path: Path | str) -> np.ndarray:
 
 
 def read_resized(path: Path | str, size_px: int) -> np.ndarray:
-    """Returns the picture at its scaled size: uint8 RGB (h, w, 3), `scaled_size` of the full upright one.
+    """Returns the image at its scaled size: uint8 RGB (h, w, 3), `scaled_size` of the full upright one.
 
-    Decodes large JPEGs at a half, a quarter or an eighth, but never below twice the size that is wanted: what
-    comes out looks like the full picture resized. Raises ImageError with the reason.
+    Decodes large JPEGs at a half, a quarter or an eighth, but never below twice the scaled size: the result looks
+    like the full image resized. Raises ImageError with the reason.
     """
     with _open(path) as image:
         width, height = scaled_size(*_upright_size(image), size_px)
@@ -83,7 +85,7 @@ def read_resized(path: Path | str, size_px: int) -> np.ndarray:
 
 
 def scaled_size(width: int, height: int, size_px: int) -> tuple[int, int]:
-    """Returns the (width, height) at which a picture is worked on: its shorter side becomes `size_px`.
+    """Returns the (width, height) that an image has in the network: its shorter side becomes `size_px`.
 
     Long panoramas shrink further, to 4 * size_px**2 pixels at most; no side falls under 32 px.
     """
@@ -118,6 +120,29 @@ def _resize(image: np.ndarray, width: int, height: int) -> np.ndarray:
 # -- opening
 
 
+def open_image(file: IO[bytes]) -> ImageFile:
+    """Returns an image file of one of FORMATS, opened but not decoded.
+
+    Does what `PIL.Image.open` does, except for its check against `PIL.Image.MAX_IMAGE_PIXELS`: that limit belongs to
+    the whole process, warns from half of MAX_PIXELS on, and cannot be set for one call among threads.
+    Raises UnidentifiedImageError when no format fits.
+    """
+    start = file.read(16)
+    Image.preinit()
+    for name in FORMATS:
+        if name not in Image.OPEN:
+            Image.init()
+        factory, accept = Image.OPEN[name]
+        file.seek(0)
+        try:
+            fits = accept is None or accept(start)
+            if fits and not isinstance(fits, str):  # a text says which library is missing
+                return factory(file, "")
+        except (SyntaxError, IndexError, TypeError, struct.error):  # how Pillow's readers refuse a header
+            continue
+    raise UnidentifiedImageError("cannot identify the image file")
+
+
 @contextmanager
 def _open(path: Path | str) -> Iterator[Image.Image]:
     """Yields the opened, not yet decoded image; every error inside the block leaves as an ImageError."""
@@ -127,8 +152,12 @@ def _open(path: Path | str) -> Iterator[Image.Image]:
             raise ImageError(path, "not a file")
         if info.st_size == 0:
             raise ImageError(path, "empty file (0 bytes)")
-        with open(path, "rb") as file, Image.open(file, formats=FORMATS) as image:
-            _check_size(path, image)
+        with open(path, "rb") as file, open_image(file) as image:
+            width, height = image.size
+            if min(width, height) < MIN_SIDE_PX:
+                raise ImageError(path, f"{width}x{height} pixels: the shorter side needs at least {MIN_SIDE_PX}")
+            if width * height > MAX_PIXELS:
+                raise ImageError(path, f"{width}x{height} pixels are {_TOO_MANY}")
             yield image
     except PicieError:
         raise
@@ -137,24 +166,22 @@ def _open(path: Path | str) -> Iterator[Image.Image]:
         raise ImageError(path, _reason(path, error)) from error
 
 
-def _check_size(path: Path | str, image: Image.Image) -> None:
-    width, height = image.size
-    if min(width, height) < MIN_SIDE_PX:
-        raise ImageError(path, f"{width}x{height} pixels: the shorter side needs at least {MIN_SIDE_PX}")
-    if width * height > MAX_PIXELS:
-        limit = f"{MAX_PIXELS // 1_000_000} million pixels"
-        raise ImageError(path, f"{width}x{height} pixels are more than the {limit} that are read: cut it into tiles")
-
-
 def _reason(path: Path | str, error: Exception) -> str:
-    """Says in a person's words why a file could not be read."""
+    """Returns why a file could not be read, in words for a person."""
     text = f"{error}".lower()
     if isinstance(error, FileNotFoundError):
         return "file is gone"
     if isinstance(error, PermissionError):
         return "no permission to read it: allow reading or leave it out"
     if isinstance(error, UnidentifiedImageError):
-        return _unidentified(path)
+        with open(path, "rb") as file:
+            start = file.read(12)
+        for signature, name in _SIGNATURES.items():
+            if start.startswith(signature):
+                return f"damaged: it starts like a {name} file, but its header is truncated or of an unknown kind"
+        return "not an image file (or of a format that is not read): save it as PNG or JPEG"
+    if isinstance(error, Image.DecompressionBombError):  # some readers check while they open or decode
+        return f"its header claims {_TOO_MANY}"
     if isinstance(error, MemoryError):
         return "not enough memory to decode it: cut it into tiles"
     if isinstance(error, EOFError) or "truncat" in text or "unexpected end" in text:
@@ -162,21 +189,12 @@ def _reason(path: Path | str, error: Exception) -> str:
     return f"damaged or of an unknown kind ({error or type(error).__name__}): save it as PNG or JPEG"
 
 
-def _unidentified(path: Path | str) -> str:
-    with open(path, "rb") as file:
-        start = file.read(12)
-    for signature, name in _SIGNATURES.items():
-        if start.startswith(signature):
-            return f"damaged: it starts like a {name} file, but its header is truncated or of an unknown kind"
-    return "not an image file (or of a format that is not read): save it as PNG or JPEG"
-
-
 def _orientation(image: Image.Image) -> int:
     """Returns the EXIF orientation, 1 to 8, of an image not decoded yet; 1 where none can be read."""
     if image.format == "TIFF":  # Pillow turns these itself, size included
         return 1
     try:
-        # The base class's reader: PNG's own would decode the picture to look for a late EXIF chunk.
+        # The base class's reader: PNG's own would decode the image to look for a late EXIF chunk.
         value = Image.Image.getexif(image).get(0x0112, 1)
     except Exception:  # damaged EXIF raises anything (SyntaxError, struct.error...); the pixels are fine
         return 1

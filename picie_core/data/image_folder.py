@@ -1,14 +1,13 @@
-"""The image files of a folder and all its subfolders, and what in there could not be looked at."""
+"""The image files of a folder and all its subfolders, and the files in it that cannot be used."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".jp2")
-"""Files with these endings, in any case, are taken for images."""
+"""Files with these endings, in upper or lower case, are taken for images."""
 
 
 @dataclass(frozen=True)
@@ -18,7 +17,7 @@ class Problem:
     path: str
     reason: str
     deep: bool = False
-    """True when only decoding showed it: kept until the file changes, as its header says nothing of it."""
+    """True when only decoding showed it: kept until the file changes, as its header does not show it."""
 
 
 @dataclass(frozen=True)
@@ -32,14 +31,14 @@ class FoundImage:
 def find_images(root: Path) -> list[str]:
     """Returns the image files under `root`, sorted: posix paths relative to it.
 
-    Hidden files and folders are left out, and links that lead out of `root`; what a link inside it shows is
-    found at its own place.
+    Hidden files and folders are left out, and links that lead out of `root`; a file or folder that a link inside it
+    shows is found at its own place.
     """
     return [found.path for found in walk_images(Path(root))[0]]
 
 
 def walk_images(root: Path, leave_out: Path | None = None) -> tuple[list[FoundImage], list[Problem]]:
-    """Returns the image files under `root`, sorted by path, and what could not be looked at."""
+    """Returns the image files under `root`, sorted by path, and the files and folders that could not be used."""
     real_root, skip = os.path.realpath(root), leave_out and os.path.realpath(leave_out)
     found: list[FoundImage] = []
     problems: list[Problem] = []
@@ -52,50 +51,40 @@ def walk_images(root: Path, leave_out: Path | None = None) -> tuple[list[FoundIm
                     if entry.name.startswith(".") or entry.path == skip:
                         continue
                     path = f"{folder}/{entry.name}" if folder else entry.name
-                    for item in _look(entry, path, real_root):
-                        _sort_in(item, found, problems, folders)
+                    item = _inspect(entry, path, real_root)
+                    if isinstance(item, FoundImage):
+                        found.append(item)
+                    elif isinstance(item, Problem):
+                        problems.append(item)
+                    elif item is not None:
+                        folders.append(item)
         except OSError as error:
             problems.append(Problem(folder or ".", f"folder cannot be read ({error.strerror}): allow reading it"))
     return sorted(found, key=lambda item: item.path), sorted(problems, key=lambda problem: problem.path)
 
 
-def _sort_in(
-    item: FoundImage | Problem | str, found: list[FoundImage], problems: list[Problem], folders: list[str]
-) -> None:
-    if isinstance(item, FoundImage):
-        found.append(item)
-    elif isinstance(item, Problem):
-        problems.append(item)
-    else:
-        folders.append(item)
-
-
-def _look(entry: os.DirEntry[str], path: str, real_root: str) -> Iterator[FoundImage | Problem | str]:
-    """Yields what a folder entry is: an image file, a folder to look into, a problem, or nothing."""
-    wanted = entry.name.lower().endswith(SUFFIXES)
+def _inspect(entry: os.DirEntry[str], path: str, real_root: str) -> FoundImage | Problem | str | None:
+    """Returns what an entry of a folder is: an image file, a problem, the path of a folder, or None for all else."""
+    named_like_image = entry.name.lower().endswith(SUFFIXES)
     try:
         path.encode()
         is_folder = entry.is_dir()
-        if entry.is_symlink() and (wanted or is_folder):
+        if entry.is_symlink() and (named_like_image or is_folder):
             target = os.path.realpath(entry.path)
             if os.path.commonpath([target, real_root]) != real_root:
-                yield Problem(path, "link that leads out of the folder of images: copy the files into it")
-                return
+                return Problem(path, "link that leads out of the folder of images: copy the files into it")
             if is_folder:
-                return  # what it shows is found at its own place, and links may run in circles
+                return None  # its files are found at their own place, and links may run in circles
         if is_folder:
-            yield path
-        elif wanted:
-            if entry.is_file():
-                info = entry.stat()
-                yield FoundImage(path, _stamp(info.st_mtime_ns, info.st_size))
-            elif entry.is_symlink():
-                yield Problem(path, "link that leads nowhere: mend or remove it")
+            return path
+        if named_like_image and entry.is_file():
+            info = entry.stat()
+            stamp = info.st_mtime_ns ^ (info.st_size * 0x9E37_79B9_7F4A_7C15)
+            return FoundImage(path, stamp & 0x7FFF_FFFF_FFFF_FFFF)  # fits a signed 64-bit number
+        if named_like_image and entry.is_symlink():
+            return Problem(path, "link that leads nowhere: mend or remove it")
     except UnicodeEncodeError:
-        yield Problem(path.encode(errors="replace").decode(), "name that is not UTF-8: rename it")
+        return Problem(path.encode(errors="replace").decode(), "name that is not UTF-8: rename it")
     except OSError as error:
-        yield Problem(path, f"cannot be looked at ({error.strerror}): allow reading it")
-
-
-def _stamp(mtime_ns: int, size: int) -> int:
-    return (mtime_ns ^ (size * 0x9E37_79B9_7F4A_7C15)) & 0x7FFF_FFFF_FFFF_FFFF  # fits a signed 64-bit number
+        return Problem(path, f"cannot be read ({error.strerror}): allow reading it")
+    return None

@@ -1,8 +1,4 @@
-"""The images of a workspace: each has an id for ever; what cannot be used is listed with its reason.
-
-Files are found in imagefolder.py and read in picture.py, decoded images are kept in imagecache.py; their
-public names are offered here too.
-"""
+"""The images of a workspace: each keeps its id for ever; a file that cannot be used is listed with its reason."""
 
 from __future__ import annotations
 
@@ -16,29 +12,11 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 
 from picie_core.atomic_files import disk_error, write_text
-from picie_core.data.image_cache import ImageCache
-from picie_core.data.image_file import ImageError, probe_image, read_image, read_resized, resize_image, scaled_size
-from picie_core.data.image_folder import SUFFIXES, FoundImage, Problem, find_images, walk_images
+from picie_core.data.image_file import ImageError, probe_image
+from picie_core.data.image_folder import SUFFIXES, FoundImage, Problem, walk_images
 from picie_core.data.image_selection import read_selection
 from picie_core.errors import PicieError
 from picie_core.progress import Meter, Report, ignore_progress
-
-__all__ = [
-    "SUFFIXES",
-    "ImageCache",
-    "ImageError",
-    "ImageList",
-    "ImageRecord",
-    "Problem",
-    "add_problem",
-    "find_images",
-    "probe_image",
-    "read_image",
-    "read_resized",
-    "resize_image",
-    "scaled_size",
-    "scan_images",
-]
 
 PROBE_THREADS = 8
 _problems_lock = threading.Lock()
@@ -55,12 +33,12 @@ class ImageRecord:
     """Upright width in pixels; `height` likewise."""
     height: int
     stamp: int
-    """Number that changes when the file does (from modification time and size)."""
+    """A number that changes when the file does (from modification time and size)."""
 
 
 @dataclass(frozen=True)
 class ImageList:
-    """All images that a workspace ever saw, at the index of their id, and the files that cannot be used."""
+    """All images that a workspace ever had, at the index of their id, and the files that cannot be used."""
 
     records: list[ImageRecord] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
@@ -73,7 +51,7 @@ class ImageList:
 
     @cached_property
     def readable(self) -> list[ImageRecord]:
-        """The images to work on, in the order of their ids; made once, as a page asks many times. Read-only."""
+        """The images that can be used, in the order of their ids; made once, as a page asks many times. Read-only."""
         return [record for record in self.records if record.id not in self.bad_ids]
 
     @classmethod
@@ -82,21 +60,19 @@ class ImageList:
 
         Read-only: callers share it until one of the files changes. Raises PicieError when it is damaged.
         """
-        paths = [Path(workspace_root) / name for name in ("images.jsonl", "problems.jsonl")]
-        return _load(str(workspace_root), *(_file_state(path) for path in paths))
-
-
-def _file_state(path: Path) -> tuple[int, ...]:
-    try:
-        info = path.stat()
-    except FileNotFoundError:
-        return ()
-    return info.st_mtime_ns, info.st_size, info.st_ino
+        states: list[tuple[int, ...]] = []
+        for name in ("images.jsonl", "problems.jsonl"):
+            try:
+                info = (Path(workspace_root) / name).stat()
+                states.append((info.st_mtime_ns, info.st_size, info.st_ino))
+            except FileNotFoundError:
+                states.append(())
+        return _load(str(workspace_root), *states)
 
 
 @lru_cache(maxsize=4)
 def _load(workspace_root: str, images_state: tuple[int, ...], problems_state: tuple[int, ...]) -> ImageList:
-    """Reads both files once for each state that they are in: a page asks for the list many times."""
+    """Reads both files once for each of their states: a page asks for the list many times."""
     path = Path(workspace_root) / "images.jsonl"
     records: list[ImageRecord] = []
     try:
@@ -124,7 +100,7 @@ def _load_problems(workspace_root: Path) -> list[Problem]:
 
 
 def add_problem(workspace_root: Path, path: str, reason: str) -> None:
-    """Notes that the image at `path` cannot be decoded; the scan that finds it changed forgets that."""
+    """Lists the image at `path` as one that cannot be decoded, until a scan finds that its file changed."""
     line = json.dumps({"path": path, "reason": reason, "deep": True}, ensure_ascii=False)
     target = Path(workspace_root) / "problems.jsonl"
     try:
@@ -139,11 +115,11 @@ def add_problem(workspace_root: Path, path: str, reason: str) -> None:
 
 
 def scan_images(images_root: Path, workspace_root: Path, report: Report = ignore_progress) -> ImageList:
-    """Returns the image list after a look at every file; stores it as images.jsonl and problems.jsonl.
+    """Returns the list of all images under `images_root`; stores it as images.jsonl and problems.jsonl.
 
-    A workspace of a selection looks at no other files. New files get the next ids in the order of their paths, known
-    paths keep theirs; only new, changed files and those with a problem are opened. Raises PicieError when no image is
-    usable (the reasons are stored).
+    A workspace of a selection takes no other files. New files get the next ids in the order of their paths, known
+    paths keep theirs; only new and changed files and those with a problem are opened. Raises PicieError when no image
+    can be used (the reasons are stored).
     """
     known = ImageList.load(workspace_root)
     found, problems = walk_images(images_root, leave_out=workspace_root)
@@ -158,9 +134,15 @@ def scan_images(images_root: Path, workspace_root: Path, report: Report = ignore
         _write_lines(workspace_root / "problems.jsonl", lines)
     if records != known.records or not (workspace_root / "images.jsonl").exists():
         _write_lines(workspace_root / "images.jsonl", [asdict(record) for record in records])
-    if not result.readable:
-        raise PicieError(_nothing_usable(images_root, len(found), result.problems))
-    return result
+    if result.readable:
+        return result
+    if not found and not result.problems:
+        suffixes = " ".join(suffix[1:] for suffix in SUFFIXES)
+        raise PicieError(f"no images under {images_root}: files that end in {suffixes} are read; give another folder")
+    first = f"{result.problems[0].path}: {result.problems[0].reason}" if result.problems else ""
+    raise PicieError(
+        f"no usable images under {images_root}: {len(found)} files found, none can be used; the first: {first}"
+    )
 
 
 def _update(
@@ -197,7 +179,7 @@ def _update(
 def _probe_all(
     images_root: Path, items: list[FoundImage], report: Report
 ) -> Iterator[tuple[FoundImage, tuple[int, int] | ImageError]]:
-    """Yields each file with its size or what is wrong with it, in order; several are looked at at a time."""
+    """Yields each file with its size or its error, in order; several are opened at a time."""
 
     def probe(item: FoundImage) -> tuple[int, int] | ImageError:
         try:
@@ -215,11 +197,3 @@ def _probe_all(
 
 def _write_lines(path: Path, records: list[dict]) -> None:
     write_text(path, "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records))
-
-
-def _nothing_usable(images_root: Path, count: int, problems: list[Problem]) -> str:
-    if not count and not problems:
-        suffixes = " ".join(suffix[1:] for suffix in SUFFIXES)
-        return f"no images under {images_root}: files that end in {suffixes} are read; give another folder"
-    first = f"{problems[0].path}: {problems[0].reason}" if problems else ""
-    return f"no usable images under {images_root}: {count} files found, none can be used; the first: {first}"

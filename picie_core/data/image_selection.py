@@ -1,4 +1,4 @@
-"""Which images of its folder a workspace is about: all of them, or those of a data set's split or curated list."""
+"""Which images of its folder a workspace holds: all of them, or those of a data set's split or curated list."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ NAME = "selection.txt"
 
 
 def read_selection(workspace_root: Path) -> frozenset[str] | None:
-    """Returns the paths, relative to the folder of images, that a workspace is about; None for all that are there."""
+    """Returns the selected paths, relative to the folder of images; None where the workspace takes all images."""
     try:
         lines = (Path(workspace_root) / NAME).read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
@@ -20,7 +20,7 @@ def read_selection(workspace_root: Path) -> frozenset[str] | None:
 
 
 def store_selection(workspace_root: Path, names: list[str]) -> None:
-    """Makes `names` what a new workspace is about. Raises PicieError for a workspace of other images."""
+    """Makes `names` the images of a new workspace. Raises PicieError for a workspace of other images."""
     root = Path(workspace_root)
     before = read_selection(root)
     if before is None and (root / "images.jsonl").exists():

@@ -1,4 +1,4 @@
-"""A labelled set: images with ground truth, whose masks are read when they are asked for."""
+"""A labelled set: images with ground truth; a mask is read when it is asked for."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from picie_core.data.class_names import IGNORE_ID
+from picie_core.data.image_file import open_image
 from picie_core.errors import PicieError
 
 
@@ -24,7 +24,7 @@ class LabelledSet:
     """(image, mask) in the order of the image names."""
     class_names: list[str]
     thing_classes: frozenset[int] | None = None
-    """The classes that are things, all others being stuff; None where nobody said."""
+    """The classes that are things, all others being stuff; None where that is unknown."""
     classes_of_ids: tuple[int, ...] | None = None
     """The class of each id 0..255 that the files hold, 255 = ignored, -1 = no such id; None where ids are classes."""
 
@@ -45,7 +45,7 @@ class LabelledSet:
         return mask if self.classes_of_ids is None else self._table.astype(np.uint8)[mask]
 
     def mask_of(self, image: str | Path) -> np.ndarray | None:
-        """Returns the ground truth (H, W) uint8 of an image, None for an image without: what training asks for.
+        """Returns the ground truth (H, W) uint8 of an image, None for an image without.
 
         image: its name in `pairs`, or its path when that is absolute. Raises PicieError as `read_mask`.
         """
@@ -77,16 +77,16 @@ class LabelledSet:
 def read_mask(path: Path) -> np.ndarray:
     """Returns the ids (H, W) uint8 of a mask file of mode L, P or 1. Raises PicieError for anything else."""
     try:
-        with Image.open(path) as file:
-            if file.mode not in ("L", "P", "1"):
-                raise PicieError(f"{path} has mode {file.mode}: a mask needs one channel of class ids (mode L or P)")
-            return np.array(file, dtype=np.uint8)
+        with open(path, "rb") as file, open_image(file) as image:
+            if image.mode not in ("L", "P", "1"):
+                raise PicieError(f"{path} has mode {image.mode}: a mask needs one channel of class ids (mode L or P)")
+            return np.array(image, dtype=np.uint8)
     except OSError as error:
         raise PicieError(f"{path} cannot be read as a mask ({error}): save it again as PNG of mode L") from error
 
 
 def _ranges(ids: Collection[int]) -> str:
-    """Sorted ids as people write them: `0 to 10, 255`."""
+    """Returns sorted ids in words: `0 to 10, 255`."""
     runs: list[list[int]] = []
     for one in sorted(ids):
         if runs and one == runs[-1][-1] + 1:

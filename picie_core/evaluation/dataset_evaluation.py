@@ -17,7 +17,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 from torch.nn import functional as F
 
-from picie_core.data.image_index import read_image, resize_image
+from picie_core.data.image_file import read_image, resize_image
 from picie_core.data.labelled_set import LabelledSet
 from picie_core.errors import PicieError
 from picie_core.evaluation.metrics import (

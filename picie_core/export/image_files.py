@@ -11,8 +11,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from PIL import Image
 
-from picie_core.data.image_file import png_bytes
-from picie_core.data.image_index import ImageError, read_image
+from picie_core.data.image_file import ImageError, open_image, png_bytes, read_image
 
 FORMAT_OF_SUFFIX = {
     ".jpg": "JPEG",
@@ -91,7 +90,7 @@ def unchanged_bytes(source: Path, formats: Collection[str]) -> bytes | None:
     """Returns the file when it is an upright, opaque, 8-bit grey or RGB picture in one of the formats, else None."""
     try:
         data = source.read_bytes()
-        with Image.open(io.BytesIO(data)) as image:
+        with open_image(io.BytesIO(data)) as image:
             plain = image.mode in ("L", "RGB") and "transparency" not in image.info and ";16" not in str(image.tile)
             upright = Image.Image.getexif(image).get(0x0112, 1) == 1
             still = image.format == "MPO" or getattr(image, "n_frames", 1) == 1

@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from picie_core.data.class_names import IGNORE_ID
-from picie_core.data.image_index import ImageCache
+from picie_core.data.image_source import ImageSource
 from picie_core.errors import PicieError
 from picie_core.training.augmentations import square_crop, uniforms
 
@@ -42,7 +42,7 @@ class Batches:
 
     def __init__(
         self,
-        cache: ImageCache,
+        cache: ImageSource,
         size_px: int,
         batch: int,
         seed: int,

@@ -20,7 +20,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
-from picie_core.data.image_index import ImageCache
+from picie_core.data.image_source import ImageSource
 from picie_core.errors import PicieError, SharedError
 from picie_core.models.embedder import Embedder
 from picie_core.progress import Meter, Report, ignore_progress
@@ -53,7 +53,7 @@ class Training:
     def __init__(
         self,
         embedder: Embedder,
-        cache: ImageCache,
+        cache: ImageSource,
         image_ids: list[int],
         settings: TrainSettings,
         sampling: SampleSettings,

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from picie_core.atomic_files import folder_atomic
-from picie_core.data.image_index import ImageCache, ImageError
+from picie_core.data.image_cache import ImageCache
+from picie_core.data.image_file import ImageError
 from picie_core.data.sample_writer import SampleReport, SampleWriter, draw_positions
 from picie_core.errors import PicieError
 from picie_core.progress import Meter, Report, ignore_progress

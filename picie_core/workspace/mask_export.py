@@ -8,10 +8,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from PIL import Image
-
 from picie_core.atomic_files import folder_atomic, write_json, write_text
 from picie_core.data.class_names import IGNORE_ID
+from picie_core.data.image_file import open_image
 from picie_core.data.image_folder import Problem, walk_images
 from picie_core.errors import PicieError, SettingError
 from picie_core.export.formats import FORMATS
@@ -168,7 +167,7 @@ def check_written(folder: Path, written: list[Written]) -> None:
     """Raises PicieError when a file is missing or an image and its mask differ in size."""
     for one in written:
         for path in (one.image, one.mask):
-            with Image.open(folder / path) as picture:
+            with open(folder / path, "rb") as file, open_image(file) as picture:
                 if picture.size != one.size:
                     raise PicieError(
                         f"{path} is {picture.size}, {one.item.path} was {one.size}: it changed meanwhile, export again"

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from picie_core.atomic_files import write_text
-from picie_core.data.datasets import DataChoice, LabelledSet, open_labelled_set
+from picie_core.data.datasets import DataChoice, open_labelled_set
+from picie_core.data.labelled_set import LabelledSet
 from picie_core.errors import PicieError
 from picie_core.progress import Report
 from picie_core.settings import EmbedderSettings, SampleSettings, TrainSettings

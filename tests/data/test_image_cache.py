@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import threading
 from pathlib import Path
 
@@ -11,8 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from picie_core.data import image_cache
-from picie_core.data.image_index import ImageCache, read_resized, scan_images
+from picie_core.data.image_cache import TOKEN_BYTES, ImageCache
+from picie_core.data.image_file import read_resized
+from picie_core.data.image_index import scan_images
 from picie_core.errors import PicieError, SettingError
 
 SIZE_PX = 40
@@ -51,25 +53,21 @@ def check_all(cache: ImageCache, images: Path) -> None:
         assert np.array_equal(cache.get(record.id), read_resized(images / record.path, SIZE_PX))
 
 
-def count_decodes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Returns a list that grows by the name of each file that is decoded from now on."""
-    decoded: list[str] = []
+class CountedReads(list[str]):
+    """Decodes files as the cache does by itself, and is the list of the names of all that it decoded."""
 
-    def read(path: Path, size_px: int) -> np.ndarray:
-        decoded.append(Path(path).name)
+    def __call__(self, path: Path, size_px: int) -> np.ndarray:
+        self.append(path.name)
         return read_resized(path, size_px)
 
-    monkeypatch.setattr(image_cache, "read_resized", read)
-    return decoded
 
-
-def test_cache_equals_decoding_and_spares_it(images, monkeypatch):
-    """What comes from the cache is what decoding gives, and nothing is decoded for it."""
+def test_cache_equals_decoding_and_spares_it(images):
+    """Images from the cache are those that decoding gives, and no file is decoded for them."""
     check_all(fill(images), images)
-    decoded = count_decodes(monkeypatch)
-    cache = open_cache(images)
-    expected = [read_resized(images / f"{index}.png", SIZE_PX) for index in range(6)]
-    assert all(np.array_equal(cache.get(index), expected[index]) for index in range(6)) and decoded == []
+    decoded = CountedReads()
+    cache = open_cache(images, read=decoded)
+    check_all(cache, images)
+    assert decoded == []
     assert cache.get(0).flags.writeable
 
 
@@ -81,14 +79,14 @@ def test_reader_never_writes(images):
     assert not (images.parent / "w" / "cache").exists()
 
 
-def test_images_after_the_last_flush_are_decoded_again(images, monkeypatch):
+def test_images_after_the_last_flush_are_decoded_again(images):
     """Bytes that no index names (a kill before flush) are not used, and are written over."""
     fill(images)
     (images / "new.png").write_bytes((images / "5.png").read_bytes())
     open_cache(images, writable=True).get(6)
     killed_size = (images.parent / "w" / "cache" / "40px.u8").stat().st_size
-    decoded = count_decodes(monkeypatch)
-    again = open_cache(images, writable=True)
+    decoded = CountedReads()
+    again = open_cache(images, writable=True, read=decoded)
     again.get(6)
     again.flush()
     assert decoded == ["new.png"]
@@ -190,23 +188,24 @@ def test_full_disk_stops_the_cache_not_the_work(images, monkeypatch):
             raise OSError(errno.ENOSPC, "No space left on device")
         return real(file, data, offset)
 
-    monkeypatch.setattr(image_cache.os, "pwrite", pwrite)
+    monkeypatch.setattr(os, "pwrite", pwrite)
     cache = open_cache(images, writable=True)
     check_all(cache, images)
     assert len(calls) == 4
     cache.flush()
     monkeypatch.undo()
-    decoded = count_decodes(monkeypatch)
-    check_all(open_cache(images), images)
+    decoded = CountedReads()
+    check_all(open_cache(images, read=decoded), images)
     assert decoded == ["2.png", "3.png", "4.png", "5.png"]
 
 
-def test_room_is_left_on_the_disk(images, monkeypatch):
+def test_room_is_left_on_the_disk(images):
     """The cache stops before it takes the space that results need."""
-    monkeypatch.setattr(image_cache, "_free_bytes", lambda file: image_cache.RESERVE_BYTES)
-    cache = open_cache(images, writable=True)
+    free = shutil.disk_usage(images).free
+    cache = open_cache(images, writable=True, reserve_bytes=2 * free)
     check_all(cache, images)
-    assert cache.stored_bytes == image_cache.TOKEN_BYTES
+    assert cache.stored_bytes == TOKEN_BYTES
+    assert fill(images).stored_bytes > TOKEN_BYTES
 
 
 def test_disk_full_at_flush_is_quiet_and_other_errors_are_not(images, monkeypatch):
@@ -219,7 +218,7 @@ def test_disk_full_at_flush_is_quiet_and_other_errors_are_not(images, monkeypatc
         cache = open_cache(images, writable=True)
         cache.get(0)
         with monkeypatch.context() as patch:
-            patch.setattr(image_cache.os, "fsync", fsync)
+            patch.setattr(os, "fsync", fsync)
             if quiet:
                 cache.flush()
             else:
@@ -241,10 +240,10 @@ def test_unreadable_image_names_file_and_reason(images):
     assert isinstance(results[2], PicieError) and all(isinstance(results[i], np.ndarray) for i in (0, 1, 3, 4, 5))
 
 
-def test_iterate_keeps_the_order_and_looks_ahead_a_little(images, monkeypatch):
+def test_iterate_keeps_the_order_and_decodes_a_little_ahead(images):
     """Images come in the order asked for; no more than `ahead` are decoded before they are wanted."""
-    decoded = count_decodes(monkeypatch)
-    cache = open_cache(images)
+    decoded = CountedReads()
+    cache = open_cache(images, read=decoded)
     order = [5, 0, 3, 1, 1, 4, 2]
     stream = cache.iterate(order, threads=2, ahead=3)
     first, _ = next(stream)

@@ -220,6 +220,16 @@ def test_tiny_and_huge_pictures_are_refused_with_the_rule(tmp_path):
         assert probe_image(png(tmp_path / "big.png", 13_000, 13_000, 1, 0)) == (13_000, 13_000)
 
 
+def test_a_limit_of_the_host_program_does_not_count(tmp_path, monkeypatch):
+    """Pillow's limit belongs to the program that imports the library: it is neither changed nor used here."""
+    path = save(tmp_path / "a.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    with pytest.raises(Image.DecompressionBombError), Image.open(path):
+        pass
+    assert np.array_equal(read_image(path), scene())
+    assert Image.MAX_IMAGE_PIXELS == 1000
+
+
 def test_picture_20000_px_wide(tmp_path):
     """A 20,000 px wide strip is read whole, and worked on at a bounded size."""
     path = save(tmp_path / "wide.jpg", scene(20_000, 40))

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from picie_core.data import image_folder
-from picie_core.data.image_index import SUFFIXES, ImageList, add_problem, find_images, scan_images
+from picie_core.data.image_folder import SUFFIXES, find_images
+from picie_core.data.image_index import ImageList, add_problem, scan_images
 from picie_core.errors import PicieError
 
 
@@ -77,7 +77,7 @@ def test_folder_without_permission_is_listed(tmp_path, monkeypatch):
                 raise PermissionError(13, "Permission denied")
             return real(path)
 
-        monkeypatch.setattr(image_folder.os, "scandir", refuse)
+        monkeypatch.setattr(os, "scandir", refuse)
     result = scan_images(tmp_path / "in", tmp_path / "w")
     closed.chmod(0o755)
     assert [record.path for record in result.records] == ["open/a.png"]
@@ -138,14 +138,17 @@ def test_changed_file_keeps_its_id_with_the_new_size(tmp_path):
     assert (after.id, after.width, after.height) == (0, 80, 20) and after.stamp != before.stamp
 
 
-def test_unchanged_files_are_not_opened_again(tmp_path, monkeypatch):
-    """A second scan opens no known file, so that it is quick for any number of them."""
-    for index in range(5):
-        save(tmp_path / "in" / f"{index}.png")
+def test_unchanged_files_are_not_opened_again(tmp_path):
+    """A second scan opens no known file: one whose pixels were wiped out, size and time unchanged, stays as it was."""
+    paths = [save(tmp_path / "in" / f"{index}.png") for index in range(5)]
     first = scan_images(tmp_path / "in", tmp_path / "w")
-    opened: list[Path] = []
-    monkeypatch.setattr("picie_core.data.image_index.probe_image", lambda path: opened.append(path) or (64, 48))
-    assert scan_images(tmp_path / "in", tmp_path / "w") == first and opened == []
+    for path in paths:
+        info = path.stat()
+        path.write_bytes(bytes(info.st_size))
+        os.utime(path, ns=(info.st_atime_ns, info.st_mtime_ns))
+    assert scan_images(tmp_path / "in", tmp_path / "w") == first
+    os.utime(paths[2])
+    assert scan_images(tmp_path / "in", tmp_path / "w").bad_ids == {2}
 
 
 def test_problem_found_at_decoding_lasts_until_the_file_changes(tmp_path):

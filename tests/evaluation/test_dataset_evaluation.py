@@ -10,8 +10,9 @@ import pytest
 import torch
 from PIL import Image
 
-from picie_core.data.datasets import LabelledSet, open_labelled_set
-from picie_core.data.image_index import read_image, resize_image
+from picie_core.data.datasets import open_labelled_set
+from picie_core.data.image_file import read_image, resize_image
+from picie_core.data.labelled_set import LabelledSet
 from picie_core.errors import PicieError
 from picie_core.evaluation import dataset_evaluation
 from picie_core.evaluation.dataset_evaluation import confusions

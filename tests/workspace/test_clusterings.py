@@ -10,7 +10,7 @@ import pytest
 from picie_core.cli.embed import embed
 from picie_core.clustering.clustering import cell_labels, clustering_name
 from picie_core.clustering.kmeans import assign
-from picie_core.data.image_index import resize_image
+from picie_core.data.image_file import resize_image
 from picie_core.errors import PicieError, SettingError
 from picie_core.models.embedder import FrozenEmbedder, embed_image, load_embedder
 from picie_core.settings import EmbedderSettings, SampleSettings

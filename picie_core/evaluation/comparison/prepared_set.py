@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from picie_core.atomic_files import folder_atomic, write_json
-from picie_core.data.image_index import find_images
+from picie_core.data.image_folder import find_images
 from picie_core.errors import PicieError
 from picie_core.evaluation.comparison.plan import ComparedSet
 from picie_core.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
-    from picie_core.data.datasets import LabelledSet
+    from picie_core.data.labelled_set import LabelledSet
 
 
 @dataclass(frozen=True)

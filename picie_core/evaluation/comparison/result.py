@@ -16,7 +16,7 @@ from picie_core.progress import Report, ignore_progress
 from picie_core.workspace.workspace import Run
 
 if TYPE_CHECKING:
-    from picie_core.data.datasets import LabelledSet
+    from picie_core.data.labelled_set import LabelledSet
 
 Figures = dict[str, dict[str, float]]
 """`k11` (clustered at K = 11) or `head` (the classifier's own labels) -> figure -> percent."""
