@@ -53,6 +53,44 @@ def draw_positions(records: list[ImageRecord], settings: SampleSettings) -> dict
     }
 
 
+class SampleRows:
+    """Gathers the embeddings at the wanted positions, batch by batch.
+
+    wanted: image id -> flat positions in its feature map, as of `draw_positions`.
+    """
+
+    def __init__(self, wanted: dict[int, np.ndarray]):
+        self.wanted = wanted
+        self.rows: list[np.ndarray] = []
+        self.positions: list[np.ndarray] = []
+
+    def add(self, ids: list[int], feature_maps: Tensor) -> None:
+        """Takes the wanted rows of a batch of feature maps (B, h, w, D)."""
+        import torch
+
+        _, height, width, dim = feature_maps.shape
+        for image_id, feature_map in zip(ids, feature_maps, strict=True):
+            positions = self.wanted[image_id]
+            positions = positions[positions < height * width]
+            rows = feature_map.reshape(-1, dim)[torch.from_numpy(positions).to(feature_map.device)].float()
+            self.rows.append(torch.nn.functional.normalize(rows, dim=1).half().cpu().numpy())
+            self.positions.append(
+                np.stack([np.full(len(positions), image_id), *np.divmod(positions, width)], 1).astype(np.int32)
+            )
+
+    def take(self) -> tuple[np.ndarray, np.ndarray]:
+        """Returns embeddings (N, D) float16 of unit norm, and positions (N, 3) int32: image id, row, column.
+
+        They are ordered by image and position, whatever order the batches came in. Leaves the gatherer empty.
+        """
+        positions = np.concatenate(self.positions)
+        order = np.lexsort(positions.T[::-1])
+        embeddings, positions = np.concatenate(self.rows)[order], positions[order]
+        self.rows.clear()
+        self.positions.clear()
+        return embeddings, positions
+
+
 class SampleWriter:
     """Gathers the sampled rows and writes int8 feature maps, batch by batch.
 
@@ -63,10 +101,9 @@ class SampleWriter:
     def __init__(
         self, wanted: dict[int, np.ndarray], dense_budget: int, file: IO[bytes], reserve_bytes: int = RESERVE_BYTES
     ):
-        self.wanted, self.dense_budget, self.file, self.reserve_bytes = wanted, dense_budget, file, reserve_bytes
+        self.sample, self.dense_budget, self.file = SampleRows(wanted), dense_budget, file
+        self.reserve_bytes = reserve_bytes
         self.full = False
-        self.rows: list[np.ndarray] = []
-        self.positions: list[np.ndarray] = []
         self.ids: list[int] = []
         self.shapes: list[tuple[int, int]] = []
         self.offsets: list[int] = []
@@ -74,16 +111,8 @@ class SampleWriter:
 
     def add(self, ids: list[int], feature_maps: Tensor) -> None:
         """Takes the sampled rows of feature maps (B, h, w, D), and stores these as int8 while the budget lasts."""
-        import torch
-
         batch, height, width, self.dim = feature_maps.shape
-        for image_id, embeddings in zip(ids, feature_maps.reshape(batch, -1, self.dim), strict=True):
-            flat = self.wanted[image_id]
-            flat = flat[flat < height * width]
-            rows = embeddings[torch.from_numpy(flat).to(embeddings.device)].float()  # (M, D)
-            self.rows.append(torch.nn.functional.normalize(rows, dim=1).half().cpu().numpy())
-            positions = [np.full(len(flat), image_id), *np.divmod(flat, width)]
-            self.positions.append(np.stack(positions, 1).astype(np.int32))
+        self.sample.add(ids, feature_maps)
         bytes_each = height * width * self.dim
         disk = os.fstatvfs(self.file.fileno())
         left = min(self.dense_budget - self.end, disk.f_bavail * disk.f_frsize - self.reserve_bytes)
@@ -103,14 +132,11 @@ class SampleWriter:
         np.savez(folder / "index.npz", ids=ids, shapes=shapes, offsets=offsets, dim=self.dim)
 
     def write_sample(self, folder: Path) -> SampleReport:
-        """Writes the sample ordered by image and position, whatever order the batches came in.
+        """Writes the sample, ordered by image and position.
 
         What was computed from an earlier sample of the run is deleted.
         """
-        positions = np.concatenate(self.positions)
-        order = np.lexsort(positions.T[::-1])
-        embeddings, positions = np.concatenate(self.rows)[order], positions[order]
-        self.rows.clear()
+        embeddings, positions = self.sample.take()
         with folder_atomic(folder) as temporary:
             np.save(temporary / "embeddings.npy", embeddings)
             np.save(temporary / "places.npy", positions)

@@ -15,11 +15,24 @@ from torch.nn import functional as F
 from picie_core.clustering.kmeans import spherical_kmeans, unit_rows
 from picie_core.errors import PicieError
 from picie_core.models.backbones import ConvBackbone
-from picie_core.models.embedder import Embedder
+from picie_core.models.embedder import Embedder, new_embedder
+from picie_core.models.embedding_pass import ImagePass
+from picie_core.settings import EmbedderSettings
 
+UNTRAINED_IMAGES = 32
+"""Images that an embedder without weights takes its first filters and statistics from."""
 PATCHES = 40_000
 WHITENING = 1e-3
 """Added to the variances as a share of the largest: below it a direction counts as noise."""
+
+
+def start_network(images: ImagePass, settings: EmbedderSettings) -> Embedder:
+    """Returns an embedder with the weights that `settings` name; with none, its first filters come from the images."""
+    network = new_embedder(settings, images.settings.seed)
+    if settings.weights == "none":
+        first = images.batches("fit filters", UNTRAINED_IMAGES, batch=1)
+        fit_untrained(network, [image for _, batch in first for image in batch], images.settings.seed)
+    return network
 
 
 @torch.no_grad()
