@@ -19,6 +19,8 @@ FINE_ITERATIONS = 5
 """Rounds over all rows after those over a part."""
 LEAST_ROWS_A_CENTROID = 40
 """A part of the rows with fewer is too small to begin with."""
+COARSE_SHARE = 0.25
+"""Share of the embedding sample that k-means goes over first, so that another K takes half the time."""
 BLOCK = 65_536
 """Rows that are scored at once: bounds the memory at BLOCK x K floats."""
 

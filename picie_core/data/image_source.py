@@ -83,7 +83,9 @@ class GivenImages(ImageSource):
 
     def get(self, image_id: int) -> np.ndarray:
         image = self.images[image_id]
-        return resize_image(image, self.size_px) if isinstance(image, np.ndarray) else read_resized(image, self.size_px)
+        if isinstance(image, np.ndarray):  # torch warns of arrays that may not be written to
+            return np.require(resize_image(image, self.size_px), requirements=["C", "W"])
+        return read_resized(image, self.size_px)
 
 
 def _record(index: int, image: np.ndarray | Path) -> ImageRecord:

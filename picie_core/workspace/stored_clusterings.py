@@ -12,10 +12,7 @@ import numpy as np
 
 from picie_core.atomic_files import folder_atomic, write_json
 from picie_core.clustering.clustering import clustering_name
-from picie_core.clustering.kmeans import check_k, spherical_kmeans
-
-COARSE_SHARE = 0.25
-"""Share of the sample that k-means goes over first, so that another K is there while a person looks."""
+from picie_core.clustering.kmeans import COARSE_SHARE, check_k, spherical_kmeans
 
 
 def compute_clustering(
