@@ -1,4 +1,4 @@
-"""Progress of a long job: the event, the meter that fills in rate and ETA, and the status file that others watch."""
+"""Progress of a long job: the event, the meter that adds rate and ETA, the status file that other processes read."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ HEARTBEAT_S = 1.0
 
 @dataclass(frozen=True)
 class Progress:
-    """One step of a job: where it is, how fast it goes and the latest figures."""
+    """One step of a job: its phase, its speed and its latest metrics."""
 
     phase: str
     done: int
@@ -35,11 +35,11 @@ Report = Callable[[Progress], None]
 
 
 def ignore_progress(progress: Progress) -> None:
-    """A report that nobody reads: the default of every long function."""
+    """Drops the event: the default report of every long function."""
 
 
 class Meter:
-    """Turns counts into Progress events with rate and ETA, for one phase; `done` items were done before."""
+    """Turns counts into Progress events with rate and ETA, for one phase; `done` items are done already."""
 
     def __init__(self, phase: str, total: int, report: Report, metrics: dict[str, float] | None = None, done: int = 0):
         self.phase, self.total, self.report = phase, total, report
@@ -48,7 +48,7 @@ class Meter:
         self.advance(0)
 
     def advance(self, count: int, **metrics: float) -> None:
-        """Adds `count` finished items and the newest figures, and reports."""
+        """Adds `count` finished items and the newest metrics, and reports."""
         self.done += count
         self.metrics = {**self.metrics, **metrics}
         elapsed = time.monotonic() - self.start
@@ -59,7 +59,7 @@ class Meter:
 
 @dataclass(frozen=True)
 class JobStatus:
-    """What a status file says of a job; `state` is running, done, stopped or failed."""
+    """The content of a status file; `state` is running, done, stopped or failed."""
 
     command: str
     state: str
@@ -106,29 +106,34 @@ class StatusFile:
             self.write()
 
     def finish(self, state: str, message: str = "", **result: object) -> None:
-        """Writes the last word of the job: done, stopped or failed."""
+        """Writes the final state of the job: done, stopped or failed."""
         self.status = replace(self.status, state=state, message=message, result=result)
         self.write()
 
     def name_run(self, run: str) -> None:
-        """Says which run the job works on, so that a watcher can show its curve."""
+        """Stores which run the job works on, so that another process can show its curve."""
         self.status = replace(self.status, run=run)
         self.write()
 
     def write(self) -> None:
-        """Writes the status by rename, so that a reader never sees half of it."""
+        """Writes the status by rename, so that a reader never reads half of it."""
         self.written = time.time()
         self.status = replace(self.status, heartbeat=self.written)
         write_text(self.path, json.dumps(asdict(self.status)))
 
 
 def read_status(path: Path) -> JobStatus | None:
-    """Returns the job status in `path`, None where no job of that command ever ran or the file cannot be understood."""
+    """Returns the job status in `path`, None where no job of that command ever ran or the file cannot be parsed."""
     try:
         record = json.loads(path.read_text())
         progress = record.pop("progress")
         return JobStatus(**record, progress=Progress(**progress) if progress else None)
     except FileNotFoundError:
         return None
-    except (ValueError, TypeError, KeyError, AttributeError):  # of another program's version: history, not worth a stop
+    except (
+        ValueError,
+        TypeError,
+        KeyError,
+        AttributeError,
+    ):  # by another version of the program: history, no error
         return None

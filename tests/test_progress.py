@@ -1,4 +1,4 @@
-"""Progress of a job: rate and ETA by hand, the status file that another process watches, files that are whole."""
+"""Progress of a job: rate and ETA by hand, the status file that another process reads, files that are whole."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from picie_core import progress as progress_module
 from picie_core.atomic_files import disk_error, folder_atomic, open_atomic, sweep, write_array, write_json, write_text
 from picie_core.errors import PicieError
 from picie_core.progress import Meter, Progress, StatusFile, pid_start_time, read_status
@@ -24,8 +23,8 @@ from picie_core.progress import Meter, Progress, StatusFile, pid_start_time, rea
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """A clock that stands still until its only entry is changed."""
     now = [1000.0]
-    monkeypatch.setattr(progress_module.time, "monotonic", lambda: now[0])
-    monkeypatch.setattr(progress_module.time, "time", lambda: now[0])
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(time, "time", lambda: now[0])
     return now
 
 
@@ -33,7 +32,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 def test_rate_and_eta_by_hand(clock):
-    """10 of 40 in 5 seconds: 2 a second, 15 seconds left; the first report knows neither."""
+    """10 of 40 in 5 seconds: 2 a second, 15 seconds left; the first report has neither."""
     seen: list[Progress] = []
     meter = Meter("embed", 40, seen.append, {"loss": 3.0})
     clock[0] += 5
@@ -56,7 +55,7 @@ def test_nothing_to_do(clock):
 
 
 def test_status_round_trip(tmp_path):
-    """What a job says is what a watcher reads: command, run, progress, result."""
+    """A reader gets what the job wrote: command, run, progress, result."""
     path = tmp_path / "jobs" / "train.json"
     job = StatusFile(path, "train")
     job.name_run("picie-k27-1f3a")
@@ -96,7 +95,7 @@ def test_a_dead_or_reused_pid_is_not_alive(tmp_path):
 
 
 @pytest.mark.parametrize("text", [None, "", "{", "[]", '{"command": "embed"}', '{"progress": null, "later": 1}'])
-def test_status_that_cannot_be_understood(tmp_path, text):
+def test_status_that_cannot_be_parsed(tmp_path, text):
     """No file, half a file, a file of another version: no job, no error."""
     path = tmp_path / "embed.json"
     if text is not None:

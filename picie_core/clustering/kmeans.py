@@ -16,18 +16,18 @@ import numpy as np
 from picie_core.errors import PicieError, SettingError
 
 FINE_ITERATIONS = 5
-"""Rounds over all rows after those over a part."""
+"""Iterations over all rows after those over a share of them."""
 LEAST_ROWS_A_CENTROID = 40
-"""A part of the rows with fewer is too small to begin with."""
+"""The iterations over a share of the rows need at least so many rows a centroid."""
 COARSE_SHARE = 0.25
 """Share of the embedding sample that k-means goes over first, so that another K takes half the time."""
-BLOCK = 65_536
-"""Rows that are scored at once: bounds the memory at BLOCK x K floats."""
+BLOCK_ROWS = 65_536
+"""Rows that are scored at once: bounds the memory at BLOCK_ROWS x K floats."""
 
 
 @dataclass(frozen=True)
 class KMeansResult:
-    """What spherical k-means found for N rows."""
+    """The clusters of N rows."""
 
     centroids: np.ndarray
     """(K, D) float32, unit norm, ordered by count, largest first."""
@@ -109,10 +109,10 @@ def _train(rows: np.ndarray, k: int, seed: int, iterations: int, init: np.ndarra
 
 
 def load_faiss() -> Any:
-    """Returns the module faiss, its threads told to sleep rather than spin while they wait for each other.
+    """Returns the module faiss, whose threads sleep rather than spin while they wait for each other.
 
-    Spinning threads take the core that the other one needs: with other work on two cores, k-means took 10 times as
-    long. The rule is read once, when faiss loads; torch and child processes keep theirs.
+    Spinning threads take the core that another thread needs: with other work on two cores, k-means took 10 times as
+    long. OpenMP reads the rule once, when faiss loads; torch and child processes keep theirs.
     """
     kept = os.environ.get("OMP_WAIT_POLICY")
     os.environ["OMP_WAIT_POLICY"] = kept or "PASSIVE"
@@ -123,15 +123,15 @@ def load_faiss() -> Any:
     return faiss
 
 
-def assign(rows: np.ndarray, centroids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def assign(rows: np.ndarray, centroids: np.ndarray, block_rows: int = BLOCK_ROWS) -> tuple[np.ndarray, np.ndarray]:
     """Returns the best centroid (N,) uint16 and the cosine to it (N,) float32 of unit rows (N, D)."""
     labels = np.empty(len(rows), np.uint16)
     similarity = np.empty(len(rows), np.float32)
-    for start in range(0, len(rows), BLOCK):
-        scores = np.asarray(rows[start : start + BLOCK], dtype=np.float32) @ centroids.T  # (block, K)
+    for start in range(0, len(rows), block_rows):
+        scores = np.asarray(rows[start : start + block_rows], dtype=np.float32) @ centroids.T  # (block_rows, K)
         best = scores.argmax(1)
-        labels[start : start + BLOCK] = best
-        similarity[start : start + BLOCK] = scores[np.arange(len(best)), best]
+        labels[start : start + block_rows] = best
+        similarity[start : start + block_rows] = scores[np.arange(len(best)), best]
     return labels, similarity
 
 

@@ -165,7 +165,7 @@ class ImageCache(ImageSource):
             self._file = file if self._growing else self._file
 
     def _begin_anew(self) -> None:
-        # Unlinked, not cut: whoever reads the old files goes on reading them.
+        # Unlinked, not cut: a process that has the old files open goes on reading them.
         self._entries, self._end, self._token = {}, TOKEN_BYTES, os.urandom(TOKEN_BYTES)
         try:
             self.data_path.parent.mkdir(parents=True, exist_ok=True)

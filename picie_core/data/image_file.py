@@ -22,7 +22,7 @@ from PIL.ImageFile import ImageFile
 from picie_core.errors import PicieError, SettingError
 
 MIN_SIDE_PX = 16
-"""The shorter side of a usable image: below it there are fewer than 4 x 4 feature cells."""
+"""The shorter side of a usable image: below it a feature map has fewer than 4 x 4 positions."""
 MAX_PIXELS = 178_000_000
 """The largest image that is decoded (0.5 GB as RGB): a tiny file can claim any size."""
 MIN_SCALED_PX = 32

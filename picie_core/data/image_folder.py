@@ -31,8 +31,8 @@ class FoundImage:
 def find_images(root: Path) -> list[str]:
     """Returns the image files under `root`, sorted: posix paths relative to it.
 
-    Hidden files and folders are left out, and links that lead out of `root`; a file or folder that a link inside it
-    shows is found at its own place.
+    Hidden files and folders are left out, and links that lead out of `root`; the target of
+    a link inside it is found under its own path.
     """
     return [found.path for found in walk_images(Path(root))[0]]
 
@@ -74,7 +74,7 @@ def _inspect(entry: os.DirEntry[str], path: str, real_root: str) -> FoundImage |
             if os.path.commonpath([target, real_root]) != real_root:
                 return Problem(path, "link that leads out of the folder of images: copy the files into it")
             if is_folder:
-                return None  # its files are found at their own place, and links may run in circles
+                return None  # its files are found under their own path, and links may run in circles
         if is_folder:
             return path
         if named_like_image and entry.is_file():

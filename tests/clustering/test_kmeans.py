@@ -188,12 +188,11 @@ def test_rows_that_are_not_finite_are_refused(bad):
         spherical_kmeans(rows, 2)
 
 
-def test_half_precision_rows_and_blocks(monkeypatch):
+def test_half_precision_rows_and_blocks():
     """The stored float16 rows cluster like float32 ones; scoring in blocks changes nothing."""
     rows = blobs(500).astype(np.float16)
     whole = assign(rows, blobs(4))
-    monkeypatch.setattr("picie_core.clustering.kmeans.BLOCK", 64)
-    for one, other in zip(whole, assign(rows, blobs(4)), strict=True):
+    for one, other in zip(whole, assign(rows, blobs(4), block_rows=64), strict=True):
         np.testing.assert_allclose(one, other, atol=1e-6)
     assert spherical_kmeans(rows, 3).labels.dtype == np.uint16
 

@@ -14,7 +14,7 @@ from picie_core.errors import PicieError, SettingError
 
 
 def save(path: Path, pixels: np.ndarray, mode: str | None = None) -> Path:
-    """Writes a picture or a mask where a test wants it."""
+    """Writes a image or a mask where a test wants it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     image = Image.fromarray(pixels)
     (image.convert(mode) if mode else image).save(path)

@@ -22,7 +22,7 @@ SIZE_PX = 40
 
 @pytest.fixture
 def images(tmp_path: Path) -> Path:
-    """A folder of six noisy pictures of different shapes."""
+    """A folder of six noisy images of different shapes."""
     folder = tmp_path / "in"
     folder.mkdir()
     random = np.random.default_rng(0)
@@ -96,7 +96,7 @@ def test_images_after_the_last_flush_are_decoded_again(images):
 
 @pytest.mark.parametrize("keep", [0, 10, 5000, 20_000])
 def test_cut_off_data_file(images, keep):
-    """Whatever is left of the data file, pictures are right; the next writer fills the cache again."""
+    """Whatever is left of the data file, images are right; the next writer fills the cache again."""
     fill(images)
     os.truncate(images.parent / "w" / "cache" / "40px.u8", keep)
     check_all(open_cache(images), images)
@@ -140,7 +140,7 @@ def test_changed_image_is_decoded_anew(images):
 
 
 def test_image_that_changed_since_the_scan_is_an_error(images):
-    """A picture of another shape than the list says is refused: nothing computed from the list would fit it."""
+    """A image of another shape than the list says is refused: nothing computed from the list would fit it."""
     cache = open_cache(images)
     Image.fromarray(np.zeros((300, 60, 3), np.uint8)).save(images / "1.png")
     with pytest.raises(PicieError, match=r"1\.png: changed since the images were scanned"):
@@ -167,7 +167,7 @@ def test_waste_is_given_back(images):
 
 
 def test_old_reader_goes_on_while_a_new_file_is_begun(images):
-    """A page that has the cache open keeps its pictures when a job begins the cache anew."""
+    """A page that has the cache open keeps its images when a job begins the cache anew."""
     fill(images)
     reader = open_cache(images)
     before = [reader.get(index).copy() for index in range(6)]
@@ -178,7 +178,7 @@ def test_old_reader_goes_on_while_a_new_file_is_begun(images):
 
 
 def test_full_disk_stops_the_cache_not_the_work(images, monkeypatch):
-    """When the disk is full, pictures still come, what was stored stays right, and nothing more is written."""
+    """When the disk is full, images still come, what was stored stays right, and nothing more is written."""
     real, calls = os.pwrite, []
 
     def pwrite(file: int, data: bytes, offset: int) -> int:
@@ -228,7 +228,7 @@ def test_disk_full_at_flush_is_quiet_and_other_errors_are_not(images, monkeypatc
 
 
 def test_unreadable_image_names_file_and_reason(images):
-    """A picture that turns out to be cut off is an error with its name; the others come."""
+    """A image that turns out to be cut off is an error with its name; the others come."""
     content = (images / "2.png").read_bytes()
     (images / "2.png").write_bytes(content[:2000])
     cache = open_cache(images, writable=True)

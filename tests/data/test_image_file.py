@@ -1,4 +1,4 @@
-"""Image files of every kind: what becomes a picture, and what becomes a reason."""
+"""Image files of every kind: what becomes a image, and what becomes a reason."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ TURNED_BY_THE_CAMERA = {
 
 
 def scene(width: int = 64, height: int = 48) -> np.ndarray:
-    """A smooth picture without any symmetry: uint8 RGB (height, width, 3)."""
+    """A smooth image without any symmetry: uint8 RGB (height, width, 3)."""
     y, x = np.mgrid[0 : 1 : height * 1j, 0 : 1 : width * 1j]
     return np.stack([255 * x, 255 * y, 120 + 100 * np.sin(5 * x + 9 * y * y)], -1).astype(np.uint8)
 
 
 def save(path: Path, pixels: np.ndarray | None = None, **options: object) -> Path:
-    """Writes a picture where a test wants it."""
+    """Writes a image where a test wants it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(scene() if pixels is None else pixels).save(path, **options)
     return path
@@ -52,7 +52,7 @@ def png(path: Path, width: int, height: int, bits: int, color_type: int, data: b
     return path
 
 
-# -- pictures of every kind
+# -- images of every kind
 
 
 def test_pixels_of_lossless_formats_are_exact(tmp_path):
@@ -64,7 +64,7 @@ def test_pixels_of_lossless_formats_are_exact(tmp_path):
 
 
 def test_grey_becomes_three_equal_channels(tmp_path):
-    """Grey and 1-bit pictures are RGB with equal channels."""
+    """Grey and 1-bit images are RGB with equal channels."""
     grey = scene()[..., 0]
     image = read_image(save(tmp_path / "grey.png", grey))
     assert image.shape == (48, 64, 3) and all(np.array_equal(image[..., c], grey) for c in range(3))
@@ -73,7 +73,7 @@ def test_grey_becomes_three_equal_channels(tmp_path):
 
 
 def test_palette_is_looked_up(tmp_path):
-    """A palette picture shows its colours, not its indices."""
+    """A palette image shows its colours, not its indices."""
     indexed = Image.fromarray(scene()[..., 0] // 128)
     indexed = indexed.convert("P")
     indexed.putpalette([200, 10, 20, 30, 220, 40])
@@ -106,7 +106,7 @@ def test_transparent_colour_of_a_png_is_black(tmp_path):
 
 
 def test_cmyk_keeps_its_colours(tmp_path):
-    """A CMYK JPEG looks like the RGB picture it was made from, not like its negative."""
+    """A CMYK JPEG looks like the RGB image it was made from, not like its negative."""
     Image.fromarray(scene()).convert("CMYK").save(tmp_path / "c.jpg", quality=98)
     assert np.abs(read_image(tmp_path / "c.jpg").astype(int) - scene()).mean() < 4
 
@@ -123,7 +123,7 @@ def test_deep_grey_is_scaled_by_its_bit_depth(tmp_path, bits):
 
 
 def test_colours_of_16_bit_keep_their_upper_half(tmp_path):
-    """A 16-bit RGB picture comes out as 8 bit of the same brightness."""
+    """A 16-bit RGB image comes out as 8 bit of the same brightness."""
     rows = scene().astype(">u2") * 257
     png(tmp_path / "rgb16.png", 64, 48, 16, 2, b"".join(b"\0" + row.tobytes() for row in rows))
     assert np.array_equal(read_image(tmp_path / "rgb16.png"), scene())
@@ -149,8 +149,8 @@ def test_first_frame_of_an_animation_counts(tmp_path):
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("suffix", ["jpg", "png", "tif", "webp"])
-def test_all_exif_orientations_give_one_upright_picture(tmp_path, orientation, suffix):
-    """However the camera was held, pixels and size are those of the upright picture, turned once."""
+def test_all_exif_orientations_give_one_upright_image(tmp_path, orientation, suffix):
+    """However the camera was held, pixels and size are those of the upright image, turned once."""
     stored = Image.fromarray(scene())
     if orientation > 1:
         stored = stored.transpose(TURNED_BY_THE_CAMERA[orientation])
@@ -164,8 +164,8 @@ def test_all_exif_orientations_give_one_upright_picture(tmp_path, orientation, s
     assert read_resized(path, 32).shape == (32, 43, 3)
 
 
-def test_damaged_exif_leaves_the_picture(tmp_path):
-    """Rubbish in the EXIF block is no reason to lose a picture."""
+def test_damaged_exif_leaves_the_image(tmp_path):
+    """Rubbish in the EXIF block is no reason to lose a image."""
     path = save(tmp_path / "e.jpg", quality=100, exif=b"Exif\0\0II*\0\xff\xff\xff\xff")
     with pytest.warns(UserWarning, match="Corrupt EXIF"):
         assert probe_image(path) == (64, 48)
@@ -173,7 +173,7 @@ def test_damaged_exif_leaves_the_picture(tmp_path):
         assert read_image(path).shape == (48, 64, 3)
 
 
-# -- files that are no pictures
+# -- files that are no images
 
 
 def test_reasons_name_file_and_rule(tmp_path):
@@ -208,7 +208,7 @@ def test_truncated_jpeg_is_refused_however_it_is_read(tmp_path, share, progressi
             read(tmp_path / "t.jpg")
 
 
-def test_tiny_and_huge_pictures_are_refused_with_the_rule(tmp_path):
+def test_tiny_and_huge_images_are_refused_with_the_rule(tmp_path):
     """1x1 is too small, 178 million pixels too many; what is just allowed gives no warning."""
     with pytest.raises(PicieError, match="1x1 pixels: the shorter side needs at least 16"):
         probe_image(save(tmp_path / "one.png", scene(1, 1)))
@@ -230,7 +230,7 @@ def test_a_limit_of_the_host_program_does_not_count(tmp_path, monkeypatch):
     assert Image.MAX_IMAGE_PIXELS == 1000
 
 
-def test_picture_20000_px_wide(tmp_path):
+def test_image_20000_px_wide(tmp_path):
     """A 20,000 px wide strip is read whole, and worked on at a bounded size."""
     path = save(tmp_path / "wide.jpg", scene(20_000, 40))
     assert read_image(path).shape == (40, 20_000, 3)
@@ -257,7 +257,7 @@ def test_file_without_permission_gives_a_reason(tmp_path, monkeypatch):
 @settings(derandomize=True)
 @given(st.integers(16, 30_000), st.integers(16, 30_000), st.sampled_from([32, 160, 320, 640]))
 def test_scaled_size_keeps_its_promises(width, height, size_px):
-    """Shorter side as asked unless the picture is a panorama; bounded area; no side under 32; symmetric."""
+    """Shorter side as asked unless the image is a panorama; bounded area; no side under 32; symmetric."""
     small, tall = scaled_size(width, height, size_px)
     assert small * tall <= 4 * size_px**2 and min(small, tall) >= 32
     assert scaled_size(height, width, size_px) == (tall, small)
@@ -273,7 +273,7 @@ def test_size_under_32_is_a_wrong_setting():
 
 
 def test_resize_is_repeatable_and_keeps_what_fits():
-    """The same picture gives the same pixels; one that has the size already is unchanged."""
+    """The same image gives the same pixels; one that has the size already is unchanged."""
     image = scene(640, 480)
     assert np.array_equal(resize_image(image, 100), resize_image(image.copy(), 100))
     assert np.array_equal(resize_image(image, 480), image)

@@ -16,7 +16,7 @@ from picie_core.errors import PicieError
 
 
 def save(path: Path, width: int = 64, height: int = 48) -> Path:
-    """Writes a noisy picture where a test wants it."""
+    """Writes a noisy image where a test wants it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(path)
@@ -152,7 +152,7 @@ def test_unchanged_files_are_not_opened_again(tmp_path):
 
 
 def test_problem_found_at_decoding_lasts_until_the_file_changes(tmp_path):
-    """A truncated picture stays a problem over scans that see only its header, and is forgotten once mended."""
+    """A truncated image stays a problem over scans that see only its header, and is forgotten once mended."""
     images, workspace = tmp_path / "in", tmp_path / "w"
     save(images / "a.png")
     content = save(images / "b.jpg", 300, 200).read_bytes()
