@@ -16,8 +16,7 @@ from pathlib import Path
 import numpy as np
 from sklearn.cluster import MiniBatchKMeans
 
-from picie_core.clustering.clustering import COARSE_SHARE
-from picie_core.clustering.kmeans import assign, spherical_kmeans, unit_rows
+from picie_core.clustering.kmeans import COARSE_SHARE, assign, spherical_kmeans, unit_rows
 from picie_core.workspace.workspace import Workspace
 
 TARGET_S = {27: 1.0, 100: 3.0}

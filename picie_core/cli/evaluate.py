@@ -90,7 +90,7 @@ def _open_truth(
     if root is not None and images is None and masks is None:
         return open_dataset(dataset, root, split, list_file)
     if root is None and images is not None and masks is not None and dataset == "folders":
-        return open_labelled_set(images, masks, None, split, list_file)
+        return open_labelled_set(images, masks, split=split, list_file=list_file)
     raise SettingError("ground truth is missing: give --images DIR and --masks DIR, or --dataset NAME and --root DIR")
 
 

@@ -157,7 +157,7 @@ def _score(rows: np.ndarray, compared: CosineSilhouette, k: int, seeds: int, met
     part = spread(len(rows), SILHOUETTE_PIXELS)
     found, silhouettes = [], []
     for seed in range(seeds):
-        found.append(spherical_kmeans(rows, k, seed, ITERATIONS))
+        found.append(spherical_kmeans(rows, k, seed, iterations=ITERATIONS))
         silhouettes.append(compared.mean(found[-1].labels[part]))
         meter.advance(1, k=k)
     known = [one for one in silhouettes if one is not None]

@@ -48,6 +48,7 @@ def spherical_kmeans(
     rows: np.ndarray,
     k: int,
     seed: int = 0,
+    *,
     iterations: int = 20,
     init: np.ndarray | None = None,
     device: str = "cpu",
@@ -70,10 +71,10 @@ def spherical_kmeans(
     coarse = int(coarse_share * len(rows))
     if init is None and LEAST_ROWS_A_CENTROID * k <= coarse < len(rows):
         part = np.sort(np.random.default_rng(seed).choice(len(rows), coarse, replace=False))
-        init_fine = _train(rows[part], k, seed, iterations, None, device)
-        centroids = _train(rows, k, seed, FINE_ITERATIONS, init_fine, device)
+        init_fine = _train(rows[part], k, seed=seed, iterations=iterations, init=None, device=device)
+        centroids = _train(rows, k, seed=seed, iterations=FINE_ITERATIONS, init=init_fine, device=device)
     else:
-        centroids = _train(rows, k, seed, iterations, init, device)
+        centroids = _train(rows, k, seed=seed, iterations=iterations, init=init, device=device)
     labels, similarity = assign(rows, centroids)
     if init is None:
         order = np.argsort(-np.bincount(labels, minlength=k), kind="stable")
@@ -91,7 +92,8 @@ def check_k(k: int, rows: int) -> None:
         raise SettingError(f"k={k} is too large: give at most {np.iinfo(np.uint16).max}")
 
 
-def _train(rows: np.ndarray, k: int, seed: int, iterations: int, init: np.ndarray | None, device: str) -> np.ndarray:
+def _train(rows: np.ndarray, k: int, *, seed: int, iterations: int, init: np.ndarray | None, device: str) -> np.ndarray:
+    """Returns the unit centroids (K, D) of faiss's k-means, from random rows or from `init`."""
     faiss = load_faiss()
     gpu = device == "cuda" and getattr(faiss, "get_num_gpus", lambda: 0)() > 0
     kmeans = faiss.Kmeans(

@@ -76,7 +76,7 @@ def open_dataset(kind: str, root: Path, split: str | None = None, list_file: Pat
     if kind == "cityscapes":
         return open_cityscapes(root, split, list_file)
     images, masks = _folders(kind, root, ("images", "masks"))
-    return open_labelled_set(images, masks, None, split, list_file)
+    return open_labelled_set(images, masks, split=split, list_file=list_file)
 
 
 def open_training_images(
@@ -101,6 +101,7 @@ def open_labelled_set(
     images_root: Path,
     masks_root: Path,
     class_names: list[str] | None = None,
+    *,
     split: str | None = None,
     list_file: Path | None = None,
 ) -> LabelledSet:

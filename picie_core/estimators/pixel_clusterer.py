@@ -81,7 +81,7 @@ class PixelClusterer(BaseEstimator):
         source = self._source(images)
         wanted = draw_positions(source.records, sampling)
         check_k(self.n_clusters, sum(map(len, wanted.values())))
-        order = ImagePass(source, wanted, sampling, _raise, self.progress or ignore_progress)
+        order = ImagePass(source, wanted, sampling, on_error=_raise, report=self.progress or ignore_progress)
         network = start_network(order, embedding)
         self.history_ = self._train(network, source, sampling, order) if self.epochs else []
         engine = FrozenEmbedder(network, self.device)

@@ -56,7 +56,7 @@ class SphericalKMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Cluster
         check_k(self.n_clusters, len(rows))
         start = self._start(rows.shape[1])
         results = [
-            spherical_kmeans(rows, self.n_clusters, seed, self.max_iter, init=start)
+            spherical_kmeans(rows, self.n_clusters, seed, iterations=self.max_iter, init=start)
             for seed in draw_seeds(self.random_state, self.n_init if start is None else 1)
         ]
         best: KMeansResult = min(results, key=lambda result: result.inertia)

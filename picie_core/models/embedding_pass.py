@@ -32,6 +32,7 @@ class ImagePass:
         source: ImageSource,
         ids: Iterable[int],
         settings: SampleSettings,
+        *,
         on_error: OnError,
         report: Report = ignore_progress,
     ):

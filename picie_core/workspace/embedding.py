@@ -77,4 +77,4 @@ def _image_pass(workspace: Workspace, ids: Iterable[int], settings: SampleSettin
         workspace.add_problem(image_id, error.reason if isinstance(error, ImageError) else str(error))
 
     cache = workspace.image_cache(settings.size_px, writable=True)
-    return ImagePass(cache, ids, settings, list_problem, report)
+    return ImagePass(cache, ids, settings, on_error=list_problem, report=report)

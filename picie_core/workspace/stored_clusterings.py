@@ -25,7 +25,7 @@ def compute_clustering(
     """
     check_k(k, len(embeddings))
     start = time.monotonic()
-    found = spherical_kmeans(embeddings, k, seed, iterations, device=device, coarse_share=COARSE_SHARE)
+    found = spherical_kmeans(embeddings, k, seed, iterations=iterations, device=device, coarse_share=COARSE_SHARE)
     record = {
         "k": k,
         "seed": seed,

@@ -71,7 +71,7 @@ def test_a_curve_by_slow_means(finished_copy):
     rows = np.asarray(run.sample().embeddings[spread(600, 300)], np.float32)
     assert [point.k for point in curve.points] == [2, 4] and curve.pixels == 300
     for point in curve.points:
-        found = [spherical_kmeans(rows, point.k, seed, 15) for seed in range(3)]
+        found = [spherical_kmeans(rows, point.k, seed, iterations=15) for seed in range(3)]
         pairs = [(0, 1), (0, 2), (1, 2)]
         rand = np.mean([adjusted_rand_score(found[a].labels, found[b].labels) for a, b in pairs])
         silhouette = np.mean([silhouette_score(rows, one.labels, metric="cosine") for one in found])

@@ -44,7 +44,8 @@ def cluster_features(
     made = [torch.zeros(k, cells.shape[1]), torch.zeros(k), torch.zeros(k)]
     if processes.rank == 0:
         init = None if start is None else start.cpu().numpy()
-        found = spherical_kmeans(cells, k, seed, 20 if init is None else WARM_ITERATIONS, init, device.type)
+        iterations = 20 if init is None else WARM_ITERATIONS
+        found = spherical_kmeans(cells, k, seed, iterations=iterations, init=init, device=device.type)
         counts = torch.from_numpy(found.counts)
         made = [torch.from_numpy(found.centroids), class_weights(counts, balance), (counts / counts.sum()).float()]
     return ViewClusters(*(processes.broadcast(part.to(device)) for part in made))
