@@ -20,7 +20,8 @@ import numpy as np
 from picie_core.clustering.kmeans import spherical_kmeans
 from picie_core.data.datasets import open_labelled_set
 from picie_core.data.labelled_set import LabelledSet
-from picie_core.evaluation.dataset_evaluation import confusions, summary
+from picie_core.evaluation.metrics import summary
+from picie_core.evaluation.set_evaluation import confusions
 from picie_core.models.embedder import Embedder, FrozenEmbedder
 from picie_core.settings import EmbedderSettings, SampleSettings, TrainSettings
 from picie_core.training.trainer import Training

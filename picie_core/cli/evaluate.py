@@ -53,7 +53,8 @@ def evaluate(
     point or two: `cluster` the same K with several seeds, then give --k for the mean. A classifier that was learnt from
     masks (--head) names its classes itself, so nothing is matched.
     """
-    from picie_core.evaluation.dataset_evaluation import confusions, summary
+    from picie_core.evaluation.metrics import summary
+    from picie_core.evaluation.set_evaluation import confusions
     from picie_core.models.embedder import FrozenEmbedder, load_embedder
 
     if picture is not None and picture.suffix.lower() != ".png":
@@ -137,8 +138,7 @@ def per_class(counts: list[np.ndarray], truth: LabelledSet, named: bool = False)
     share: of the counted pixels; accuracy: of its pixels that are right; `..._named`: each cluster by its majority;
     named: the rows of `counts` are the classes.
     """
-    from picie_core.evaluation.dataset_evaluation import matchings
-    from picie_core.evaluation.metrics import score
+    from picie_core.evaluation.metrics import matchings, score
 
     one, many = zip(*([score(each, matching) for matching in matchings(each, named)] for each in counts), strict=True)
     columns = {

@@ -1,4 +1,4 @@
-"""Figures against ground truth: confusion, matching of clusters to classes, accuracy and IoU.
+"""Metrics against ground truth: confusion, matching of clusters to classes, accuracy and IoU.
 
 [1] Cho et al., PiCIE, CVPR 2021, section 4: shorter side to 320, centre crop, Hungarian matching, no CRF.
 """
@@ -113,3 +113,31 @@ def centre_square(image: np.ndarray) -> np.ndarray:
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
     return image[top : top + side, left : left + side]
+
+
+def summary(
+    counts: np.ndarray, thing_classes: Collection[int] | None = None, rows_are_classes: bool = False
+) -> dict[str, float]:
+    """Returns accuracy and mIoU of a (K, C) confusion in percent: one-to-one, and many-to-one as `..._named`.
+
+    thing_classes: adds the same as `..._things` and `..._stuff`, ground truth restricted after matching;
+    rows_are_classes: row i is class i (supervised, probe), so nothing is matched and both metrics are the same.
+    """
+    parts: dict[str, Collection[int] | None] = {"": None}
+    if thing_classes is not None:
+        parts |= {"_things": thing_classes, "_stuff": set(range(counts.shape[1])) - set(thing_classes)}
+    one, many = matchings(counts, rows_are_classes)
+    found = {}
+    for part, only in parts.items():
+        for name, matching in (("", one), ("_named", many)):
+            scores = score(counts, matching, only)
+            found[f"accuracy{name}{part}"] = 100 * scores.accuracy
+            found[f"miou{name}{part}"] = 100 * scores.mean_iou
+    return found | {"miou_absent_zero": 100 * score(counts, one).mean_iou_absent_zero}
+
+
+def matchings(counts: np.ndarray, rows_are_classes: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the one-to-one and the many-to-one matching (K,) of a confusion; both the identity for classes."""
+    if rows_are_classes:
+        return match_identity(counts), match_identity(counts)
+    return match_one_to_one(counts), match_many_to_one(counts)

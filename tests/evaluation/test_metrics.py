@@ -9,7 +9,6 @@ from sklearn.metrics import accuracy_score, confusion_matrix, jaccard_score
 from torchmetrics.classification import MulticlassAccuracy, MulticlassJaccardIndex
 
 from picie_core.errors import PicieError
-from picie_core.evaluation.dataset_evaluation import summary
 from picie_core.evaluation.metrics import (
     centre_square,
     confusion,
@@ -17,6 +16,7 @@ from picie_core.evaluation.metrics import (
     match_many_to_one,
     match_one_to_one,
     score,
+    summary,
 )
 
 

@@ -1,1 +1,1 @@
-"""Comparing methods on data sets: the plan, the figures of each run, the table and the curves."""
+"""Comparing methods on data sets: the metrics of each run, their table and their curves."""

@@ -1,126 +1,147 @@
-"""The table of a comparison in Markdown: mean and standard deviation over seeds of each row on each data set."""
+"""The table of a comparison in Markdown: mean and standard deviation over seeds of each row on each data set.
+
+The results of single runs are stored as JSON and gathered by row and data set.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from picie_core.evaluation.comparison.plan import Plan, PlannedRun, Row
-from picie_core.evaluation.comparison.prepared_set import PreparedSet
-from picie_core.evaluation.comparison.result import RunResult
+from picie_core.atomic_files import write_json
 
 LEGEND = (
     "Pixel accuracy / mIoU in percent, last epoch: mean ± standard deviation (n - 1) over seeds, of a run the mean of "
-    "{seeds}. One-to-one: each class gets one cluster (Hungarian); named: each cluster gets its majority class; own "
-    "labels: those of the classifier that the method learnt, matched one-to-one unless it learnt the classes."
+    "{clusterings}. One-to-one: each class gets one cluster (Hungarian); named: each cluster gets its majority class; "
+    "own labels: those of the classifier that the method learnt, matched one-to-one unless it learnt the classes."
 )
-WAYS = {"one-to-one": "", "named": "_named"}
-"""Way of matching -> ending of the names of its figures."""
+MATCHINGS = {"one-to-one": "", "named": "_named"}
+"""How clusters are matched -> ending of the names of its metrics."""
 UNMEASURED = "–"
 
 
-def compare_table(
-    plan: Plan, sets: Mapping[str, PreparedSet], results: Mapping[str, RunResult], failures: Mapping[str, str]
-) -> str:
-    """Returns the whole page: a table for each data set, then what went wrong; rows without a run yet show dashes.
+@dataclass(frozen=True)
+class RunResult:
+    """What one run of a comparison came to; the names of the fields are those of the file."""
 
-    results, failures: by the key of the run.
-    """
-    clusterings = "one clustering" if plan.cluster_seeds == 1 else f"{plan.cluster_seeds} clusterings"
-    parts = ["# Comparison", LEGEND.format(seeds=clusterings)]
-    runs = plan.runs()
-    done = sum(run.key in results for run in runs)
-    if done < len(runs):
-        parts.append(f"**{done} of {len(runs)} runs are done.** The same command goes on.")
-    for one in sets.values():
-        parts.append(_set_title(one))
-        parts.append(_set_table(plan, one, results))
-    lines = [f"- {run.title}: {results[run.key].news}" for run in runs if run.key in results and results[run.key].news]
-    lines += [f"- {run.title}: failed: {failures[run.key]}" for run in runs if run.key in failures]
-    if lines:
-        parts.append("\n".join(lines))
+    row: str
+    data: str
+    seed: int
+    run: str
+    """Its name in the workspace of the data set."""
+    figures: dict[str, dict[str, float]]
+    """`k11` (clustered at K = 11) or `head` (the classifier's own labels) -> metric -> percent."""
+    images: int
+    """Images that it was trained on."""
+    classes: int
+    train_s: float
+    """Seconds of all epochs, clustering included; 0 for a frozen start."""
+    total_s: float
+    """Seconds of starting, training, embedding, clustering and measuring; before a stop, of whole epochs."""
+    history: list[dict[str, Any]]
+    """The metrics of each epoch."""
+    news: str
+    """What a person should know of the run, such as a collapse."""
+    made_of: dict[str, Any]
+    """What the plan said of it: with another plan the run is made again."""
+
+    def write(self, path: Path) -> None:
+        """Stores the result in one step."""
+        write_json(path, asdict(self))
+
+    @classmethod
+    def read(cls, path: Path, made_of: dict[str, Any]) -> RunResult | None:
+        """Returns the stored result of a run; None when there is none, or one that another plan made."""
+        try:
+            found = cls(**json.loads(path.read_text()))
+        except (FileNotFoundError, ValueError, TypeError):  # absent, or of another version: it is made again
+            return None
+        return found if found.made_of == json.loads(json.dumps(made_of)) else None
+
+
+@dataclass(frozen=True)
+class RowResults:
+    """The finished runs of one row of the table on one data set, by seed."""
+
+    name: str
+    method: str
+    planned: int
+    """Runs that there will be, one a seed."""
+    runs: Sequence[RunResult]
+
+
+@dataclass(frozen=True)
+class SetResults:
+    """What is compared on one data set."""
+
+    name: str
+    about: str
+    """A line on its images."""
+    ks: Sequence[int]
+    """The K that it is measured at, the number of classes first."""
+    rows: Sequence[RowResults]
+
+
+def compare_table(sets: Sequence[SetResults], notes: Sequence[str], cluster_seeds: int) -> str:
+    """Returns the whole page: a table for each data set, then the notes; rows without a run yet show dashes."""
+    clusterings = "one clustering" if cluster_seeds == 1 else f"{cluster_seeds} clusterings"
+    parts = ["# Comparison", LEGEND.format(clusterings=clusterings)]
+    rows = [row for data in sets for row in data.rows]
+    done, planned = sum(len(row.runs) for row in rows), sum(row.planned for row in rows)
+    if done < planned:
+        parts.append(f"**{done} of {planned} runs are done.** The same command goes on.")
+    for data in sets:
+        parts += [f"## {data.name}", f"{data.about}, {data.ks[0]} classes."]
+        columns = {f"K = {k} {name}": (f"k{k}", end) for k in data.ks for name, end in MATCHINGS.items()}
+        if any(row.method not in ("frozen", "picie") for row in data.rows):
+            columns["own labels"] = ("head", "")
+        parts.append(_table(data.rows, columns, times=True))
+        k = f"k{data.ks[0]}"
+        if any("accuracy_things" in run.figures[k] for row in data.rows for run in row.runs):
+            columns = {
+                f"{part}, {name}": (k, f"{end}_{part}")
+                for part in ("things", "stuff")
+                for name, end in MATCHINGS.items()
+            }
+            parts += [f"Things and stuff, K = {data.ks[0]}:", _table(data.rows, columns, times=False)]
+    if notes:
+        parts.append("\n".join(f"- {note}" for note in notes))
     return "\n\n".join(parts) + "\n"
 
 
-def _set_title(one: PreparedSet) -> str:
-    size = one.data.settings.get("size_px")
-    at = f" at {size} px" if size else ""
-    return (
-        f"## {one.data.name}\n\n{one.images} images{at} to train on, {len(one.truth.pairs)} measured, "
-        f"{one.classes} classes."
-    )
-
-
-def _set_table(plan: Plan, one: PreparedSet, results: Mapping[str, RunResult]) -> str:
-    """All figures of a data set, then those of things and stuff alone where the set knows them."""
-    columns = {f"K = {k} {name}": (f"k{k}", way) for k in plan.ks_of(one.classes) for name, way in WAYS.items()}
-    if any(row.method not in ("frozen", "picie") for row in plan.rows):
-        columns["own labels"] = ("head", "")
-    table = _table(plan, one, results, columns, times=True)
-    if one.truth.thing_classes is None:
-        return table
-    parts = {
-        f"{part}, {name}": (f"k{one.classes}", f"{way}_{part}")
-        for part in ("things", "stuff")
-        for name, way in WAYS.items()
-    }
-    return f"{table}\n\nThings and stuff, K = {one.classes}:\n\n{_table(plan, one, results, parts, times=False)}"
-
-
-def _table(
-    plan: Plan,
-    one: PreparedSet,
-    results: Mapping[str, RunResult],
-    columns: Mapping[str, tuple[str, str]],
-    times: bool,
-) -> str:
-    """A table of pairs; columns: heading -> part of the figures and ending of their names."""
+def _table(rows: Sequence[RowResults], columns: Mapping[str, tuple[str, str]], times: bool) -> str:
+    """A table of accuracy and mIoU; columns: heading -> part of the metrics and ending of their names."""
     headings = ["row", "seeds", *columns, *(["an epoch", "training", "whole run"] if times else [])]
     lines = [headings, ["---"] * len(headings)]
-    for row in plan.rows:
-        found = results_of(row, one.data.name, plan.runs(), results)
-        seeds = f"{len(found)}" if len(found) == len(row.seeds) else f"{len(found)} of {len(row.seeds)}"
-        pairs = [_pair(found, part, f"accuracy{way}", f"miou{way}") for part, way in columns.values()]
-        lines.append([row.name.replace("|", "\\|"), seeds, *pairs, *(_times(found) if times else [])])
+    for row in rows:
+        seeds = f"{len(row.runs)}" if len(row.runs) == row.planned else f"{len(row.runs)} of {row.planned}"
+        cells = []
+        for part, end in columns.values():
+            measured = [run.figures[part] for run in row.runs if part in run.figures]
+            pair = [spread_text([one[name + end] for one in measured]) for name in ("accuracy", "miou") if measured]
+            cells.append(" / ".join(pair) or UNMEASURED)
+        lines.append([row.name.replace("|", "\\|"), seeds, *cells, *(_times(row.runs) if times else [])])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def results_of(row: Row, data: str, runs: Iterable[PlannedRun], results: Mapping[str, RunResult]) -> list[RunResult]:
-    """Returns the finished runs of a row on a data set, by seed."""
-    wanted = [run for run in runs if run.row == row and run.data.name == data]
-    return [results[run.key] for run in wanted if run.key in results]
-
-
-def spread(values: Sequence[float]) -> tuple[float, float | None]:
-    """Returns mean and standard deviation (n - 1 in the divisor); None for the deviation of a single value."""
-    return mean(values), stdev(values) if len(values) > 1 else None
-
-
-def _pair(found: list[RunResult], part: str, accuracy: str, miou: str) -> str:
-    """A cell such as `52.7 ± 1.2 / 26.2 ± 0.4`; a dash where nothing was measured."""
-    shown = [one.figures[part] for one in found if part in one.figures]
-    if not shown:
-        return UNMEASURED
-    return " / ".join(_spread_text([one[figure] for one in shown]) for figure in (accuracy, miou))
-
-
-def _spread_text(values: list[float]) -> str:
-    middle, deviation = spread(values)
-    return f"{middle:.1f}" if deviation is None else f"{middle:.1f} ± {deviation:.1f}"
-
-
-def _times(found: list[RunResult]) -> list[str]:
+def _times(runs: Sequence[RunResult]) -> list[str]:
     """Wall time of an epoch, of the training and of the whole run, means over seeds."""
-    if not found:
-        return [UNMEASURED] * 3
-    trained = [one for one in found if one.history]
-    epoch = mean(one.train_s / len(one.history) for one in trained) if trained else None
-    return [
-        UNMEASURED if epoch is None else seconds_text(epoch),
-        UNMEASURED if epoch is None else seconds_text(mean(one.train_s for one in trained)),
-        seconds_text(mean(one.total_s for one in found)),
-    ]
+    trained = [run for run in runs if run.history]
+    seconds = (
+        [run.train_s / len(run.history) for run in trained],
+        [run.train_s for run in trained],
+        [run.total_s for run in runs],
+    )
+    return [seconds_text(mean(one)) if one else UNMEASURED for one in seconds]
+
+
+def spread_text(values: Sequence[float]) -> str:
+    """Returns mean and standard deviation (n - 1 in the divisor), such as `52.7 ± 1.2`; of one value no deviation."""
+    return f"{mean(values):.1f} ± {stdev(values):.1f}" if len(values) > 1 else f"{mean(values):.1f}"
 
 
 def seconds_text(seconds: float) -> str:
@@ -133,20 +154,18 @@ def seconds_text(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60} min"
 
 
-def summary_rows(plan: Plan, sets: Mapping[str, PreparedSet], results: Mapping[str, RunResult]) -> list[dict[str, Any]]:
-    """Returns the table as records: row, set, seeds, each figure with its deviation, seconds."""
+def table_records(sets: Sequence[SetResults]) -> list[dict[str, Any]]:
+    """Returns the table as records: row, set, seeds, each metric with its deviation, seconds."""
     records = []
-    for one in sets.values():
-        for row in plan.rows:
-            found = results_of(row, one.data.name, plan.runs(), results)
-            record: dict[str, Any] = {"row": row.name, "set": one.data.name, "seeds": len(found)}
-            for part, figures in (found[0].figures if found else {}).items():
-                for figure in (one for one in figures if "absent_zero" not in one):
-                    middle, deviation = spread([other.figures[part][figure] for other in found])
-                    record |= {f"{part}_{figure}": round(middle, 3)}
-                    record |= {} if deviation is None else {f"{part}_{figure}_sd": round(deviation, 3)}
-            if found:
-                record |= {"train_s": round(mean(other.train_s for other in found), 1)}
-                record |= {"total_s": round(mean(other.total_s for other in found), 1)}
-            records.append(record)
+    for name, row in ((one.name, row) for one in sets for row in one.rows):
+        record: dict[str, Any] = {"row": row.name, "set": name, "seeds": len(row.runs)}
+        for run in row.runs[:1]:
+            for part, metric in ((part, one) for part, metrics in run.figures.items() for one in metrics):
+                values = [one.figures[part][metric] for one in row.runs]
+                if "absent_zero" not in metric:
+                    record[f"{part}_{metric}"] = round(mean(values), 3)
+                    record |= {f"{part}_{metric}_sd": round(stdev(values), 3)} if len(values) > 1 else {}
+            record["train_s"] = round(mean(one.train_s for one in row.runs), 1)
+            record["total_s"] = round(mean(one.total_s for one in row.runs), 1)
+        records.append(record)
     return records

@@ -14,9 +14,8 @@ from picie_core.data.datasets import open_labelled_set
 from picie_core.data.image_file import read_image, resize_image
 from picie_core.data.labelled_set import LabelledSet
 from picie_core.errors import PicieError
-from picie_core.evaluation import dataset_evaluation
-from picie_core.evaluation.dataset_evaluation import confusions
 from picie_core.evaluation.metrics import centre_square, confusion
+from picie_core.evaluation.set_evaluation import confusions, square_counts
 from picie_core.models.classifier_head import Head
 from picie_core.progress import Progress
 from picie_core.segmentation.masks import channel_scores
@@ -109,49 +108,48 @@ def test_centroids_are_heads_without_bias():
     np.testing.assert_array_equal(scores, channel_scores(cells, clustering_of(centroids(7))))
 
 
-def test_threads_and_batches_change_nothing(truth, monkeypatch):
+def test_threads_and_batches_change_nothing(truth):
     """One thread and batches of one give the same counts as many of both."""
     expected = confusions(PixelEmbedder(), 32, truth, [centroids(9)], threads=4)[0]
-    monkeypatch.setattr(dataset_evaluation, "BATCH", 1)
-    np.testing.assert_array_equal(confusions(PixelEmbedder(), 32, truth, [centroids(9)], threads=1)[0], expected)
+    alone = confusions(PixelEmbedder(), 32, truth, [centroids(9)], batch=1, threads=1)[0]
+    np.testing.assert_array_equal(alone, expected)
 
 
-def test_images_of_one_shape_share_a_pass(truth, monkeypatch):
+def test_images_of_one_shape_share_a_pass(truth):
     """Whole pictures of other shapes never share one; centre squares all do."""
-    monkeypatch.setattr(dataset_evaluation, "BATCH", 5)
     engine = PixelEmbedder()
-    confusions(engine, 32, truth, [centroids(3)], whole=True)
+    confusions(engine, 32, truth, [centroids(3)], whole=True, batch=5)
     assert [shape[0] for shape in engine.batches] == [5, 2, 1, 1, 1, 1, 1]
     engine = PixelEmbedder()
-    confusions(engine, 32, truth, [centroids(3)])
+    confusions(engine, 32, truth, [centroids(3)], batch=5)
     assert [shape[:3] for shape in engine.batches] == [(5, 32, 32), (5, 32, 32), (2, 32, 32)]
 
 
-def test_what_waits_is_bounded(truth, monkeypatch):
+def test_what_waits_is_bounded(truth):
     """However many images there are, only so many are read and not yet counted: memory does not grow with the set."""
     lock, waiting, most = threading.Lock(), 0, 0
-    read, count = dataset_evaluation._read, dataset_evaluation._count
 
-    def reading(*arguments):
-        nonlocal waiting, most
-        with lock:
-            waiting += 1
-            most = max(most, waiting)
-        return read(*arguments)
+    class CountedSet(LabelledSet):
+        def read_mask(self, index: int) -> np.ndarray:
+            nonlocal waiting, most
+            with lock:
+                waiting += 1
+                most = max(most, waiting)
+            return super().read_mask(index)
 
-    def counting(*arguments):
-        nonlocal waiting
-        with lock:
-            waiting -= 1
-        return count(*arguments)
+    class CountedHead(Head):
+        def scores(self, feature_map: np.ndarray) -> np.ndarray:
+            nonlocal waiting
+            with lock:
+                waiting -= 1
+            return super().scores(feature_map)
 
-    monkeypatch.setattr(dataset_evaluation, "_read", reading)
-    monkeypatch.setattr(dataset_evaluation, "_count", counting)
-    many = LabelledSet(truth.images_root, truth.masks_root, truth.pairs[:1] * 200, truth.class_names)
-    counts = confusions(PixelEmbedder(), 32, many, [centroids(3)], threads=2)[0]
+    many = CountedSet(truth.images_root, truth.masks_root, truth.pairs[:1] * 200, truth.class_names)
+    head = CountedHead(centroids(3), np.zeros(3, np.float32))
+    counts = confusions(PixelEmbedder(), 32, many, [head], batch=8, threads=2)[0]
     assert counts.sum() > 0
     assert waiting == 0
-    assert most <= 2 * dataset_evaluation.BATCH + 2 + 2 * 2
+    assert 8 <= most <= 2 * 8 + 2 + 2 * 2
 
 
 def test_progress_counts_images(truth):
@@ -184,3 +182,12 @@ def test_the_first_bad_file_stops_the_work(truth, tmp_path):
     with pytest.raises(PicieError, match=r"torn.png: "):
         confusions(PixelEmbedder(), 32, torn, [centroids(3)])
     assert Path(truth.masks_root, "03.png").is_file()
+
+
+def test_classes_that_only_one_side_knows():
+    """Fewer learnt than measured: a row of zeros; more: a column of zeros; other names: refused."""
+    counts = np.array([[5, 1, 2], [0, 3, 1]])
+    assert square_counts(counts, ["a", "b"], ["a", "b", "c"]).tolist() == [[5, 1, 2], [0, 3, 1], [0, 0, 0]]
+    assert square_counts(counts.T, ["a", "b", "c"], ["a", "b"]).tolist() == [[5, 0, 0], [1, 3, 0], [2, 1, 0]]
+    with pytest.raises(PicieError, match="learnt a, x, the ground truth has a, b, c: give masks of the same classes"):
+        square_counts(counts, ["a", "x"], ["a", "b", "c"])

@@ -1,0 +1,255 @@
+"""`compare`: metrics that are right, runs that are made once, stops that cost nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from filelock import FileLock
+from PIL import Image
+
+from picie_core.cli import COMMANDS
+from picie_core.cli.compare import choose_images, prepare_set
+from picie_core.cli.compare_plan import read_plan
+from picie_core.cli.parser import run_command
+from picie_core.data.image_selection import read_selection
+from picie_core.errors import PicieError
+from picie_core.progress import read_status
+from picie_core.workspace.workspace import Workspace
+from tests.small_plans import ROWS, make_plan, write_plan
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def results(out: Path) -> dict[str, dict]:
+    """The stored results of a comparison, by file name."""
+    return {path.stem: json.loads(path.read_text()) for path in sorted((out / "rows").glob("*.json"))}
+
+
+def without_times(out: Path) -> list[list[str]]:
+    """The lines of the table, their cells up to the wall times."""
+    return [line.split("|")[:8] for line in (out / "compare.md").read_text().splitlines()]
+
+
+@pytest.fixture(scope="module")
+def whole(scenes, tmp_path_factory) -> Path:
+    """The folder of a finished comparison that nothing interrupted; nobody writes there."""
+    folder = tmp_path_factory.mktemp("compare")
+    plan = write_plan(folder / "plan.toml", make_plan(scenes))
+    assert run_command(COMMANDS, ["compare", str(plan), "--out", str(folder / "out"), "--device", "cpu"]) == 0
+    return folder / "out"
+
+
+# -- the metrics
+
+
+def test_every_row_set_and_seed_is_measured(whole):
+    """A result for each run: at K = classes and each further K, of the classifier where one was learnt."""
+    found = results(whole)
+    assert sorted(found) == sorted(
+        [f"{name}-scenes-{seed}" for name in ("frozen-start", "picie-h", "mdc") for seed in (0, 1)]
+        + ["supervised-scenes-0"]
+    )
+    for name, one in found.items():
+        assert set(one["figures"]) == {"k3", "k5"} | ({"head"} if name[:3] in ("mdc", "sup") else set())
+        assert (one["images"], one["classes"]) == (5, 3)
+    assert len(found["picie-h-scenes-1"]["history"]) == 6
+    assert len(found["supervised-scenes-0"]["history"]) == 2
+    assert found["frozen-start-scenes-0"]["history"] == []
+
+
+def test_metrics_are_those_of_evaluate(whole, scenes, say):
+    """The same run, clusterings and masks through `evaluate` give the same means; so does the learnt classifier."""
+    one = results(whole)["mdc-scenes-1"]
+    words = ("--workspace", whole / "sets/scenes/workspace", "--run", one["run"], "--device", "cpu", "--json")
+    words += ("--images", scenes / "images", "--masks", scenes / "masks")
+    said = json.loads(say("evaluate", *words, "--k", 5).out)
+    assert said["seeds"] == [0, 1]
+    learnt = json.loads(say("evaluate", *words, "--head").out)
+    for figure in ("accuracy", "miou", "accuracy_named", "miou_named"):
+        assert one["figures"]["k5"][figure] == pytest.approx(said[figure])
+        assert one["figures"]["head"][figure] == pytest.approx(learnt[figure])
+
+
+def test_a_classifier_of_classes_is_not_matched(whole):
+    """What supervised learnt names its classes itself, so both ways of matching say the same."""
+    figures = results(whole)["supervised-scenes-0"]["figures"]["head"]
+    assert figures["accuracy"] == figures["accuracy_named"] > 34  # better than always the same of three classes
+
+
+def test_the_table_shows_mean_and_deviation(whole):
+    """A cell is the mean and the standard deviation over seeds, by numpy; a single seed has no deviation."""
+    text, found = (whole / "compare.md").read_text(), results(whole)
+    line = next(line for line in text.splitlines() if line.startswith("| PiCIE + H"))
+    cells = []
+    for figure in ("accuracy", "miou"):
+        values = [found[f"picie-h-scenes-{seed}"]["figures"]["k5"][f"{figure}_named"] for seed in (0, 1)]
+        cells.append(f"{np.mean(values):.1f} ± {np.std(values, ddof=1):.1f}")
+    assert line.split(" | ")[5] == " / ".join(cells)
+    single = next(line for line in text.splitlines() if line.startswith("| supervised"))
+    assert "±" not in single and "| 1 |" in single
+    assert "5 images at 64 px to train on, 6 measured, 3 classes" in text
+
+
+def test_wall_time_is_that_of_the_epochs(whole):
+    """Training time is the sum over the epochs; the whole run took longer; a frozen start has no training."""
+    for one in results(whole).values():
+        assert one["train_s"] == pytest.approx(sum(line["seconds"] for line in one["history"]))
+        assert one["total_s"] > one["train_s"]
+
+
+def test_the_result_lists_the_table(whole, scenes, say, tmp_path):
+    """--json has a record for each row and data set, with the means that the table rounds."""
+    plan = write_plan(tmp_path / "plan.toml", make_plan(scenes))
+    said = json.loads(say("compare", plan, "--out", whole, "--device", "cpu", "--json").out)
+    row = next(row for row in said["rows"] if row["row"] == "MDC")
+    values = [results(whole)[f"mdc-scenes-{seed}"]["figures"]["k3"]["miou"] for seed in (0, 1)]
+    assert row["k3_miou"] == pytest.approx(np.mean(values), abs=1e-3)
+    assert row["k3_miou_sd"] == pytest.approx(np.std(values, ddof=1), abs=1e-3)
+    assert (row["seeds"], said["runs"], said["made_now"]) == (2, 7, 0)
+
+
+def test_the_picture_is_there(whole):
+    """curves.png has four panels in two columns; without them it would be half as wide."""
+    with Image.open(whole / "curves.png") as picture:
+        assert picture.format == "PNG"
+        assert picture.width > 1000 and picture.height > 500
+        colours = {colour for _, colour in picture.convert("RGB").getcolors(1 << 24) or []}
+    assert {(0x44, 0x77, 0xAA), (0xEE, 0x66, 0x77), (0x22, 0x88, 0x33)} <= colours  # a line for each trained row
+
+
+# -- stopping and going on
+
+
+def test_a_killed_comparison_goes_on_to_the_same_table(whole, scenes, say, tmp_path):
+    """kill -9 in the middle of a training: the same command ends with the same figures and loses no time."""
+    plan = write_plan(tmp_path / "plan.toml", make_plan(scenes))
+    words = ["compare", str(plan), "--out", str(tmp_path / "out"), "--device", "cpu"]
+    command = [sys.executable, "-m", "picie_core", *words]
+    surroundings = {**os.environ, "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(command, text=True, stderr=subprocess.PIPE, env=surroundings, cwd=ROOT) as process:
+        assert process.stderr is not None
+        for line in iter(lambda: process.stderr.readline(200), ""):
+            if "epoch 3/6:" in line:
+                break
+        process.send_signal(signal.SIGKILL)
+    assert process.returncode == -signal.SIGKILL
+    assert sorted(results(tmp_path / "out")) == ["frozen-start-scenes-0"]
+    assert "**1 of 7 runs are done.**" in (tmp_path / "out/compare.md").read_text()
+
+    assert say(*words).code == 0
+    assert without_times(tmp_path / "out") == without_times(whole)
+    mine, theirs = results(tmp_path / "out"), results(whole)
+    for name, one in mine.items():
+        assert one["figures"] == theirs[name]["figures"]
+        assert [line["loss"] for line in one["history"]] == [line["loss"] for line in theirs[name]["history"]]
+    killed = mine["picie-h-scenes-0"]
+    assert killed["total_s"] > killed["train_s"] == sum(line["seconds"] for line in killed["history"])
+
+
+def test_only_what_is_missing_is_made(scenes, say, tmp_path):
+    """Finished runs are not trained again; an added seed is; another K is measured on the runs that are there."""
+    rows = [{"name": "MDC", "method": "mdc", "epochs": 1, "seeds": [0]}]
+    plan, out = tmp_path / "plan.toml", tmp_path / "out"
+    expected = [
+        ({}, True),
+        ({}, False),
+        ({"rows": [*rows, {**rows[0], "name": "the same again"}]}, False),
+        ({"ks": [7]}, False),
+        ({"rows": [{**rows[0], "seeds": [0, 1]}]}, True),
+        ({"rows": [{**rows[0], "settings": {"temperature": 1}}]}, True),
+    ]
+    job, before = Workspace(out / "sets/scenes/workspace", {}).job_path("train"), None
+    for changes, trains in expected:
+        write_plan(plan, make_plan(scenes, **{"rows": rows, **changes}))
+        assert say("compare", plan, "--out", out, "--device", "cpu").code == 0
+        last = read_status(job)
+        assert (last.started != before) == trains, changes
+        before = last.started
+    assert "K = 5 named" in (out / "compare.md").read_text()
+
+
+def test_a_run_that_fails_does_not_stop_the_others(scenes, say, tmp_path):
+    """Its reason stands in the table and in the message, the exit code is 1, and the rest is there."""
+    rows = [
+        {"name": "too fine", "method": "mdc", "settings": {"k": 1000, "pixels": 500}, "epochs": 1},
+        {"name": "MDC", "method": "mdc", "epochs": 1},
+    ]
+    plan = write_plan(tmp_path / "plan.toml", make_plan(scenes, rows=rows, seeds=[0]))
+    plan.write_text(plan.read_text().replace("size = 64", "size = 32"))
+    said = say("compare", plan, "--out", tmp_path / "out", "--device", "cpu")
+    assert said.code == 1
+    assert re.search(r"1 of 2 runs failed, such as scenes, too fine, seed 0: k=1000 needs at least 1000", said.err)
+    text = (tmp_path / "out/compare.md").read_text()
+    assert "- scenes, too fine, seed 0: failed: k=1000 needs" in text
+    assert "| too fine | 0 of 1 | – |" in text and "| MDC | 1 | " in text
+
+
+def test_two_comparisons_do_not_share_a_folder(scenes, say, tmp_path):
+    """The second one is refused."""
+    plan = write_plan(tmp_path / "plan.toml", make_plan(scenes))
+    (tmp_path / "out").mkdir()
+    with FileLock(tmp_path / "out/compare.lock"):
+        said = say("compare", plan, "--out", tmp_path / "out")
+    assert said.code == 1
+    assert "in use by another comparison: wait for it, or give another --out" in said.err
+
+
+# -- data sets
+
+
+def test_the_choice_of_images_is_always_the_same():
+    """Seeded, in order, without repeats, and all of them for 0 or too many."""
+    names = [f"{i:03}.png" for i in range(100)]
+    chosen = choose_images(names, 30)
+    assert chosen == choose_images(names, 30) == sorted(set(chosen))
+    assert len(chosen) == 30 and set(chosen) <= set(names)
+    assert chosen != names[:30]
+    assert choose_images(names, 0) == choose_images(names, 200) == names
+
+
+def test_chosen_images_keep_their_names(tmp_path, scenes):
+    """Relative names stay, subfolders too, so that masks match; other images under the same name are refused."""
+    for i in range(4):
+        folder = tmp_path / "images" / "ab"[i % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{i}.png").write_bytes((scenes / f"images/scene-{i}.png").read_bytes())
+    plan = make_plan(scenes)
+    plan["sets"][0] |= {"images": str(tmp_path / "images"), "count": 3}
+    del plan["sets"][0]["masks"]
+    plan["rows"] = ROWS[:1]
+    read = read_plan(write_plan(tmp_path / "plan.toml", plan), tmp_path)
+    prepared = prepare_set(read.sets[0], tmp_path, tmp_path / "set")
+    chosen = read_selection(prepared.workspace.root)
+    assert chosen < {"a/0.png", "b/1.png", "a/2.png", "b/3.png"} and len(chosen) == 3
+    assert {record.path for record in prepared.workspace.scan().readable} == chosen
+    assert (prepared.images, prepared.classes) == (3, 3)
+    plan["sets"][0]["count"] = 2
+    other = read_plan(write_plan(tmp_path / "plan.toml", plan), tmp_path)
+    with pytest.raises(PicieError, match="made from other images: give the set another name, or another --out"):
+        prepare_set(other.sets[0], tmp_path, tmp_path / "set")
+
+
+def test_things_and_stuff_have_a_table_of_their_own(scenes, say, tmp_path):
+    """Where things.txt says which classes are things."""
+    masks = tmp_path / "masks"
+    masks.mkdir()
+    for path in (scenes / "masks").glob("*.png"):
+        (masks / path.name).write_bytes(path.read_bytes())
+    (masks / "classes.txt").write_text("sky\nhouse\nground\n")
+    (masks / "things.txt").write_text("house\n")
+    plan = make_plan(scenes, rows=ROWS[:1], seeds=[0])
+    plan["sets"][0]["val_masks"] = str(masks)
+    write_plan(tmp_path / "plan.toml", plan)
+    assert say("compare", tmp_path / "plan.toml", "--out", tmp_path / "out", "--device", "cpu").code == 0
+    text = (tmp_path / "out/compare.md").read_text()
+    assert "Things and stuff, K = 3:" in text
+    figures = results(tmp_path / "out")["frozen-start-scenes-0"]["figures"]["k3"]
+    assert f"{figures['accuracy_named_stuff']:.1f} / {figures['miou_named_stuff']:.1f} |" in text
