@@ -23,9 +23,9 @@ CHART = "k_chart"
 
 def draw_k_curve(clustering: StoredClustering) -> None:
     """Draws the curve as far as it is known, the job that makes it, or the button that starts it."""
-    from picie_core.clustering.k_selection import load_scores
+    from picie_core.workspace.k_curve import load_k_curve
 
-    curve, job = load_scores(clustering.run), job_of(clustering.workspace, COMMAND)
+    curve, job = load_k_curve(clustering.run), job_of(clustering.workspace, COMMAND)
     running = job is not None and job.is_running
     if curve is not None and curve.points:
         draw_curve(curve, clustering)
@@ -95,9 +95,9 @@ def _start(run: Run, highest: int) -> None:
 
 def _running(run: Run, drawn: int) -> None:
     """Draws the progress; the page is drawn again with every new point and at the end."""
-    from picie_core.clustering.k_selection import load_scores
+    from picie_core.workspace.k_curve import load_k_curve
 
-    job, curve = job_of(run.workspace, COMMAND), load_scores(run)
+    job, curve = job_of(run.workspace, COMMAND), load_k_curve(run)
     if job is None or not job.is_running or (curve is not None and len(curve.points) > drawn):
         st.rerun()
         return

@@ -27,14 +27,15 @@ def scores(
     Advice: no figure knows what you want to name. Stability shows where clusters are more than chance; clusters that
     are named by hand may well outnumber that. Stop it any time: it goes on where it was.
     """
-    from picie_core.clustering.k_selection import grid_up_to, score_workspace
+    from picie_core.clustering.k_selection import grid_up_to
+    from picie_core.workspace.k_curve import compute_k_curve
 
     workspace = Workspace.open(workspace_root)
     run = workspace.pick_run(run_name)
     with Job(workspace, "scores") as job:
         job.status.name_run(run.name)
         start = time.monotonic()
-        curve = score_workspace(run, ks or grid_up_to(up_to), seeds, report=job)
+        curve = compute_k_curve(run, ks or grid_up_to(up_to), seeds, report=job)
         table = MarkdownTable(
             {"K": one.k, "inertia": one.inertia, "silhouette": one.silhouette, "stability": one.stability}
             for one in curve.points

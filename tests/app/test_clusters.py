@@ -272,11 +272,11 @@ def test_choosing_k_offers_to_try_and_shows_what_was_tried(
     workspace: Workspace, open_screen: OpenScreen, tab: AppTest
 ) -> None:
     """Before the curve a button makes it; afterwards its reading stands there. It never moves K by itself."""
-    from picie_core.clustering.k_selection import score_workspace
+    from picie_core.workspace.k_curve import compute_k_curve
 
     tab.segmented_control(key="cluster_view").set_value("k").run()
     assert [button for button in sound(tab).button if button.key == "scores_100"]
-    curve = score_workspace(workspace.current_run(), [2, 4, 6], seeds=2)
+    curve = compute_k_curve(workspace.current_run(), [2, 4, 6], seeds=2)
     assert curve.reading in [element.value for element in sound(tab.run()).markdown]
     assert clusters_of(workspace).base_k == 6
 
