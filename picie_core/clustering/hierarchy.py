@@ -111,23 +111,21 @@ def merge_tree(centroids: np.ndarray, counts: Sequence[int] | np.ndarray, linkag
         raise SettingError(f"counts are of {len(counts)} clusters, centroids of {len(centroids)}: give one for each")
     if len(counts) == 1:
         return MergeTree(np.empty((0, 4)), np.zeros(1, np.int64), counts, linkage)
-    distance = _cosine_distances(centroids)[np.triu_indices(len(counts), 1)]
+    rows = np.asarray(centroids, np.float64)
+    distance = np.maximum(1 - rows @ rows.T, 0)[np.triu_indices(len(counts), 1)]  # rounding makes none negative
     merges = hierarchy.linkage(np.sqrt(2 * distance) if linkage == "ward" else distance, linkage)
     _larger_left(merges, counts)
     return MergeTree(merges, hierarchy.leaves_list(merges).astype(np.int64), counts, linkage)
 
 
 def dendrogram(tree: MergeTree) -> Dendrogram:
-    """Returns the brackets of the tree as plain arrays, the same as scipy draws with leaves one apart."""
-    place = np.empty(2 * tree.k - 1)
-    place[tree.order] = np.arange(tree.k)
-    x, y = np.empty((tree.k - 1, 4)), np.empty((tree.k - 1, 4))
-    for node in range(tree.k, 2 * tree.k - 1):
-        left, right = tree.branches(node)
-        place[node] = (place[left] + place[right]) / 2
-        x[node - tree.k] = place[[left, left, right, right]]
-        y[node - tree.k] = tree.heights[[left, node, node, right]]
-    return Dendrogram(x, y, tree.order)
+    """Returns the brackets of the tree as plain arrays, those that scipy would draw, with leaves 1 apart."""
+    from scipy.cluster import hierarchy
+
+    if tree.k == 1:
+        return Dendrogram(np.empty((0, 4)), np.empty((0, 4)), tree.order)
+    drawn = hierarchy.dendrogram(tree.linkage, no_plot=True)
+    return Dendrogram((np.array(drawn["icoord"]) - 5) / 10, np.array(drawn["dcoord"]), tree.order)
 
 
 def groups_at(tree: MergeTree, groups: int) -> list[tuple[int, ...]]:
@@ -158,15 +156,20 @@ def alike_groups(
     name.
     """
     limit = np.quantile(tree.linkage[:, 2], closer) if tree.k > 1 else 0.0
-    fit = [node for node in range(tree.k, len(tree.members)) if _is_apart(tree, node, apart, most)]
-    fit = [node for node in fit if tree.heights[node] <= limit]
-    fit = [node for node in fit if len(_classes(tree, node, classes_of)) < 2]
     found: list[tuple[int, ...]] = []
-    for node in reversed(fit):  # the largest branch speaks for all within it
-        group = tree.members[node]
-        if any(cluster not in classes_of for cluster in group) and not any(set(group) <= set(one) for one in found):
+    for node in reversed(range(tree.k, len(tree.members))):  # the largest branch speaks for all within it
+        group, parent, height = tree.members[node], tree.parents[node], tree.heights[node]
+        is_apart = parent >= 0 and height <= min(limit, apart * tree.heights[parent])
+        classes = [classes_of[cluster] for cluster in group if cluster in classes_of]
+        is_open = len(set(classes)) < 2 and len(classes) < len(group)
+        if len(group) <= most and is_apart and is_open and not any(set(group) <= set(one) for one in found):
             found.append(group)
-    return sorted(found, key=lambda group: (any(c in classes_of for c in group), -_unnamed(tree, group, classes_of)))
+
+    def rank(group: tuple[int, ...]) -> tuple[bool, int]:
+        unnamed = [cluster for cluster in group if cluster not in classes_of]
+        return len(unnamed) < len(group), -tree.pixels(unnamed)
+
+    return sorted(found, key=rank)
 
 
 def nearest(centroids: np.ndarray, cluster: int, n: int = 5) -> list[tuple[int, float]]:
@@ -182,12 +185,6 @@ def nearest(centroids: np.ndarray, cluster: int, n: int = 5) -> list[tuple[int, 
     return [(int(other), float(cosines[other])) for other in best]
 
 
-def _cosine_distances(centroids: np.ndarray) -> np.ndarray:
-    """(K, K) float64, 0 or more: rounding must not make a distance negative."""
-    rows = np.asarray(centroids, np.float64)
-    return np.maximum(1 - rows @ rows.T, 0)
-
-
 def _larger_left(merges: np.ndarray, counts: np.ndarray) -> None:
     """Turns the two nodes of each merge so that the one with more pixels is first."""
     below = np.concatenate([counts, np.zeros(len(merges), np.int64)])
@@ -195,17 +192,3 @@ def _larger_left(merges: np.ndarray, counts: np.ndarray) -> None:
         below[len(counts) + merge] = below[left] + below[right]
         if below[right] > below[left]:
             merges[merge, :2] = right, left
-
-
-def _is_apart(tree: MergeTree, node: int, apart: float, most: int) -> bool:
-    """Whether a branch is small, and merges well before the next merge that it takes part in."""
-    parent = tree.parents[node]
-    return len(tree.members[node]) <= most and parent >= 0 and tree.heights[node] <= apart * tree.heights[parent]
-
-
-def _classes(tree: MergeTree, node: int, classes_of: Mapping[int, int]) -> set[int]:
-    return {classes_of[cluster] for cluster in tree.members[node] if cluster in classes_of}
-
-
-def _unnamed(tree: MergeTree, group: tuple[int, ...], classes_of: Mapping[int, int]) -> int:
-    return tree.pixels([cluster for cluster in group if cluster not in classes_of])
