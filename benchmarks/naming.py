@@ -39,11 +39,12 @@ from picie_core.data.datasets import open_labelled_set
 from picie_core.data.embedding_sample import EmbeddingSample
 from picie_core.data.labelled_set import LabelledSet, read_mask
 from picie_core.evaluation.metrics import confusion, score
+from picie_core.evaluation.sampled_truth import SampledTruth
 from picie_core.export.pipeline import FeatureSource
 from picie_core.labels.crop_split import crops_to_review, split_crops
 from picie_core.labels.label_map import LabelMap
 from picie_core.labels.review_queue import START_GROUPS, Look, naming_steps
-from picie_core.workspace.ground_truth import SampledTruth, look_up_truth
+from picie_core.workspace.ground_truth import look_up_truth
 from picie_core.workspace.mask_export import export_masks, network_features
 from picie_core.workspace.workspace import Run, Workspace
 

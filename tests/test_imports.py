@@ -29,7 +29,7 @@ NETWORK = ("torch", "torchvision", "faiss", "sklearn", "umap", "lightning_fabric
 LIGHT = ("workspace.workspace", "data.image_index", "labels.label_map", "progress", "segmentation.contact_sheet",
          "segmentation.masks", "clustering.clustering", "data.embedding_sample", "settings", "cli",
          "clustering.uncertainty", "clustering.confidence", "labels.review_queue", "clustering.k_selection",
-         "clustering.hierarchy", "workspace.ground_truth",
+         "clustering.hierarchy", "workspace.ground_truth", "evaluation.sampled_truth",
          "workspace.k_curve")  # fmt: skip
 
 

@@ -7,8 +7,9 @@ import pytest
 
 from benchmarks.naming import ACTIONS, Counter, Person, simulate, suggested
 from picie_core.data.datasets import open_labelled_set
+from picie_core.evaluation.sampled_truth import cluster_truth, map_truth
 from picie_core.labels.review_queue import Look
-from picie_core.workspace.ground_truth import cluster_truth, look_up_truth, map_truth
+from picie_core.workspace.ground_truth import look_up_truth
 from picie_core.workspace.mask_export import network_features
 
 
@@ -58,7 +59,8 @@ def test_sorting_out_splits_and_counts_both_ways(finished_copy, scenes):
     picked = person.clustering.k - made.k
     assert picked >= 1 and (person.named.actions, person.split.actions) == (1 + picked, 2 + picked)
     label_map = finished_copy.label_map
-    after = map_truth(person.clustering, label_map.classes_of(made.key), label_map.classes(), truth)
+    names = [item.name for item in label_map.classes()]
+    after = map_truth(person.clustering, label_map.classes_of(made.key), names, truth)
     assert after.accuracy > mixed.purity * (made.labels == mixed.cluster).mean()
 
 

@@ -19,7 +19,7 @@ from picie_core.workspace.workspace import StoredClustering
 if TYPE_CHECKING:
     from streamlit.delta_generator import DeltaGenerator
 
-    from picie_core.workspace.ground_truth import ClusterTruth
+    from picie_core.evaluation.sampled_truth import ClusterTruth
 
 CARDS = 12
 CARD_COLUMNS = 3

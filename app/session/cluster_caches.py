@@ -14,7 +14,7 @@ from picie_core.workspace.workspace import StoredClustering, Workspace
 if TYPE_CHECKING:
     from picie_core.clustering.hierarchy import MergeTree
     from picie_core.clustering.split_proposals import SplitPreview
-    from picie_core.workspace.ground_truth import ClusterTruth, MapTruth, SampledTruth
+    from picie_core.evaluation.sampled_truth import ClusterTruth, MapTruth, SampledTruth
 
 
 @cached(16, "Looking for uncertain pixels")
@@ -85,7 +85,7 @@ def cluster_truths(clustering: StoredClustering) -> list[ClusterTruth] | None:
 
 @cached(8)
 def _cluster_truths(clustering: StoredClustering, masks: str, _known: SampledTruth) -> list[ClusterTruth]:
-    from picie_core.workspace.ground_truth import cluster_truth
+    from picie_core.evaluation.sampled_truth import cluster_truth
 
     return cluster_truth(clustering, _known)
 
@@ -100,9 +100,10 @@ def map_truth(clustering: StoredClustering) -> MapTruth | None:
 
 @cached(8)
 def _map_truth(clustering: StoredClustering, masks: str, version: int, _known: SampledTruth) -> MapTruth:
-    from picie_core.workspace.ground_truth import map_truth
+    from picie_core.evaluation.sampled_truth import map_truth
 
-    return map_truth(clustering, clustering.classes_of(), clustering.label_map.classes(), _known)
+    names = [item.name for item in clustering.label_map.classes()]
+    return map_truth(clustering, clustering.classes_of(), names, _known)
 
 
 def _masks(clustering: StoredClustering) -> str:

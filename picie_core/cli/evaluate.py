@@ -1,4 +1,4 @@
-"""`evaluate`: figures of a workspace's clusters against ground truth."""
+"""`evaluate`: metrics of a run's clusters against ground truth."""
 
 from __future__ import annotations
 
@@ -47,15 +47,14 @@ def evaluate(
 ) -> dict[str, Any]:
     """Measure clusters against masks: accuracy and mIoU, one-to-one and many-to-one, per class, confusion.
 
-    One-to-one matches each class to one cluster (Hungarian), the figure of the papers; many-to-one (named) gives each
-    cluster its majority class, which is what naming by hand reaches. Sets that know their things (COCO-Stuff,
-    Cityscapes, folders with things.txt) give figures of things and of stuff too. Advice: figures at one seed move by a
-    point or two: `cluster` the same K with several seeds, then give --k for the mean. A classifier that was learnt from
-    masks (--head) names its classes itself, so nothing is matched.
+    One-to-one matches each class to one cluster (Hungarian), as the papers do; many-to-one (named) gives each cluster
+    its majority class, which is what naming by hand reaches. Sets that know their things (COCO-Stuff, Cityscapes,
+    folders with things.txt) give metrics of things and of stuff too. Advice: metrics at one seed move by a point or
+    two: `cluster` the same K with several seeds, then give --k for the mean. A classifier that was learnt from masks
+    (--head) names its classes itself, so nothing is matched.
     """
     from picie_core.evaluation.metrics import summary
     from picie_core.evaluation.set_evaluation import confusions
-    from picie_core.models.embedder import FrozenEmbedder, load_embedder
 
     if picture is not None and picture.suffix.lower() != ".png":
         raise SettingError(f"picture={picture} must end in .png: give another name")
@@ -64,10 +63,8 @@ def evaluate(
     labellers = _labellers(run, k, head)
     truth = _open_truth(images, masks, dataset, root, split, list_file)
     with Job(workspace, "evaluate") as job:
-        network, size_px = load_embedder(run.folder / "embedder")
-        named = _are_classes(labellers[0].head, truth)
-        heads = [one.head for one in labellers]
-        counts = confusions(FrozenEmbedder(network, device), size_px, truth, heads, whole, job)
+        engine, named = run.engine(device), _are_classes(labellers[0].head, truth)
+        counts = confusions(engine, run.size_px, truth, [one.head for one in labellers], whole, job)
         if picture is not None:
             from picie_core.evaluation.confusion_plot import write_confusion_picture
 
@@ -77,8 +74,8 @@ def evaluate(
             "images": len(truth.pairs),
             "k": len(counts[0]),
             "seeds": [one.seed for one in labellers],
-            **_mean_figures([summary(one, truth.thing_classes, named) for one in counts]),
-            "per_class": per_class(counts, truth, named),
+            **_mean_metrics([summary(one, truth.thing_classes, named) for one in counts]),
+            "per_class": _per_class(counts, truth, named),
             "confusion": counts[0].tolist(),
         }
         return job.done(result if picture is None else {**result, "picture": str(picture)})
@@ -121,19 +118,19 @@ def _are_classes(head: Head, truth: LabelledSet) -> bool:
     return bool(head.class_names)
 
 
-def _mean_figures(seeds: list[dict[str, float]]) -> dict[str, float]:
-    """The mean of each figure over clusterings and, where there are several, its standard deviation."""
+def _mean_metrics(seeds: list[dict[str, float]]) -> dict[str, float]:
+    """The mean of each metric over clusterings and, where there are several, its standard deviation."""
     result = {}
-    for figure in seeds[0]:
-        values = [one[figure] for one in seeds]
-        result[figure] = float(np.mean(values))
+    for metric in seeds[0]:
+        values = [one[metric] for one in seeds]
+        result[metric] = float(np.mean(values))
         if len(values) > 1:
-            result[f"{figure}_std"] = float(np.std(values))
+            result[f"{metric}_std"] = float(np.std(values))
     return result
 
 
-def per_class(counts: list[np.ndarray], truth: LabelledSet, named: bool = False) -> MarkdownTable:
-    """Returns a row a class, in percent, means over the clusterings (K, C); None where the ground truth has no pixel.
+def _per_class(counts: list[np.ndarray], truth: LabelledSet, named: bool = False) -> MarkdownTable:
+    """A row a class, in percent, means over the clusterings (K, C); None where the ground truth has no pixel.
 
     share: of the counted pixels; accuracy: of its pixels that are right; `..._named`: each cluster by its majority;
     named: the rows of `counts` are the classes.
@@ -152,10 +149,9 @@ def per_class(counts: list[np.ndarray], truth: LabelledSet, named: bool = False)
     rows = []
     for i, name in enumerate(truth.class_names):
         kind = {} if things is None else {"kind": "thing" if i in things else "stuff"}
-        rows.append({"class": name, **kind, **{column: _percent(values[i]) for column, values in columns.items()}})
+        percents = {
+            column: None if np.isnan(values[i]) else round(100 * float(values[i]), 2)  # JSON has no NaN
+            for column, values in columns.items()
+        }
+        rows.append({"class": name, **kind, **percents})
     return MarkdownTable(rows)
-
-
-def _percent(share: float) -> float | None:
-    """A share as percent; None for a class that the ground truth never shows (JSON has no NaN)."""
-    return None if np.isnan(share) else round(100 * float(share), 2)

@@ -12,7 +12,7 @@ from picie_core.errors import SettingError
 from picie_core.workspace.workspace import Run, Workspace
 
 if TYPE_CHECKING:
-    from picie_core.workspace.ground_truth import SampledTruth
+    from picie_core.evaluation.sampled_truth import SampledTruth
 
 
 def scores(
@@ -162,12 +162,12 @@ def truth(
 
 def _figures(run: Run, clustering_name: str | None, found: SampledTruth) -> dict[str, Any]:
     """What the ground truth says of the clustering in use and its names; nothing before there is a clustering."""
-    from picie_core.workspace.ground_truth import cluster_truth, map_truth
+    from picie_core.evaluation.sampled_truth import cluster_truth, map_truth
 
     if not run.clusterings():
         return {}
     made = run.clustering(clustering_name)
-    named = map_truth(made, made.classes_of(), made.label_map.classes(), found)
+    named = map_truth(made, made.classes_of(), [item.name for item in made.label_map.classes()], found)
     clusters = MarkdownTable(
         {"cluster": one.cluster, "best match": one.class_name, "purity": one.purity, "pixels": pixels}
         for one, pixels in zip(cluster_truth(made, found), made.counts.tolist(), strict=True)

@@ -35,7 +35,7 @@ class Scores:
 def confusion(labels: np.ndarray, truth: np.ndarray, k: int, classes: int) -> np.ndarray:
     """Returns (K, C) int64 pixel counts of cluster `labels` against class ids `truth`, ignored pixels left out.
 
-    labels, truth: (H, W) integer ids. Raises PicieError for shapes that differ or a class id outside 0..C-1 and 255.
+    labels, truth: integer ids of one shape. Raises PicieError for other shapes, and class ids outside 0..C-1 and 255.
     """
     if labels.shape != truth.shape:
         raise PicieError(

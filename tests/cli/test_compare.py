@@ -129,7 +129,7 @@ def test_the_picture_is_there(whole):
 
 
 def test_a_killed_comparison_goes_on_to_the_same_table(whole, scenes, say, tmp_path):
-    """kill -9 in the middle of a training: the same command ends with the same figures and loses no time."""
+    """kill -9 in the middle of a training: the same command ends with the same metrics and counts all epochs."""
     plan = write_plan(tmp_path / "plan.toml", make_plan(scenes))
     words = ["compare", str(plan), "--out", str(tmp_path / "out"), "--device", "cpu"]
     command = [sys.executable, "-m", "picie_core", *words]

@@ -24,7 +24,7 @@ def scene_set(scenes: Path, tmp_path: Path) -> Path:
 
 
 def test_a_data_set_and_its_folders_give_the_same(finished_copy, say, scene_set):
-    """--root finds what --images and --masks name; figures, table and confusion are equal."""
+    """--root finds what --images and --masks name; metrics, table and confusion are equal."""
     work = ("evaluate", "--workspace", finished_copy.root, "--json")
     by_root = json.loads(say(*work, "--root", scene_set, "--split", "val").out)
     by_folders = json.loads(say(*work, "--images", scene_set / "images", "--masks", scene_set / "masks").out)
@@ -41,8 +41,8 @@ def test_a_list_chooses_images(finished_copy, say, scene_set, tmp_path):
     assert sum(map(sum, result["confusion"])) == 2 * 64 * 64
 
 
-def test_things_and_stuff_are_told_apart(finished_copy, say, scene_set):
-    """A set that knows its things gives both figures, which make up the whole; one that does not gives neither."""
+def test_things_and_stuff_have_their_own_metrics(finished_copy, say, scene_set):
+    """A set that knows its things gives both metrics, which make up the whole; one that does not gives neither."""
     work = ("evaluate", "--workspace", finished_copy.root, "--json", "--root", scene_set)
     result = json.loads(say(*work).out)
     assert [row["kind"] for row in result["per_class"]] == ["stuff", "stuff", "thing"]
@@ -67,7 +67,7 @@ def test_a_person_reads_a_markdown_table(finished_copy, say, scene_set):
 
 
 def test_the_table_is_the_mean_of_all_clusterings(finished_copy, say, scene_set):
-    """With several seeds per-class figures are means, and their own mean is the mIoU that is said."""
+    """With several seeds per-class metrics are means, and their own mean is the mIoU that is said."""
     assert say("cluster", "--workspace", finished_copy.root, "--k", 6, "--seed", 1).code == 0
     work = ("evaluate", "--workspace", finished_copy.root, "--root", scene_set, "--k", 6, "--json")
     result = json.loads(say(*work).out)

@@ -104,7 +104,7 @@ def points(**figures: tuple[float, float]) -> list[KScore]:
     ],
 )
 def test_the_reading(curve, words):
-    """What the figures show, in words that choose nothing."""
+    """What the metrics show, in words that choose nothing."""
     assert read_curve(curve) == words
     assert not any(word in words.lower() for word in ("choose", "should", "optimal", "recommend"))
 

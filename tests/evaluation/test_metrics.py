@@ -1,4 +1,4 @@
-"""Figures against ground truth: against scikit-learn and torchmetrics, by hand, and whatever ids clusters have."""
+"""Metrics against ground truth: against scikit-learn and torchmetrics, by hand, and whatever ids clusters have."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def test_scores_by_hand():
 
 
 def test_ids_of_clusters_do_not_matter():
-    """Permuted cluster ids change no figure, with any number of clusters."""
+    """Permuted cluster ids change no metric, with any number of clusters."""
     for k in (3, 4, 9):
         labels, truth = labels_and_truth(k=k)
         turn = np.random.default_rng(k).permutation(k)
@@ -138,21 +138,21 @@ def test_more_clusters_than_classes():
     """Clusters beyond the classes are errors one-to-one, and no loss many-to-one."""
     truth = np.repeat(np.arange(3), 40).reshape(12, 10)
     halves = 2 * truth + np.arange(10)[None, :] // 5  # every class split into two clusters
-    figures = summary(confusion(halves, truth, 6, 3))
-    assert figures["accuracy"] == pytest.approx(50)
-    assert figures["accuracy_named"] == figures["miou_named"] == pytest.approx(100)
+    metrics = summary(confusion(halves, truth, 6, 3))
+    assert metrics["accuracy"] == pytest.approx(50)
+    assert metrics["accuracy_named"] == metrics["miou_named"] == pytest.approx(100)
 
 
 def test_fewer_clusters_than_classes():
     """A class without a cluster has IoU 0 and stays in the mean."""
     truth = np.repeat(np.arange(4), 25).reshape(10, 10)
-    figures = summary(confusion(np.minimum(truth, 1), truth, 2, 4))
-    assert figures["accuracy"] == pytest.approx(50)
-    assert figures["miou"] == pytest.approx(100 * (1 + 1 / 3) / 4)
+    metrics = summary(confusion(np.minimum(truth, 1), truth, 2, 4))
+    assert metrics["accuracy"] == pytest.approx(50)
+    assert metrics["miou"] == pytest.approx(100 * (1 + 1 / 3) / 4)
 
 
 def test_a_class_that_is_absent_from_the_truth():
-    """It has no IoU and is left out of the mean; the authors' figure counts it as 0 when it was matched."""
+    """It has no IoU and is left out of the mean; the authors' mIoU counts it as 0 when it was matched."""
     counts = np.array([[8, 0, 0], [0, 4, 0], [2, 1, 0]])
     found = score(counts, match_one_to_one(counts))
     assert np.isnan(found.class_iou).tolist() == [False, False, True]
@@ -164,7 +164,7 @@ def test_a_class_that_is_absent_from_the_truth():
 
 @pytest.mark.parametrize(("k", "classes"), [(6, 6), (4, 6), (11, 6)])
 @pytest.mark.parametrize("only", [{0, 2}, {1, 3, 4, 5}, set(range(6))])
-def test_subset_figures_equal_brute_force(k, classes, only):
+def test_subset_metrics_equal_brute_force(k, classes, only):
     """Pixels of the other classes are thrown away one by one, after all pixels were matched; what is left is scored."""
     labels, truth = labels_and_truth(k, classes)
     counts = confusion(labels, truth, k, classes)
@@ -185,7 +185,7 @@ def test_subset_figures_equal_brute_force(k, classes, only):
 
 
 def test_subsets_restrict_the_ground_truth_not_the_predictions():
-    """Restricting what was predicted gives other figures, by hand: the axis that the authors' code takes is wrong."""
+    """Restricting what was predicted gives other metrics, by hand: the axis that the authors' code takes is wrong."""
     counts = np.array([[8, 2, 4], [2, 6, 0], [0, 2, 6]])  # cluster i is class i
     identity = np.arange(3)
     things = score(counts, identity, {0, 1})  # of 10 + 10 pixels 8 + 6 are right
@@ -209,7 +209,7 @@ def test_parts_make_the_whole():
 
 
 def test_subsets_and_absent_classes():
-    """A class that is absent and matched counts as 0 in the authors' figure of its own subset only."""
+    """A class that is absent and matched counts as 0 in the authors' mIoU of its own subset only."""
     counts = np.array([[8, 0, 0, 0], [0, 4, 0, 0], [2, 1, 0, 0]])
     matching = np.array([0, 1, 2])
     assert score(counts, matching, {0, 1}).mean_iou_absent_zero == pytest.approx((8 / 10 + 4 / 5) / 2)

@@ -26,7 +26,7 @@ SIZES = [(48, 64)] * 7 + [(64, 48), (48, 64), (50, 50), (64, 48), (48, 64)]
 
 
 class PixelEmbedder:
-    """An engine whose cells are the means of 4 x 4 pixels, in three channels; notes the batches that it gets."""
+    """An engine whose feature maps are the means of 4 x 4 pixels, in three channels; notes the batches that it gets."""
 
     def __init__(self) -> None:
         self.batches: list[tuple[int, ...]] = []
@@ -65,8 +65,8 @@ def one_by_one(truth: LabelledSet, head: Head, whole: bool) -> np.ndarray:
         image, mask = resize_image(read_image(truth.images_root / name), 32), truth.read_mask(index)
         if not whole:
             image, mask = centre_square(image), centre_square(mask)
-        cells = torch.nn.functional.normalize(PixelEmbedder()(image[None])[0], dim=2).numpy()
-        scores = (cells @ head.weight.T + head.bias).transpose(2, 0, 1)
+        feature_map = torch.nn.functional.normalize(PixelEmbedder()(image[None])[0], dim=2).numpy()
+        scores = (feature_map @ head.weight.T + head.bias).transpose(2, 0, 1)
         full = torch.nn.functional.interpolate(torch.from_numpy(scores)[None], size=mask.shape, mode="bilinear")
         total += confusion(full[0].argmax(0).numpy(), mask, head.k, 4)
     return total
@@ -92,7 +92,7 @@ def test_several_heads_in_one_pass(truth):
 
 
 def test_a_head_has_a_bias(truth):
-    """Scores are cells @ weight.T + bias: against the plain way, and a bias that no cosine reaches decides alone."""
+    """Against one image after the other; a bias that no cosine reaches decides alone."""
     head = Head(centroids(6), np.array([0.3, -0.2, 0, 0.1, 0.5, -0.4], np.float32))
     counts = confusions(PixelEmbedder(), 32, truth, [head])[0]
     assert np.abs(counts - one_by_one(truth, head, False)).sum() <= 4
@@ -103,9 +103,9 @@ def test_a_head_has_a_bias(truth):
 
 def test_centroids_are_heads_without_bias():
     """Their scores are the cosines that masks are made from, bit by bit."""
-    cells = np.random.default_rng(0).normal(size=(5, 6, 3)).astype(np.float32)
-    scores = Head.of_centroids(centroids(7)).scores(cells)
-    np.testing.assert_array_equal(scores, channel_scores(cells, clustering_of(centroids(7))))
+    feature_map = np.random.default_rng(0).normal(size=(5, 6, 3)).astype(np.float32)
+    scores = Head.of_centroids(centroids(7)).scores(feature_map)
+    np.testing.assert_array_equal(scores, channel_scores(feature_map, clustering_of(centroids(7))))
 
 
 def test_threads_and_batches_change_nothing(truth):
