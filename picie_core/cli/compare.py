@@ -93,8 +93,9 @@ def prepare_set(data: ComparedSet, root: Path, folder: Path) -> PreparedSet:
         write_json(record, made_of)
     elif json.loads(record.read_text()) != made_of:
         raise PicieError(f"{folder} was made from other images: give the set another name, or another --out")
-    workspace = Workspace.create(folder / "workspace", root / data.images)
-    if len(chosen) < len(names):
+    linked = folder / "images"  # a comparison that 0.3 began has links to the chosen images there
+    workspace = Workspace.create(folder / "workspace", linked if linked.is_dir() else root / data.images)
+    if len(chosen) < len(names) and not linked.is_dir():
         store_selection(workspace.root, chosen)
     masks = root / data.masks if data.masks else None
     return PreparedSet(workspace, len(chosen), truth, len(truth.class_names), masks)
@@ -131,7 +132,8 @@ class _Comparison:
             self._try(planned, f"run {number} of {len(todo)}")
             sets = self._show()
         table = self.out / "compare.md"
-        for title, reason in self.failures.items():
+        if self.failures:
+            title, reason = next(iter(self.failures.items()))
             raise PicieError(f"{len(self.failures)} of {len(runs)} runs failed, such as {title}: {reason}; see {table}")
         files = {"table": str(table), "curves": str(self.out / "curves.png")}
         return {**files, "runs": len(runs), "made_now": len(todo), "rows": table_records(sets)}

@@ -234,7 +234,7 @@ class PlannedRun:
             "settings": {**settings, "weights": Path(settings["weights"]).name},
             "ks": self.plan.ks_of(classes),
             "cluster_seeds": self.plan.cluster_seeds,
-            "curves": False,
+            "curves": False,  # of plans of 0.3, so that results are not made again
         }
 
 

@@ -253,3 +253,18 @@ def test_things_and_stuff_have_a_table_of_their_own(scenes, say, tmp_path):
     assert "Things and stuff, K = 3:" in text
     figures = results(tmp_path / "out")["frozen-start-scenes-0"]["figures"]["k3"]
     assert f"{figures['accuracy_named_stuff']:.1f} / {figures['miou_named_stuff']:.1f} |" in text
+
+
+def test_a_comparison_of_an_earlier_version_goes_on(scenes, tmp_path):
+    """Version 0.3 linked the chosen images into the folder of the set; the workspace stays one of these."""
+    plan = make_plan(scenes)
+    plan["sets"][0]["count"] = 2
+    read = read_plan(write_plan(tmp_path / "plan.toml", plan), tmp_path)
+    chosen = choose_images(sorted(path.name for path in (scenes / "images").iterdir()), 2)
+    (tmp_path / "set/images").mkdir(parents=True)
+    for name in chosen:
+        os.link(scenes / "images" / name, tmp_path / "set/images" / name)
+    Workspace.create(tmp_path / "set/workspace", tmp_path / "set/images").scan()
+    prepared = prepare_set(read.sets[0], tmp_path, tmp_path / "set")
+    assert prepared.workspace.images_root == tmp_path / "set/images"
+    assert [record.path for record in prepared.workspace.scan().readable] == chosen
