@@ -1,4 +1,4 @@
-"""What a class is: id, name, colour and their rules; and a label map as the record that people exchange."""
+"""A class (id, name, colour), and the JSON record of a label map: reading it, checking it, merging its classes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from picie_core.errors import SettingError
 
 @dataclass(frozen=True)
 class Class:
-    """One class that a person named."""
+    """One class."""
 
     id: int
     name: str
@@ -27,7 +27,7 @@ class Class:
 
 @dataclass(frozen=True)
 class MapRecord:
-    """A label map as it was read from JSON, checked; `ids` and `colors` go with `names`, None if absent."""
+    """A checked label map from JSON; `ids` and `colors` are parallel to `names`, None where the record has none."""
 
     names: list[str]
     ids: list[int | None]
@@ -37,15 +37,15 @@ class MapRecord:
     splits: list[Split]
 
     @property
-    def dense(self) -> bool:
+    def contiguous(self) -> bool:
         """True when the ids are 0 to C-1, each once."""
         return sorted(value for value in self.ids if value is not None) == list(range(len(self.names)))
 
 
 def read_map(record: Any, k: int, dim: int | None = None) -> MapRecord:
-    """Returns the label map {"classes": [{"id", "name", "color"}], "clusters": {"0": "road"}}, checked.
+    """Returns the label map {"classes": [{"id", "name", "color"}], "clusters": {"0": "road"}, "splits": []}, checked.
 
-    `k` is the number of clusters it is meant for, `dim` the width of their embeddings; "splits" may add clusters.
+    k: clusters of the clustering before any split; dim: width of its embeddings. "splits" is optional.
     Raises SettingError that names key, rule, value and remedy.
     """
     if not isinstance(record, dict) or not isinstance(record.get("classes"), list):
@@ -60,7 +60,7 @@ def read_map(record: Any, k: int, dim: int | None = None) -> MapRecord:
         if not isinstance(item, dict):
             raise SettingError(f'{key} must be an object {{"id", "name", "color"}}, got {item!r}: mend it')
         if item.get("name") == IGNORE_NAME and item.get("id") == IGNORE_ID:
-            continue  # always there
+            continue  # every label map has it
         name, class_id, color = _read_class(key, item)
         _refuse_twice(f"{key}.name", name_key(name), [name_key(other) for other in names])
         _refuse_twice(f"{key}.id", class_id, ids)
@@ -107,7 +107,10 @@ def _read_clusters(record: dict[str, Any], names: list[str], k: int) -> dict[int
 
 
 def merge_classes(classes: list[Class], wanted: MapRecord) -> list[tuple[int | None, str, str]]:
-    """Returns (id now or None, name, colour) of all classes after an import, by their new ids."""
+    """Returns the classes after an import in the order of their new ids, each as (present id or None, name, colour).
+
+    Raises SettingError when a colour is taken or the classes are more than a mask holds.
+    """
     known = {name_key(item.name): item for item in classes}
     listed = {name_key(name) for name in wanted.names}
     others = [item for item in classes if name_key(item.name) not in listed]
@@ -115,8 +118,15 @@ def merge_classes(classes: list[Class], wanted: MapRecord) -> list[tuple[int | N
     for index, color in enumerate(wanted.colors):
         if color in used:
             raise SettingError(f'label map: "classes"[{index}].color {color} is the one of {used[color]!r}: change it')
-    rows = _with_colors(known, wanted, set(used))
-    if wanted.dense and not others:
+    used |= {color: name for color, name in zip(wanted.colors, wanted.names, strict=True) if color}
+    rows: list[tuple[int | None, str, str]] = []
+    for name, color in zip(wanted.names, wanted.colors, strict=True):
+        old = known.get(name_key(name))
+        if color is None:  # a known class keeps its colour unless another class gets it
+            color = old.color if old and old.color not in used else next_color(used)
+            used[color] = name
+        rows.append((old.id if old else None, name, color))
+    if wanted.contiguous and not others:
         return [row for _, row in sorted(zip(wanted.ids, rows, strict=True))]
     kept = [(item.id, item.name, item.color) for item in others] + [row for row in rows if row[0] is not None]
     result = sorted(kept) + [row for row in rows if row[0] is None]
@@ -125,16 +135,3 @@ def merge_classes(classes: list[Class], wanted: MapRecord) -> list[tuple[int | N
             f"the import would make {len(result)} classes, a mask holds {MAX_CLASSES}: delete some first"
         )
     return result
-
-
-def _with_colors(known: dict[str, Class], wanted: MapRecord, used: set[str]) -> list[tuple[int | None, str, str]]:
-    """Returns the wanted classes with the id they have now; without a colour, they keep theirs or get one."""
-    used |= {color for color in wanted.colors if color}
-    rows: list[tuple[int | None, str, str]] = []
-    for name, color in zip(wanted.names, wanted.colors, strict=True):
-        old = known.get(name_key(name))
-        if color is None:
-            color = old.color if old and old.color not in used else next_color(used)
-            used.add(color)
-        rows.append((old.id if old else None, name, color))
-    return rows

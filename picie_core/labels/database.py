@@ -1,4 +1,4 @@
-"""The SQLite file of a label map: its tables, how it is made, opened and kept whole."""
+"""The SQLite file of a label map: schema, creation, connections and transactions, migration of version 1 files."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import sqlite3
 import uuid
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
 
@@ -17,9 +17,9 @@ from picie_core.errors import PicieError
 
 VERSION = 2
 BUSY_S = 5.0
-"""How long an edit waits for another one to end."""
+"""How long an edit waits for another edit to end, in seconds."""
 
-# Ignore is a row like the classes: so every assignment has a class, and the database itself sees to that.
+# Ignore is a row of `classes`, so the foreign key of `assignments` holds for ignored clusters too.
 _SCHEMA = (
     "CREATE TABLE meta (version INTEGER NOT NULL)",
     "CREATE TABLE classes (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, color TEXT NOT NULL UNIQUE)",
@@ -33,9 +33,9 @@ _SCHEMA = (
     f"INSERT INTO meta VALUES ({VERSION})",
     f"INSERT INTO classes VALUES ({IGNORE_ID}, '{IGNORE_NAME}', '{IGNORE_COLOR}')",
 )
-# What version 2 added, so that a file of version 1 can be completed. `timeline` lists the edits that can be undone,
-# or redone where `undone` is 1; `changes` has the rows of each; `clusterings` how many clusters there are unsplit.
-_SINCE_2 = (
+# The tables that version 2 added. `timeline` lists the edits that can be undone, or redone where `undone` is 1;
+# `changes` holds the rows that each edit changed; `clusterings` holds K before any split.
+_ADDED_IN_2 = (
     """CREATE {temporary} TABLE splits (
         clustering TEXT NOT NULL, first_new INTEGER NOT NULL, cluster INTEGER NOT NULL, parts INTEGER NOT NULL,
         centroids BLOB NOT NULL, PRIMARY KEY (clustering, first_new))""",
@@ -53,9 +53,9 @@ _held: ContextVar[dict[Path, sqlite3.Connection] | None] = ContextVar("held", de
 
 @contextmanager
 def one_connection(path: Path) -> Iterator[None]:
-    """Lets all reading of `path` in the block, by this thread, go through one connection: many questions cost little.
+    """Makes all reads of `path` by this thread in the block share one connection, so that many reads are cheap.
 
-    Each still sees the latest edits. Files that are not there yet are opened one by one.
+    Each read still sees the latest edits. A file that does not exist yet is opened by each read.
     """
     if _held.get() is not None or not path.exists():
         yield
@@ -76,17 +76,17 @@ def one_connection(path: Path) -> Iterator[None]:
 def transaction(path: Path, write: bool = False) -> Iterator[sqlite3.Connection]:
     """Yields a connection inside a transaction on `path`, committed when the block ends without an error.
 
-    A file that is not there is read as an empty label map, and made only to be written.
-    Raises PicieError when the file is damaged, busy, not writable or of a newer program.
+    A missing file reads as an empty label map; only a transaction that writes creates it.
+    Raises PicieError when the file is damaged, locked, not writable or of a newer program.
     """
     try:
         if write and not path.exists():
             _create(path)
         with _connection(path, write) as database:
             database.execute("BEGIN IMMEDIATE" if write else "BEGIN")
-            _bring_up(path, database, write)
+            _migrate(path, database, write)
             yield database
-            database.execute("COMMIT" if write else "ROLLBACK")  # what was completed for reading only goes again
+            database.execute("COMMIT" if write else "ROLLBACK")  # a rollback also drops the temporary tables
     except sqlite3.DatabaseError as error:
         if isinstance(error, sqlite3.ProgrammingError):
             raise
@@ -95,7 +95,7 @@ def transaction(path: Path, write: bool = False) -> Iterator[sqlite3.Connection]
 
 @contextmanager
 def _connection(path: Path, write: bool) -> Iterator[sqlite3.Connection]:
-    """Yields the connection that is held for reading, else one of its own, closed at the end."""
+    """Yields the shared connection of `one_connection` for reading, else a new one, closed at the end."""
     held = (_held.get() or {}).get(path)
     if held is None or write or held.in_transaction:
         with closing(_connect(path)) as database:
@@ -108,11 +108,12 @@ def _connection(path: Path, write: bool) -> Iterator[sqlite3.Connection]:
             held.execute("ROLLBACK")
 
 
-def _bring_up(path: Path, database: sqlite3.Connection, write: bool) -> None:
-    """Completes a file of version 1: for good when it is written, else only for the eyes of this connection.
+def _migrate(path: Path, database: sqlite3.Connection, write: bool) -> None:
+    """Adds the tables of version 2 to a file of version 1. Raises PicieError for a file of a newer version.
 
-    Its classes and names stay as they are; edits made before cannot be undone. Programs that know version 1 only
-    refuse the file from then on, at their next look, so nobody edits past the history.
+    A transaction that writes adds them for good and stores the new version; classes, assignments and events stay as
+    they are, and programs that know version 1 only then refuse the file. A transaction that reads adds temporary
+    tables, so that reading never changes a file. Edits made in version 1 cannot be undone: it stored no changed rows.
     """
     row = database.execute("SELECT version FROM meta").fetchone()
     if row is None or not isinstance(row[0], int):
@@ -120,20 +121,15 @@ def _bring_up(path: Path, database: sqlite3.Connection, write: bool) -> None:
     if row[0] > VERSION:
         raise PicieError(f"{path} has version {row[0]}, this program reads up to {VERSION}: update the program")
     if row[0] < VERSION:
-        _complete(database, "" if write else "TEMPORARY")
-    if row[0] < VERSION and write:
-        database.execute("UPDATE meta SET version = ?", (VERSION,))
-
-
-def _complete(database: sqlite3.Connection, temporary: str = "") -> None:
-    for statement in _SINCE_2:
-        database.execute(statement.format(temporary=temporary))
+        for statement in _ADDED_IN_2:
+            database.execute(statement.format(temporary="" if write else "TEMPORARY"))
+        if write:
+            database.execute("UPDATE meta SET version = ?", (VERSION,))
 
 
 def _make_tables(database: sqlite3.Connection) -> None:
-    for statement in _SCHEMA:
-        database.execute(statement)
-    _complete(database)
+    for statement in (*_SCHEMA, *_ADDED_IN_2):
+        database.execute(statement.format(temporary=""))
 
 
 def _connect(path: Path) -> sqlite3.Connection:
@@ -141,12 +137,12 @@ def _connect(path: Path) -> sqlite3.Connection:
         database = sqlite3.connect(":memory:", isolation_level=None)
         _make_tables(database)
         return database
-    mode = "rw" if os.access(path.parent, os.W_OK) else "ro&immutable=1"  # WAL needs to make files beside it
+    mode = "rw" if os.access(path.parent, os.W_OK) else "ro&immutable=1"  # WAL writes files beside the database
     uri = f"{path.as_uri()}?mode={mode}"
     database = sqlite3.connect(uri, uri=True, timeout=BUSY_S, isolation_level=None)
     try:
         database.execute("PRAGMA foreign_keys = ON")
-        database.execute("PRAGMA synchronous = FULL")  # an edit that was shown as done survives a power cut
+        database.execute("PRAGMA synchronous = FULL")  # a committed edit survives a power cut
     except sqlite3.Error:
         database.close()
         raise
@@ -154,38 +150,31 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 
 def _create(path: Path) -> None:
-    """Makes the empty database in one step: whole or absent, whoever else is doing the same."""
+    """Creates the empty database under a temporary name and links it to `path`, unless another process was faster."""
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise disk_error(path, error) from error
-    try:
         with closing(sqlite3.connect(temporary, isolation_level=None)) as database:
             database.execute("PRAGMA journal_mode = WAL")
             database.execute("BEGIN")
             _make_tables(database)
             database.execute("COMMIT")
-        _publish(temporary, path)
+        try:
+            os.link(temporary, path)  # fails where the file exists, so it never replaces another process's file
+        except FileExistsError:
+            pass
+        except OSError:  # a disk without hard links, such as exFAT
+            if not path.exists():
+                os.replace(temporary, path)
     except OSError as error:
         raise disk_error(path, error) from error
     finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _publish(temporary: Path, path: Path) -> None:
-    """Gives the new database its name unless another process was faster."""
-    try:
-        os.link(temporary, path)
-    except FileExistsError:
-        return
-    except OSError:  # a disk without hard links, such as exFAT
-        if not path.exists():
-            os.replace(temporary, path)
+        with suppress(OSError):
+            temporary.unlink()
 
 
 def _readable(path: Path, error: sqlite3.DatabaseError) -> PicieError:
-    """Returns the error to raise for one of SQLite: what is the matter, and the remedy."""
+    """Returns the error to raise for an error of SQLite: the cause and the remedy."""
     text = str(error)
     if "locked" in text:
         return PicieError(f"{path} is being edited by another process for more than {BUSY_S:g} s: try again")

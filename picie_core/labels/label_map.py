@@ -1,8 +1,8 @@
-"""What a person decided: the classes, which cluster is which class, what was split, and what is in use.
+"""The label map: the classes, the class of each cluster, the splits, and which run and clustering are in use.
 
-It is in one SQLite file. Each edit is one transaction that also appends to `events`: nothing that was shown
-as done is lost, two browser tabs and a command line can edit at once, and `version()` tells each of changes.
-Every edit can be undone, by anyone, also after a restart: there is one history over all tabs and processes.
+It is one SQLite file. Each edit is one transaction that also appends to the log of events, so no edit that was
+reported as done is lost, two browser tabs and a command line can edit at once, and `version()` grows with each edit.
+All tabs and processes share one history: anyone can undo the last edit, also after a restart.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from picie_core.labels.undo_log import Event
 
 
 class LabelMap:
-    """The label map at `path`; touches no disk until it is asked, and makes the file at the first edit.
+    """The label map at `path`; the first edit makes the file, and reading a missing file gives an empty map.
 
-    Safe from any thread and process: every call has a connection of its own.
+    Safe from any thread and process: every call opens its own connection.
     """
 
     def __init__(self, path: Path | str):
@@ -39,7 +39,7 @@ class LabelMap:
     # -- reading
 
     def reading(self) -> AbstractContextManager[None]:
-        """Makes many questions cheap: all that this thread reads in the block goes through one connection."""
+        """Makes many reads cheap: in the block, all reads of this thread share one connection."""
         return one_connection(self.path)
 
     def classes(self) -> list[Class]:
@@ -48,7 +48,7 @@ class LabelMap:
             return tables.classes(database)
 
     def classes_of(self, clustering_key: str) -> dict[int, int]:
-        """Returns cluster -> class id of a clustering: 255 for ignored clusters, nothing for unnamed ones."""
+        """Returns cluster -> class id of a clustering: 255 for ignored clusters; unnamed ones are absent."""
         with transaction(self.path) as database:
             return tables.classes_of(database, clustering_key)
 
@@ -58,12 +58,12 @@ class LabelMap:
             return tables.splits_of(database, clustering_key)
 
     def version(self) -> int:
-        """Returns a number that grows with every edit by anyone; 0 before the first."""
+        """Returns the number of the last event, 0 before the first: it grows with every edit in any process."""
         with transaction(self.path) as database:
             return database.execute("SELECT ifnull(max(id), 0) FROM events").fetchone()[0]
 
     def get_choice(self, key: str) -> str | None:
-        """Returns what is in use under `key` (such as `run`), None where nothing was chosen."""
+        """Returns the choice stored under `key` (such as `run`), None where nothing was chosen."""
         with transaction(self.path) as database:
             row = database.execute("SELECT value FROM choices WHERE key = ?", (key,)).fetchone()
             return row[0] if row else None
@@ -71,21 +71,21 @@ class LabelMap:
     def export_map(self, clustering_key: str) -> dict[str, Any]:
         """Returns the classes, names and splits of a clustering as the record that `import_map` reads."""
         with transaction(self.path) as database:
-            return tables.exported(database, clustering_key)
+            return tables.map_record(database, clustering_key)
 
     # -- edits
 
     def set_choice(self, key: str, value: str) -> None:
-        """Stores what is in use under `key`; choices are no undo_log, so the version stays."""
+        """Stores the choice under `key`; choices are not edits: they cannot be undone and the version stays."""
         with transaction(self.path, write=True) as database:
             database.execute("INSERT OR REPLACE INTO choices VALUES (?, ?)", (key, value))
 
     def name_clusters(
         self, clustering_key: str, clusters: Sequence[int], name: str | None, instead_of: int | None = None
     ) -> None:
-        """Gives clusters to the class `name`, made if it is new; "ignore" leaves them out, None unnames them.
+        """Assigns clusters to the class `name`, added if it is new; "ignore" ignores them, None removes their names.
 
-        instead_of: number of the last edit, which is taken back in the same step.
+        instead_of: number of the last edit, which is undone in the same transaction.
         Raises SettingError for an impossible name or cluster, or when a 255th class would be needed.
         """
         numbers = [tables.cluster_number(cluster) for cluster in clusters]
@@ -102,7 +102,7 @@ class LabelMap:
                 tables.assign(database, clustering_key, dict.fromkeys(numbers, owner))
 
     def rename_class(self, class_id: int, name: str) -> None:
-        """Gives class `class_id` another name. Raises SettingError when the name is impossible or taken."""
+        """Renames class `class_id`. Raises SettingError when the name is impossible or taken."""
         name = clean_name(name)
         with self._edit("rename", name=name) as (database, payload):
             before = tables.find(database, class_id)
@@ -114,11 +114,13 @@ class LabelMap:
             database.execute("UPDATE classes SET name = ? WHERE id = ?", (name, before.id))
 
     def recolor_class(self, class_id: int, color: str) -> None:
-        """Gives class `class_id` another colour. Raises SettingError when it is no colour or taken."""
+        """Recolours class `class_id`. Raises SettingError when `color` is no colour or taken."""
         color = clean_color(color)
         with self._edit("recolor", color=color) as (database, payload):
             before = tables.find(database, class_id)
-            tables.refuse_taken_color(database, color, before.id)
+            sql = "SELECT name FROM classes WHERE color = ? AND id IS NOT ?"
+            if other := database.execute(sql, (color, before.id)).fetchone():
+                raise SettingError(f"colour {color} is the one of {other[0]!r}, choose another")
             payload |= {"id": before.id, "name": before.name, "before": before.color}
             database.execute("UPDATE classes SET color = ? WHERE id = ?", (color, before.id))
 
@@ -126,37 +128,30 @@ class LabelMap:
         """Removes class `class_id`; its clusters become unnamed, and the ids above it move down by one."""
         with self._edit("delete") as (database, payload):
             before = tables.find(database, class_id)
-            sql = "SELECT clustering, cluster FROM assignments WHERE class_id = ?"
-            payload |= {"before": asdict(before), "clusters": database.execute(sql, (before.id,)).fetchall()}
-            database.execute("DELETE FROM classes WHERE id = ?", (before.id,))
-            tables.rewrite(database, [(item.id, item.name, item.color) for item in tables.classes(database)])
+            payload |= {"before": asdict(before), "clusters": tables.remove_class(database, before.id)}
 
     def merge_class(self, class_id: int, into: int) -> None:
-        """Gives all clusters of class `class_id` to class `into` and removes it; ids above it move down by one.
+        """Assigns all clusters of class `class_id` to class `into` and removes it; ids above it move down by one.
 
-        Raises SettingError for a class that is not there, or for one and the same.
+        Raises SettingError when one of them does not exist, or when both are the same.
         """
         with self._edit("merge") as (database, payload):
             before, other = tables.find(database, class_id), tables.find(database, into)
             if before.id == other.id:
                 raise SettingError(f"class {before.name!r} cannot be merged into itself: choose another one")
-            sql = "SELECT clustering, cluster FROM assignments WHERE class_id = ?"
-            clusters = database.execute(sql, (before.id,)).fetchall()
+            clusters = tables.remove_class(database, before.id, other.id)
             payload |= {"before": asdict(before), "into": other.name, "clusters": clusters}
-            database.execute("UPDATE assignments SET class_id = ? WHERE class_id = ?", (other.id, before.id))
-            database.execute("DELETE FROM classes WHERE id = ?", (before.id,))
-            tables.rewrite(database, [(item.id, item.name, item.color) for item in tables.classes(database)])
 
     def import_map(self, clustering_key: str, record: Any, k: int, dim: int | None = None) -> None:
-        """Replaces names and splits of a clustering of `k` clusters by those of `record`, and adds its classes.
+        """Replaces names and splits of a clustering by those of `record`, and adds its classes.
 
-        The ids of the record are taken over when they are 0 to C-1 and there are no other classes; else known
-        classes keep theirs and new ones follow. k: clusters without splits; dim: width of the embeddings, which splits
-        have to fit. Raises SettingError, with nothing changed, if the record is wrong.
+        The classes get the ids of the record when these are 0 to C-1 and there are no other classes; else known
+        classes keep their ids and new ones get the next ones. k: clusters before any split; dim: width of the
+        embeddings, which the splits have to fit. Raises SettingError for a wrong record, and changes nothing then.
         """
         wanted = read_map(record, k, dim)
         with self._edit("import", clustering=clustering_key, record=record) as (database, payload):
-            payload["before"] = tables.exported(database, clustering_key)
+            payload["before"] = tables.map_record(database, clustering_key)
             tables.rewrite(database, merge_classes(tables.classes(database), wanted))
             for table in ("assignments", "splits"):
                 database.execute(f"DELETE FROM {table} WHERE clustering = ?", (clustering_key,))
@@ -177,11 +172,11 @@ class LabelMap:
     ) -> list[int]:
         """Splits a cluster into parts with prototypes (m, D), unit norm, and returns the ids of the parts.
 
-        The first part keeps the id, the others get ids from `k`, the number of clusters that the caller sees, or after
-        splits that somebody else made meanwhile; all inherit the class, but for the last ones if `names` are given.
-        instead_of: number of the last edit, which is taken back in the same step. Raises SettingError when the cluster
-        is not any more what the caller saw, somebody edited since `instead_of`, a name is impossible, or the prototypes
-        are not 2 to 8 unit vectors.
+        The first part keeps the id; the others get new ids from `k`, the number of clusters that the caller sees, or
+        above those of splits that were made meanwhile. All parts keep the class, but the last ones get `names`.
+        instead_of: number of the last edit, which is undone in the same transaction. Raises SettingError when the
+        cluster changed meanwhile, `instead_of` is not the last edit, a name is impossible, or the prototypes are not
+        2 to 8 unit vectors.
         """
         cluster, prototypes = tables.cluster_number(cluster), clean_prototypes(centroids)
         names = [_given(name) for name in names]
@@ -200,9 +195,9 @@ class LabelMap:
         return split.parts
 
     def transfer_names(self, clustering_key: str, classes: Mapping[int, int], source: str) -> int:
-        """Gives clusters without a name to the classes that they have elsewhere, in one edit; returns how many.
+        """Assigns clusters that have no name to classes, in one edit, and returns how many: a label transfer.
 
-        classes: cluster -> class id, 255 for ignore; source: where from, as a person reads it, such as `K = 27`.
+        classes: cluster -> class id, 255 for ignore; source: the clustering of the names, shown as `K = 27`.
         """
         with self._edit("carry", clustering=clustering_key, source=source) as (database, payload):
             known, named = tables.names(database), tables.classes_of(database, clustering_key)
@@ -216,40 +211,32 @@ class LabelMap:
     # -- history
 
     def history(self, limit: int = 50) -> list[Event]:
-        """Returns the last `limit` undo_log, newest first."""
+        """Returns the last `limit` events, newest first."""
         with transaction(self.path) as database:
             return undo_log.last_events(database, limit)
 
     def can_undo(self) -> Event | None:
-        """Returns the edit that `undo` would take back, None when there is none."""
+        """Returns the edit that `undo` takes back, None when there is none."""
         with transaction(self.path) as database:
             return undo_log.next_undo(database)
 
     def can_redo(self) -> Event | None:
-        """Returns the edit that `redo` would make again, None when nothing was undone since the last edit."""
+        """Returns the edit that `redo` makes again, None when nothing was undone since the last edit."""
         with transaction(self.path) as database:
             return undo_log.next_redo(database)
 
     def undo(self, expected: int | None = None) -> Event | None:
-        """Takes the last edit of anyone back, exactly, and returns it; None when there is none.
+        """Undoes the last edit, whoever made it, and returns it; None when there is none.
 
-        expected: the number of the edit that is meant. Raises SettingError when somebody edited since.
+        expected: the number of the edit that the caller means. Raises SettingError when it is not the last one.
         """
         with transaction(self.path, write=True) as database:
-            event = undo_log.next_undo(database)
-            undo_log.refuse_other(event, expected)
-            if event is not None:
-                undo_log.undo_event(database, event)
-            return event
+            return undo_log.undo(database, expected)
 
     def redo(self, expected: int | None = None) -> Event | None:
-        """Makes the edit that was undone last again and returns it; None when there is none. `expected` as for undo."""
+        """Makes the edit that was undone last again, and returns it; None when there is none. `expected` as `undo`."""
         with transaction(self.path, write=True) as database:
-            event = undo_log.next_redo(database)
-            undo_log.refuse_other(event, expected)
-            if event is not None:
-                undo_log.redo_event(database, event)
-            return event
+            return undo_log.redo(database, expected)
 
     # -- snapshots
 
@@ -264,12 +251,12 @@ class LabelMap:
             snapshots.save(database, name)
 
     def restore_snapshot(self, name: str) -> None:
-        """Returns to the decisions of snapshot `name`, one edit. Raises SettingError if it is unknown."""
+        """Restores the decisions of snapshot `name`, in one edit. Raises SettingError when it is unknown."""
         with self._edit("restore", name=name.strip()) as (database, _):
             snapshots.restore(database, name)
 
     def delete_snapshot(self, name: str) -> None:
-        """Deletes snapshot `name`, not what is in use. Raises SettingError if it is unknown."""
+        """Deletes snapshot `name`; decisions stay. Raises SettingError when it is unknown."""
         with transaction(self.path, write=True) as database:
             snapshots.delete(database, name)
 
@@ -279,17 +266,14 @@ class LabelMap:
     def _edit(
         self, kind: str, instead_of: int | None = None, **payload: Any
     ) -> Iterator[tuple[sqlite3.Connection, dict[str, Any]]]:
-        """Yields the connection of one transaction and the payload of its event, which the block fills in."""
+        """Yields the connection of one transaction, and the payload of its event for the block to complete."""
         with transaction(self.path, write=True) as database:
             if instead_of is not None:
-                before = undo_log.next_undo(database)
-                undo_log.refuse_other(before, instead_of)
-                if before is not None:
-                    undo_log.undo_event(database, before)
+                undo_log.undo(database, instead_of)
             with undo_log.recorded(database, kind, payload):
                 yield database, payload
 
 
 def _given(name: str) -> str:
-    """The name as it is stored; what means ignore is `ignore`. Raises SettingError when it is impossible."""
+    """The name as it is stored, every spelling of ignore as `ignore`. Raises SettingError when it is impossible."""
     return IGNORE_NAME if isinstance(name, str) and name_key(name) == IGNORE_NAME else clean_name(name)

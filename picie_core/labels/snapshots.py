@@ -1,4 +1,4 @@
-"""Snapshots: all decisions under a name, to be returned to."""
+"""Snapshots: all decisions of a label map, saved under a name and restored later."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MAX_NAME_LENGTH = 60
 
 @dataclass(frozen=True)
 class Snapshot:
-    """One snapshot: its name, when it was saved (seconds since the epoch), how much was named."""
+    """One snapshot: its name, its time (seconds since the epoch), and how much was named."""
 
     name: str
     at: float
@@ -27,7 +27,9 @@ class Snapshot:
 
 def save(database: sqlite3.Connection, name: str) -> None:
     """Saves all decisions as `name`. Raises SettingError when the name is impossible or taken."""
-    name = _clean(name)
+    name = unicodedata.normalize("NFC", name).strip()
+    if not 1 <= len(name) <= MAX_NAME_LENGTH or any(unicodedata.category(one).startswith("C") for one in name):
+        raise SettingError(f"snapshot {name!r} must be one line of 1 to {MAX_NAME_LENGTH} characters: change it")
     if database.execute("SELECT 1 FROM snapshots WHERE name = ?", (name,)).fetchone():
         raise SettingError(f"snapshot {name!r} is there already: choose another name, or delete that one")
     rows = read_rows(database)
@@ -44,13 +46,13 @@ def listed(database: sqlite3.Connection) -> list[Snapshot]:
 
 
 def restore(database: sqlite3.Connection, name: str) -> None:
-    """Makes the decisions of snapshot `name` those in use. Raises SettingError with the known ones if it is gone."""
+    """Replaces all decisions by those of snapshot `name`. Raises SettingError with the known names if there is none."""
     row = database.execute("SELECT rows FROM snapshots WHERE name = ?", (_find(database, name),)).fetchone()
     write_rows(database, rows_from_json(row[0]))
 
 
 def delete(database: sqlite3.Connection, name: str) -> None:
-    """Deletes snapshot `name`; what is in use stays. Raises SettingError with the known ones if it is not there."""
+    """Deletes snapshot `name`, not the decisions in use. Raises SettingError as `restore`."""
     name = _find(database, name)
     database.execute("DELETE FROM snapshots WHERE name = ?", (name,))
     append_event(database, "forget", {"name": name})
@@ -61,10 +63,3 @@ def _find(database: sqlite3.Connection, name: str) -> str:
     if name.strip() not in known:
         raise SettingError(f"no snapshot {name!r}: there are {', '.join(known) or 'none'}")
     return name.strip()
-
-
-def _clean(name: str) -> str:
-    text = unicodedata.normalize("NFC", name).strip()
-    if not 1 <= len(text) <= MAX_NAME_LENGTH or any(unicodedata.category(one).startswith("C") for one in text):
-        raise SettingError(f"snapshot {name!r} must be one line of 1 to {MAX_NAME_LENGTH} characters: change it")
-    return text

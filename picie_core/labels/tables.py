@@ -1,4 +1,4 @@
-"""The rows that hold what a person decided, read and changed inside one transaction of the label file."""
+"""The rows of a label map in SQLite: classes, assignments of clusters, splits; each call is part of a transaction."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def classes(database: sqlite3.Connection) -> list[Class]:
 
 
 def names(database: sqlite3.Connection) -> dict[int, str]:
-    """Returns the name of each class, with ignore."""
+    """Returns the name of each class id, with ignore."""
     return dict(database.execute("SELECT id, name FROM classes").fetchall())
 
 
 def id_of(database: sqlite3.Connection, name: str) -> int | None:
-    """Returns the id of the class that is called `name` in any spelling, None for an unknown one."""
+    """Returns the id of class `name`, whatever its case and composition; None for an unknown one."""
     keys = {name_key(known): class_id for class_id, known in names(database).items()}
     return keys.get(name_key(name))
 
@@ -44,7 +44,10 @@ def find(database: sqlite3.Connection, class_id: int) -> Class:
 
 
 def find_or_add(database: sqlite3.Connection, name: str) -> int:
-    """Returns the id of class `name`, made with the next default colour if it is new."""
+    """Returns the id of class `name`, added with the next default colour if it is new.
+
+    Raises SettingError when the masks hold no further class.
+    """
     known = id_of(database, name)
     if known is not None:
         return known
@@ -58,16 +61,12 @@ def find_or_add(database: sqlite3.Connection, name: str) -> int:
     return len(before)
 
 
-def refuse_taken_color(database: sqlite3.Connection, color: str, class_id: int | None) -> None:
-    """Raises SettingError when a class other than `class_id` has the colour."""
-    row = database.execute("SELECT name FROM classes WHERE color = ? AND id IS NOT ?", (color, class_id)).fetchone()
-    if row:
-        raise SettingError(f"colour {color} is the one of {row[0]!r}, choose another")
-
-
 def rewrite(database: sqlite3.Connection, rows: Sequence[tuple[int | None, str, str]]) -> None:
-    """Makes `rows` (id now or None, name, colour) classes 0 to C-1; every assignment follows its class."""
-    aside = 1000  # first out of the way, so that names, colours and ids may change places
+    """Renumbers and adds classes: `rows` of (present id or None, name, colour) get ids 0 to C-1.
+
+    Assignments follow their class through ON UPDATE CASCADE.
+    """
+    aside = 1000  # out of the way first, so that two classes can swap names, colours or ids
     for class_id, _, _ in rows:
         if class_id is not None:
             values = (class_id + aside, f"\0{class_id}", f"\0{class_id}", class_id)
@@ -80,11 +79,25 @@ def rewrite(database: sqlite3.Connection, rows: Sequence[tuple[int | None, str, 
             database.execute("UPDATE classes SET id = ?, name = ?, color = ? WHERE id = ?", values)
 
 
+def remove_class(database: sqlite3.Connection, class_id: int, into: int | None = None) -> list[tuple[str, int]]:
+    """Removes a class and returns its clusters as (clustering key, cluster); the ids above it move down by one.
+
+    into: the class that gets the clusters; without it they become unnamed.
+    """
+    sql = "SELECT clustering, cluster FROM assignments WHERE class_id = ?"
+    clusters = database.execute(sql, (class_id,)).fetchall()
+    if into is not None:
+        database.execute("UPDATE assignments SET class_id = ? WHERE class_id = ?", (into, class_id))
+    database.execute("DELETE FROM classes WHERE id = ?", (class_id,))
+    rewrite(database, [(item.id, item.name, item.color) for item in classes(database)])
+    return clusters
+
+
 # -- clusters and their classes
 
 
 def cluster_number(number: int) -> int:
-    """Returns a cluster as it is stored. Raises SettingError for what no mask of clusters can hold."""
+    """Returns a cluster id as int. Raises SettingError when no 16-bit mask can hold it."""
     if isinstance(number, bool) or int(number) != number or not 0 <= number < MAX_CLUSTERS:
         raise SettingError(f"cluster {number!r} must be a whole number from 0 to {MAX_CLUSTERS - 1}: correct it")
     return int(number)
@@ -97,19 +110,19 @@ def classes_of(database: sqlite3.Connection, clustering_key: str) -> dict[int, i
 
 
 def assign(database: sqlite3.Connection, clustering_key: str, owners: dict[int, int]) -> None:
-    """Gives each cluster to its class."""
+    """Assigns clusters to classes; `owners` is cluster -> class id."""
     rows = [(clustering_key, number, class_id) for number, class_id in owners.items()]
     database.executemany("INSERT OR REPLACE INTO assignments VALUES (?, ?, ?)", rows)
 
 
 def clear(database: sqlite3.Connection, clustering_key: str, clusters: Sequence[int]) -> None:
-    """Takes the names of clusters away."""
+    """Removes the names of clusters."""
     rows = [(clustering_key, number) for number in clusters]
     database.executemany("DELETE FROM assignments WHERE clustering = ? AND cluster = ?", rows)
 
 
-def exported(database: sqlite3.Connection, clustering_key: str) -> dict[str, Any]:
-    """Returns classes, names and splits of a clustering as people exchange them."""
+def map_record(database: sqlite3.Connection, clustering_key: str) -> dict[str, Any]:
+    """Returns classes, names and splits of a clustering as the record that `classes.read_map` reads."""
     known = names(database)
     clusters = {str(number): known[owner] for number, owner in classes_of(database, clustering_key).items()}
     record = {"classes": [asdict(item) for item in classes(database)], "clusters": clusters}
@@ -130,7 +143,7 @@ def splits_of(database: sqlite3.Connection, clustering_key: str) -> list[Split]:
 
 
 def add_splits(database: sqlite3.Connection, clustering_key: str, base_k: int, splits: Sequence[Split]) -> None:
-    """Stores splits behind those that are there."""
+    """Appends splits to those of a clustering that had `base_k` clusters before any split."""
     database.execute("INSERT OR REPLACE INTO clusterings VALUES (?, ?)", (clustering_key, base_k))
     rows = [
         (clustering_key, one.first_new, one.cluster, len(one.centroids), one.centroids.astype("<f4").tobytes())
@@ -142,10 +155,10 @@ def add_splits(database: sqlite3.Connection, clustering_key: str, base_k: int, s
 def new_split(
     database: sqlite3.Connection, clustering_key: str, cluster: int, centroids: np.ndarray, k: int
 ) -> tuple[int, Split]:
-    """Returns (clusters without splits, the split to store) for somebody who saw `k` clusters.
+    """Returns (clusters before any split, the split to store) for a caller that saw `k` clusters.
 
-    Splits that somebody else made meanwhile are no obstacle, the new parts get ids after theirs. Raises SettingError
-    when `cluster` itself is not any more what was looked at, or the ids are used up.
+    After splits of other clusters that were made meanwhile, the new parts get ids above theirs. Raises SettingError
+    when `cluster` itself changed meanwhile, or when no ids are left.
     """
     row = database.execute("SELECT base_k FROM clusterings WHERE key = ?", (clustering_key,)).fetchone()
     base_k, before = (row[0] if row else k), splits_of(database, clustering_key)

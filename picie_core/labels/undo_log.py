@@ -1,7 +1,7 @@
-"""The log of edits and the one history over it: every edit knows the rows it changed, so it can be undone exactly.
+"""The undo log: every edit stores the rows that it changed, so it can be undone and redone exactly.
 
-The log is append-only; an undo is an event too. `timeline` is its index: the edits that stand, and behind them those
-that were undone and not yet edited over. All tabs and processes share it.
+The log of events is append-only; an undo is an event too. `timeline` lists the edits that are in force, and after them
+those that were undone and that no later edit replaced. All tabs and processes share it.
 """
 
 from __future__ import annotations
@@ -10,42 +10,79 @@ import base64
 import json
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from picie_core.data.class_names import IGNORE_NAME
 from picie_core.errors import PicieError, SettingError
-from picie_core.labels.edit_descriptions import edit_words
 
 TABLES = {"classes": 1, "assignments": 2, "splits": 2}
-"""The tables of decisions in the order in which rows refer to each other, and how many first columns name a row."""
+"""The tables that hold decisions, referenced tables first, and how many leading columns are the key of a row."""
 
+Payload = dict[str, Any]
 Row = tuple[Any, ...]
 Rows = dict[str, dict[Row, Row]]
-Changes = dict[str, list[tuple[Row | None, Row | None]]]
-"""By table, each changed row before and after; None where there was or is none."""
+"""By table, each row by its key."""
 
 
 @dataclass(frozen=True)
 class Event:
-    """One edit: its number, when (seconds since the epoch), what kind, and what it changed from and to."""
+    """One entry of the log: its number, its time (seconds since the epoch), its kind, and what changed."""
 
     id: int
     at: float
     kind: str
-    payload: dict[str, Any]
+    """As stored: label transfers are of kind `carry`, deleted snapshots of kind `forget`."""
+    payload: Payload
 
     @property
     def words(self) -> str:
-        """What was done, as a person reads it: `named 3 clusters road`."""
-        return edit_words(self.kind, self.payload)
+        """What was done, in a person's words: `named 3 clusters road`; an unknown kind stays as it is."""
+        return _WORDS[self.kind](self.payload) if self.kind in _WORDS else self.kind
+
+
+def _named(payload: Payload) -> str:
+    name, clusters = payload["name"], list(payload["before"])
+    which = f"cluster {clusters[0]}" if len(clusters) == 1 else f"{len(clusters)} clusters"
+    if name is None:
+        return f"took the name of {which} away"
+    return f"ignored {which}" if name == IGNORE_NAME else f"named {which} {name}"
+
+
+def _split(payload: Payload) -> str:
+    if "names" not in payload:
+        return f"split cluster {payload['cluster']} into {len(payload['parts'])}"
+    *first, last = payload["names"]
+    return f"split {', '.join(first) + ' and ' if first else ''}{last} off cluster {payload['cluster']}"
+
+
+def _names(count: int) -> str:
+    return "1 name" if count == 1 else f"{count} names"
+
+
+_WORDS: dict[str, Callable[[Payload], str]] = {
+    "name": _named,
+    "rename": lambda payload: f"renamed {payload['before']} to {payload['name']}",
+    "recolor": lambda payload: f"recoloured {payload.get('name', 'a class')}",
+    "delete": lambda payload: f"deleted class {payload['before']['name']}",
+    "merge": lambda payload: f"merged {payload['before']['name']} into {payload['into']}",
+    "import": lambda payload: f"imported {_names(len(payload['record'].get('clusters', ())))}",
+    "split": _split,
+    "carry": lambda payload: f"transferred {_names(len(payload['classes']))} from {payload['source']}",
+    "snapshot": lambda payload: f"saved snapshot “{payload['name']}”",
+    "forget": lambda payload: f"deleted snapshot “{payload['name']}”",
+    "restore": lambda payload: f"returned to snapshot “{payload['name']}”",
+    "undo": lambda payload: f"undid: {payload['what']}",
+    "redo": lambda payload: f"redid: {payload['what']}",
+}
 
 
 # -- the log
 
 
-def append_event(database: sqlite3.Connection, kind: str, payload: dict[str, Any]) -> int:
+def append_event(database: sqlite3.Connection, kind: str, payload: Payload) -> int:
     """Appends to the log and returns the number of the event."""
     text = json.dumps(payload, ensure_ascii=False)
     done = database.execute("INSERT INTO events (at, kind, payload) VALUES (?, ?, ?)", (time.time(), kind, text))
@@ -53,17 +90,26 @@ def append_event(database: sqlite3.Connection, kind: str, payload: dict[str, Any
 
 
 def last_events(database: sqlite3.Connection, limit: int) -> list[Event]:
-    """Returns the last events, newest first."""
+    """Returns the last `limit` events, newest first."""
     rows = database.execute("SELECT id, at, kind, payload FROM events ORDER BY id DESC LIMIT ?", (limit,))
     return [Event(number, at, kind, json.loads(payload)) for number, at, kind, payload in rows]
 
 
 @contextmanager
-def recorded(database: sqlite3.Connection, kind: str, payload: dict[str, Any]) -> Iterator[None]:
-    """Makes one event of what the block changes, with `payload` as the block leaves it; no change, no event."""
+def recorded(database: sqlite3.Connection, kind: str, payload: Payload) -> Iterator[None]:
+    """Logs what the block changes as one event, with `payload` as the block leaves it; no change, no event.
+
+    The edit can be undone; edits that were undone before can no longer be redone.
+    """
     before = read_rows(database)
     yield
-    changes = difference(before, read_rows(database))
+    after = read_rows(database)
+    changes: dict[str, list[tuple[Row | None, Row | None]]] = {}  # by table, each changed row before and after
+    for table in TABLES:
+        old, new = before[table], after[table]
+        keys = sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key))
+        if keys:
+            changes[table] = [(old.get(key), new.get(key)) for key in keys]
     if not changes:
         return
     event = append_event(database, kind, payload)
@@ -76,36 +122,26 @@ def recorded(database: sqlite3.Connection, kind: str, payload: dict[str, Any]) -
 
 
 def next_undo(database: sqlite3.Connection) -> Event | None:
-    """Returns the edit that an undo would take back, None when there is none."""
+    """Returns the edit that `undo` takes back, None when there is none."""
     return _event(database, "SELECT max(event) FROM timeline WHERE undone = 0")
 
 
 def next_redo(database: sqlite3.Connection) -> Event | None:
-    """Returns the edit that a redo would make again, None when there is none."""
+    """Returns the edit that `redo` makes again, None when there is none."""
     return _event(database, "SELECT min(event) FROM timeline WHERE undone = 1")
 
 
-def undo_event(database: sqlite3.Connection, event: Event) -> None:
-    """Takes an edit back: the rows that it changed are again what they were."""
-    changes = [(table, new, old) for table, pairs in _changes(database, event).items() for old, new in pairs]
-    _change_rows(database, changes, event)
-    database.execute("UPDATE timeline SET undone = 1 WHERE event = ?", (event.id,))
-    append_event(database, "undo", {"undoes": event.id, "what": event.words})
+def undo(database: sqlite3.Connection, expected: int | None = None) -> Event | None:
+    """Restores the rows from before the last edit and returns that edit, None when there is none.
+
+    Raises SettingError when `expected` is given and is not the number of that edit.
+    """
+    return _step(database, next_undo(database), expected, forwards=False)
 
 
-def redo_event(database: sqlite3.Connection, event: Event) -> None:
-    """Makes an undone edit again."""
-    changes = [(table, old, new) for table, pairs in _changes(database, event).items() for old, new in pairs]
-    _change_rows(database, changes, event)
-    database.execute("UPDATE timeline SET undone = 0 WHERE event = ?", (event.id,))
-    append_event(database, "redo", {"redoes": event.id, "what": event.words})
-
-
-def refuse_other(event: Event | None, expected: int | None) -> None:
-    """Raises SettingError when somebody asked for another edit than the one whose turn it is."""
-    if expected is not None and (event is None or event.id != expected):
-        found = f"the last edit is now “{event.words}”" if event else "nothing is left"
-        raise SettingError(f"somebody edited meanwhile, {found}: look at it and try again")
+def redo(database: sqlite3.Connection, expected: int | None = None) -> Event | None:
+    """Restores the rows from after the edit that was undone last; returns and raises as `undo`."""
+    return _step(database, next_redo(database), expected, forwards=True)
 
 
 def _event(database: sqlite3.Connection, sql: str) -> Event | None:
@@ -113,29 +149,39 @@ def _event(database: sqlite3.Connection, sql: str) -> Event | None:
     return Event(row[0], row[1], row[2], json.loads(row[3])) if row else None
 
 
-def _changes(database: sqlite3.Connection, event: Event) -> Changes:
-    return _from_json(database.execute("SELECT rows FROM changes WHERE event = ?", (event.id,)).fetchone()[0])
-
-
-def _change_rows(database: sqlite3.Connection, changes: list[tuple[str, Row | None, Row | None]], event: Event) -> None:
+def _step(database: sqlite3.Connection, event: Event | None, expected: int | None, forwards: bool) -> Event | None:
+    """Undoes or redoes one edit. Raises PicieError where the rows are not as the log left them."""
+    if expected is not None and (event is None or event.id != expected):
+        found = f"the last edit is now “{event.words}”" if event else "nothing is left"
+        raise SettingError(f"somebody edited meanwhile, {found}: look at it and try again")
+    if event is None:
+        return None
     rows = read_rows(database)
-    for table, now, wanted in changes:
-        key = (now or wanted or ())[: TABLES[table]]
-        if rows[table].pop(key, None) != now:
-            raise PicieError(
-                f"edit {event.id} ({event.words}) cannot be undone or redone: another program changed {table} without "
-                "a trace; return to a snapshot or edit by hand"
-            )
-        if wanted is not None:
-            rows[table][key] = wanted
+    stored = _from_json(database.execute("SELECT rows FROM changes WHERE event = ?", (event.id,)).fetchone()[0])
+    for table, pairs in stored.items():
+        for pair in pairs:
+            old, new = (tuple(row) if row else None for row in pair)  # None: the row did not exist
+            now, wanted = (old, new) if forwards else (new, old)
+            key = (now or wanted or ())[: TABLES[table]]
+            if rows[table].pop(key, None) != now:
+                raise PicieError(
+                    f"edit {event.id} ({event.words}) cannot be undone or redone: another program changed {table} "
+                    "without a trace; return to a snapshot or edit by hand"
+                )
+            if wanted is not None:
+                rows[table][key] = wanted
     write_rows(database, rows)
+    database.execute("UPDATE timeline SET undone = ? WHERE event = ?", (int(not forwards), event.id))
+    kind, of = ("redo", "redoes") if forwards else ("undo", "undoes")
+    append_event(database, kind, {of: event.id, "what": event.words})
+    return event
 
 
 # -- rows
 
 
 def read_rows(database: sqlite3.Connection) -> Rows:
-    """Returns all decisions; they are few, so reading them costs about a millisecond."""
+    """Returns all decisions; they are few, so this takes about a millisecond."""
     return {
         table: {row[:width]: row for row in database.execute(f"SELECT * FROM {table}")}
         for table, width in TABLES.items()
@@ -143,53 +189,33 @@ def read_rows(database: sqlite3.Connection) -> Rows:
 
 
 def write_rows(database: sqlite3.Connection, rows: Rows) -> None:
-    """Makes `rows` all decisions that there are."""
+    """Replaces all decisions by `rows`."""
     for table in reversed(TABLES):
         database.execute(f"DELETE FROM {table}")
     for table in TABLES:
         values = list(rows[table].values())
         if values:
-            places = ", ".join("?" * len(values[0]))
-            database.executemany(f"INSERT INTO {table} VALUES ({places})", values)
-
-
-def difference(before: Rows, after: Rows) -> Changes:
-    """Returns what changed, by table; nothing for tables that are the same."""
-    found: Changes = {}
-    for table in TABLES:
-        old, new = before[table], after[table]
-        pairs = [(old.get(key), new.get(key)) for key in old.keys() | new.keys() if old.get(key) != new.get(key)]
-        if pairs:
-            found[table] = sorted(pairs, key=lambda pair: (pair[0] or pair[1] or ())[: TABLES[table]])
-    return found
+            marks = ", ".join("?" * len(values[0]))
+            database.executemany(f"INSERT INTO {table} VALUES ({marks})", values)
 
 
 def rows_to_json(rows: Rows) -> str:
-    """Returns all decisions as text that `rows_from_json` reads."""
-    return json.dumps({table: list(found.values()) for table, found in rows.items()}, default=_blob)
+    """Returns all decisions as text, the inverse of `rows_from_json`."""
+    return _to_json({table: list(found.values()) for table, found in rows.items()})
 
 
 def rows_from_json(text: str) -> Rows:
-    """Returns what `rows_to_json` was given."""
-    stored = json.loads(text, object_hook=_unblob)
+    """Returns the decisions in a text of `rows_to_json`."""
+    stored = _from_json(text)
     return {table: {tuple(row)[:width]: tuple(row) for row in stored[table]} for table, width in TABLES.items()}
 
 
-def _to_json(changes: Changes) -> str:
-    return json.dumps(changes, ensure_ascii=False, default=_blob)
+def _to_json(value: Any) -> str:
+    """JSON in which a blob is {"base64": ...}."""
+    return json.dumps(value, ensure_ascii=False, default=lambda blob: {"base64": base64.b64encode(blob).decode()})
 
 
-def _from_json(text: str) -> Changes:
-    stored = json.loads(text, object_hook=_unblob)
-    return {
-        table: [(tuple(old) if old else None, tuple(new) if new else None) for old, new in pairs]
-        for table, pairs in stored.items()
-    }
-
-
-def _blob(value: bytes) -> dict[str, str]:
-    return {"base64": base64.b64encode(value).decode()}
-
-
-def _unblob(item: dict[str, Any]) -> Any:
-    return base64.b64decode(item["base64"]) if set(item) == {"base64"} else item
+def _from_json(text: str) -> Any:
+    return json.loads(
+        text, object_hook=lambda item: base64.b64decode(item["base64"]) if set(item) == {"base64"} else item
+    )

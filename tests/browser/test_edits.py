@@ -88,7 +88,7 @@ def test_another_k_carries_names_and_a_snapshot_brings_them_back(server: Server,
     page.locator(".st-key-carried").get_by_role("button", name="Undo", exact=True).click()
     expect(notice).to_have_count(0)
     page.get_by_role("button", name="History").click()
-    expect(page.get_by_text(re.compile(r"undid: carried \d+ names over from K = 6"))).to_be_visible()
+    expect(page.get_by_text(re.compile(r"undid: transferred \d+ names from K = 6"))).to_be_visible()
     page.get_by_role("button", name="Return", exact=True).click()
     expect(page.get_by_text("returned to snapshot “two names”")).to_have_count(0)  # nothing had changed since
     check_no_error(page)

@@ -97,5 +97,5 @@ def test_the_command_line_says_what_was_carried(finished_copy, say):
     assert result["names_carried"] > 0 and result["carried_from"] == "K = 6"
     undone = json.loads(say("label", "undo", "--workspace", finished_copy.root, "--json").out)["undone"]
     names = f"{result['names_carried']} name{'s' * (result['names_carried'] > 1)}"
-    assert undone == [f"carried {names} over from K = 6"]
+    assert undone == [f"transferred {names} from K = 6"]
     assert "names_carried" not in json.loads(say("cluster", "--workspace", finished_copy.root, "--k", 6, "--json").out)

@@ -73,7 +73,7 @@ WORDS = [
     "renamed road to street",
     "recoloured sky",
     "deleted class sky",
-    "carried 2 names over from K = 27",
+    "transferred 2 names from K = 27",
     "imported 1 name",
     "returned to snapshot “early”",
 ]
@@ -323,7 +323,7 @@ def test_carried_names_never_replace_what_a_person_gave(label_map):
     assert names_of(label_map, OTHER) == {1: "sky", 2: "road", 3: "ignore"}
     with pytest.raises(SettingError, match="no class 7: there are 2"):
         label_map.transfer_names(OTHER, {5: 7}, "K = 27")
-    assert label_map.undo().words == "carried 2 names over from K = 27"
+    assert label_map.undo().words == "transferred 2 names from K = 27"
     assert names_of(label_map, OTHER) == {1: "sky"}
 
 
