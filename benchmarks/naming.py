@@ -180,7 +180,7 @@ def measure_export(
     counts = np.zeros((c + 1, c), np.int64)
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "masks"
-        export_masks(clustering, "png", out, truth.images_root, feature_source=source)
+        export_masks(clustering, "png", out, images=truth.images_root, feature_source=source)
         written = {path.stem: path for path in (out / "masks").rglob("*.png")}
         for index, (image, _) in enumerate(truth.pairs):
             mask = read_mask(written[Path(image).stem])

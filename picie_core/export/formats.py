@@ -1,4 +1,4 @@
-"""The formats that masks can be written in, by the name that options and `export.json` use."""
+"""The table of mask formats; a new format is one file and one entry here."""
 
 from __future__ import annotations
 
@@ -7,3 +7,4 @@ from picie_core.export.mask_format import Format
 from picie_core.export.pascal_voc import VOC
 
 FORMATS: dict[str, Format] = {form.key: form for form in (PNG, VOC)}
+"""By the name that options and `export.json` use."""

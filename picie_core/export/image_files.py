@@ -1,4 +1,4 @@
-"""Names and pictures of an export: unique stems, and each image as it is or upright and 8-bit again."""
+"""The image files of an export: unique stems, and each image copied unchanged or written upright in 8 bits."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ JPEG_QUALITY = 95
 
 
 def folder_stems(paths: Sequence[str]) -> list[str]:
-    """Returns the relative stems of the paths, folders kept; where two would be equal the later gets its suffix too."""
+    """Returns the relative stems of the paths with their folders; of two equal ones the later gets its suffix added."""
     folders = {str(parent) for path in paths for parent in PurePosixPath(path).parents}
     wanted = [str(PurePosixPath(path).with_suffix("")) for path in paths]
     return _unique(wanted, paths, {folder.removesuffix(".png") for folder in folders if folder.endswith(".png")})
 
 
 def flat_stems(paths: Sequence[str]) -> list[str]:
-    """Returns stems without folders (joined by `__`), white space, `:` and `#`, for lists of names in text files."""
+    """Returns stems for lists in text files: folders joined by `__`, and no white space, `:` or `#`."""
     wanted = []
     for path in paths:
         stem = re.sub(r"[\s:#\\\x00-\x1f]", "_", str(PurePosixPath(path).with_suffix("")).replace("/", "__"))
@@ -48,7 +48,7 @@ def flat_stems(paths: Sequence[str]) -> list[str]:
 
 
 def _unique(wanted: list[str], paths: Sequence[str], forbidden: Collection[str]) -> list[str]:
-    """The wanted stems; one that is taken already gets its suffix and, if need be, a number."""
+    """The wanted stems; one that is taken gets its suffix added and, if that is taken too, a number."""
     taken, reserved = set(forbidden), set(wanted)
     stems = []
     for stem, path in zip(wanted, paths, strict=True):
@@ -62,13 +62,13 @@ def _unique(wanted: list[str], paths: Sequence[str], forbidden: Collection[str])
 
 
 def put(path: Path, data: bytes) -> None:
-    """Writes a file of an export, in folders made as needed."""
+    """Writes a file, and makes its folders."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data)
 
 
 def write_picture(folder: Path, stem: str, source: Path) -> Path:
-    """Writes the image as it is when every reader sees it as we do, else upright as 8-bit PNG; returns its path.
+    """Copies an image that every reader shows alike, else writes it upright as 8-bit PNG; returns its path.
 
     Raises ImageError when it cannot be read.
     """
@@ -80,14 +80,14 @@ def write_picture(folder: Path, stem: str, source: Path) -> Path:
 
 
 def write_jpeg(folder: Path, stem: str, source: Path) -> Path:
-    """Writes the image as an upright 8-bit JPEG, as it is when it is one; returns its path. Raises ImageError."""
+    """Copies an upright 8-bit JPEG, else writes the image as one; returns its path. Raises ImageError."""
     path = Path(f"{stem}.jpg")
     put(folder / path, unchanged_bytes(source, {"JPEG"}) or jpeg_bytes(read_image(source), source))
     return path
 
 
 def unchanged_bytes(source: Path, formats: Collection[str]) -> bytes | None:
-    """Returns the file when it is an upright, opaque, 8-bit grey or RGB picture in one of the formats, else None."""
+    """Returns the bytes of an upright, opaque, 8-bit grey or RGB image in one of the formats, None for any other."""
     try:
         data = source.read_bytes()
         with open_image(io.BytesIO(data)) as image:

@@ -1,7 +1,8 @@
-"""Index PNG: a grey PNG of class ids beside each image, under the same relative name; the default."""
+"""Index PNG: a grey PNG of class ids for each image, under the same relative name; the default format."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,42 +11,46 @@ from PIL import Image
 
 from picie_core.data.image_file import png_bytes, read_image
 from picie_core.export.image_files import folder_stems, jpeg_bytes, put, write_picture
-from picie_core.export.mask_format import Format, Item, Legend, Written
+from picie_core.export.mask_format import Classes, ExportImage, Format, TrainValSplit, WrittenImage, class_colors
 from picie_core.segmentation.overlay import overlay
 
 PREVIEWS = 12
+"""The first images also get a picture with the mask over the image."""
 PREVIEW_PX = 1024
+"""Longer side of a preview at most."""
 
 
-def check_legend(legend: Legend) -> None:
-    """Accepts everything: names are not written into the masks, and 16-bit PNG holds any number of clusters."""
+def check_classes(classes: Classes) -> None:
+    """Accepts everything: the masks hold no names, and 16-bit PNG holds every cluster id."""
 
 
-def write(folder: Path, item: Item, mask: np.ndarray, legend: Legend) -> tuple[Path, Path]:
-    """Writes images/<stem>.*, masks/<stem>.png (mode L, or I;16 for raw ids above 254) and the first previews."""
-    image = Path("images") / write_picture(folder / "images", item.stem, item.source)
-    mask_path = Path("masks") / f"{item.stem}.png"
+def write_image(folder: Path, image: ExportImage, mask: np.ndarray, classes: Classes) -> tuple[Path, Path]:
+    """Writes images/<stem>.*, masks/<stem>.png (mode L, or I;16 for cluster ids above 254) and the first previews."""
+    image_path = Path("images") / write_picture(folder / "images", image.stem, image.source)
+    mask_path = Path("masks") / f"{image.stem}.png"
     put(folder / mask_path, png_bytes(mask))
-    if item.index < PREVIEWS:
-        name = item.stem.replace("/", "__")
-        put(folder / "previews" / f"{item.index:02d}_{name}.jpg", _preview(item, mask, legend))
-    return image, mask_path
+    if image.index < PREVIEWS:
+        name = f"{image.index:02d}_{image.stem.replace('/', '__')}.jpg"
+        put(folder / "previews" / name, _preview(image.source, mask, classes))
+    return image_path, mask_path
 
 
-def _preview(item: Item, mask: np.ndarray, legend: Legend) -> bytes:
-    """The image with its mask over it as JPEG, its longer side at most PREVIEW_PX."""
-    full = Image.fromarray(read_image(item.source))
+def _preview(source: Path, mask: np.ndarray, classes: Classes) -> bytes:
+    """The image with its mask over it as JPEG."""
+    full = Image.fromarray(read_image(source))
     full.thumbnail((PREVIEW_PX, PREVIEW_PX), Image.Resampling.LANCZOS)
     rows, columns = (
         np.arange(small) * large // small for small, large in zip(full.size[::-1], mask.shape, strict=True)
     )
-    small_mask = mask[rows[:, None], columns]  # nearest: ids never mix
-    return jpeg_bytes(overlay(np.asarray(full), small_mask, legend.colors, 0.55, outline=True), item.source)
+    small_mask = mask[rows[:, None], columns]  # nearest: ids must not be interpolated
+    return jpeg_bytes(overlay(np.asarray(full), small_mask, class_colors(classes), 0.55, outline=True), source)
 
 
-def finish(folder: Path, written: list[Written], legend: Legend, val_share: float, seed: int) -> dict[str, Any]:
-    """Adds nothing: the files say it all."""
-    return {"mask_mode": "I;16" if legend.raw and len(legend.entries) > 255 else "L"}
+def write_set(
+    folder: Path, written: Sequence[WrittenImage], classes: Classes, division: TrainValSplit
+) -> dict[str, Any]:
+    """Writes nothing: the format has no lists."""
+    return {"mask_mode": "I;16" if len(classes) > 255 else "L"}
 
 
-PNG = Format("png", "Index PNG", check_legend, folder_stems, write, finish)
+PNG = Format("png", "Index PNG", check_classes, folder_stems, write_image, write_set)

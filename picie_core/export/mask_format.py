@@ -1,121 +1,50 @@
-"""What an export format is, and what every format is given: the legend of the masks and the items to write."""
+"""What a mask format is: a record of functions that write one image with its mask, and what belongs to the whole set.
+
+A format knows images, masks and classes; it knows no clustering and no workspace.
+"""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from picie_core.clustering.splits import splits_record
-from picie_core.colors import cluster_colors, hex_color, rgb_color
-from picie_core.data.class_names import IGNORE_ID, IGNORE_NAME
-from picie_core.errors import PicieError
-from picie_core.segmentation.post_processing import PostProcessing, check_post_processing, post_processed_mask
-
-if TYPE_CHECKING:
-    from picie_core.clustering.clustering import Clustering
-    from picie_core.labels.label_map import LabelMap
+from picie_core.colors import rgb_color
+from picie_core.errors import SettingError
 
 
 @dataclass(frozen=True)
-class LegendEntry:
-    """One value of the masks: a class and its clusters, or one cluster in a raw export."""
+class MaskClass:
+    """One value of the masks: a class, or one cluster when the masks hold cluster ids."""
 
     id: int
     name: str
     color: str
     """`#rrggbb`."""
     clusters: list[int]
+    """The clusters that have this value."""
+
+
+Classes = Sequence[MaskClass]
+"""The classes by id, which are 0 to C-1; pixels of none of them are 255."""
+
+
+def class_colors(classes: Classes) -> np.ndarray:
+    """Returns the colours of the classes by id, (C, 3) uint8."""
+    return np.array([rgb_color(one.color) for one in classes], np.uint8)
 
 
 @dataclass(frozen=True)
-class Legend:
-    """What the values of the masks mean; read once, so that edits during an export do not mix."""
-
-    clustering: Clustering
-    entries: list[LegendEntry]
-    """By id, which are 0 to C-1."""
-    classes_of: dict[int, int]
-    raw: bool
-    label_map: dict[str, Any]
-    """The names as `label --import` reads them."""
-    post_processing: PostProcessing = PostProcessing()
-
-    def mask(self, feature_map: np.ndarray, height: int, width: int, image: np.ndarray | None = None) -> np.ndarray:
-        """Returns the mask of an image from its cells (h, w, D): (height, width), uint8 or, raw above 255, uint16.
-
-        image: as the network saw it, (H, W, 3), which a refinement needs.
-        """
-        classes_of = None if self.raw else self.classes_of
-        return post_processed_mask(feature_map, self.clustering, classes_of, height, width, self.post_processing, image)
-
-    @property
-    def colors(self) -> np.ndarray:
-        """(C, 3) uint8."""
-        return np.array([rgb_color(entry.color) for entry in self.entries], np.uint8)
-
-    def records(self) -> list[dict[str, Any]]:
-        """Returns the entries as they stand in export.json."""
-        return [asdict(entry) for entry in self.entries]
-
-
-def make_legend(
-    label_map: LabelMap, clustering: Clustering, raw: bool, post_processing: PostProcessing = PostProcessing()
-) -> Legend:
-    """Returns the legend of an export. Raises PicieError when no cluster has a name and the export is not raw.
-
-    Raises SettingError when doubtful pixels of a raw export cannot be told from cluster 255.
-    """
-    check_post_processing(post_processing, clustering.k, raw)
-    named = label_map.export_map(clustering.key)
-    if named.get("splits", []) != splits_record(clustering.splits):
-        raise PicieError(f"{clustering.name} was split, or a split undone, at this moment: export again")
-    ids = {item["name"]: item["id"] for item in named["classes"]} | {IGNORE_NAME: IGNORE_ID}
-    classes_of = {int(cluster): ids[name] for cluster, name in named["clusters"].items()}
-    if raw:
-        colors = [hex_color(color) for color in cluster_colors(clustering.k)]
-        entries = [LegendEntry(i, f"cluster_{i}", color, [i]) for i, color in enumerate(colors)]
-        return Legend(clustering, entries, {}, True, named, post_processing)
-    if not set(classes_of.values()) - {IGNORE_ID}:
-        raise PicieError(
-            f"no cluster of {clustering.name} has a name, so every pixel would be ignored: name some on the Clusters "
-            "screen or with `label --import FILE`, or export cluster ids with --raw"
-        )
-    entries = [
-        LegendEntry(item["id"], item["name"], item["color"], _clusters_of(classes_of, item["id"]))
-        for item in named["classes"]
-    ]
-    return Legend(clustering, entries, classes_of, False, named, post_processing)
-
-
-def _clusters_of(classes_of: dict[int, int], class_id: int) -> list[int]:
-    return sorted(cluster for cluster, owner in classes_of.items() if owner == class_id)
-
-
-def digest_of(embedder: Path, clustering: Clustering) -> str:
-    """Returns a digest of the weights in folder `embedder` and of the centroids.
-
-    Equal digests and equal images mean equal raw masks.
-    """
-    digest = hashlib.sha256(clustering.base_centroids.tobytes())
-    for split in clustering.splits:
-        digest.update(f"/{split.cluster},{split.first_new},".encode() + split.centroids.tobytes())
-    for path in sorted(embedder.glob("*.safetensors")):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
-
-
-@dataclass(frozen=True)
-class Item:
+class ExportImage:
     """One image to export."""
 
     index: int
+    """Its number in the export, from 0."""
     path: str
-    """As a person knows it: posix path below the folder of images."""
+    """Posix path below the folder of images."""
     source: Path
     stem: str
     """Its name in the export without suffix; may hold folders."""
@@ -124,10 +53,10 @@ class Item:
 
 
 @dataclass(frozen=True)
-class Written:
-    """One image that was exported: its files below the export, and what its mask holds."""
+class WrittenImage:
+    """One image that was exported: its two files, relative to the export, and what its mask holds."""
 
-    item: Item
+    source: ExportImage
     image: Path
     mask: Path
     size: tuple[int, int]
@@ -136,16 +65,40 @@ class Written:
 
 
 @dataclass(frozen=True)
+class TrainValSplit:
+    """How the images are divided into a training and a validation set."""
+
+    val_share: float = 0.2
+    """Share of the validation set, 0 to 1."""
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.val_share <= 1:
+            raise SettingError(
+                f"val-share={self.val_share} must be from 0 to 1: 0.2 puts a fifth of the images into val"
+            )
+
+    def val_stems(self, stems: Sequence[str]) -> set[str]:
+        """Returns the stems of the validation set; where both sets are wanted, two images suffice for both."""
+        count = round(len(stems) * self.val_share)
+        if len(stems) > 1 and 0 < self.val_share < 1:
+            count = min(max(count, 1), len(stems) - 1)
+        chosen = np.random.default_rng(self.seed).permutation(len(stems))[:count]
+        return {stems[i] for i in chosen}
+
+
+@dataclass(frozen=True)
 class Format:
-    """One export format; each function gets the folder to write into."""
+    """One mask format; its functions get the folder of the export."""
 
     key: str
+    """Its name in options and in `export.json`."""
     title: str
-    check_legend: Callable[[Legend], None]
-    """Raises SettingError for a name or a number of classes that the format cannot hold."""
+    check_classes: Callable[[Classes], None]
+    """Raises SettingError for a class name or a number of classes that the format cannot hold."""
     stems: Callable[[Sequence[str]], list[str]]
-    """Unique stems of the image paths."""
-    write: Callable[[Path, Item, np.ndarray, Legend], tuple[Path, Path]]
-    """Writes image and mask of an item; returns their paths below the folder. Raises ImageError for a bad image."""
-    finish: Callable[[Path, list[Written], Legend, float, int], dict[str, Any]]
-    """Writes what belongs to the whole; returns what export.json says of it. Takes val_share and split_seed."""
+    """Returns a unique stem for each of the image paths."""
+    write_image: Callable[[Path, ExportImage, np.ndarray, Classes], tuple[Path, Path]]
+    """Writes an image and its mask (H, W); returns their paths below the folder. Raises ImageError."""
+    write_set: Callable[[Path, Sequence[WrittenImage], Classes, TrainValSplit], dict[str, Any]]
+    """Writes what belongs to the whole set, such as lists of images; returns what `export.json` says about it."""

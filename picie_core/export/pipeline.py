@@ -1,4 +1,4 @@
-"""The flow of an export: reading ahead, the network in batches, writing behind it; memory stays flat."""
+"""The pipeline of an export: threads read images ahead and write masks behind the network, so memory use stays flat."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from picie_core.data.image_cache import ImageCache
 from picie_core.data.image_file import ImageError, probe_image, read_resized
 from picie_core.data.image_folder import Problem
-from picie_core.export.mask_format import Format, Item, Legend, Written
+from picie_core.export.legend import Legend
+from picie_core.export.mask_format import ExportImage, Format, WrittenImage
 from picie_core.progress import Meter, Report
-from picie_core.segmentation.post_processing import ignored_id
 
 BATCH = 8
 READERS, WRITERS = 2, 2
@@ -23,86 +24,93 @@ FeatureSource = Callable[[np.ndarray], np.ndarray]
 """Resized images (B, H, W, 3) uint8 to their feature maps (B, h, w, D)."""
 
 
+class _Read(NamedTuple):
+    """One image after reading."""
+
+    image: ExportImage
+    resized: np.ndarray
+    """(H, W, 3) uint8, the input of the network."""
+    size: tuple[int, int]
+    """Width and height of the upright image at full size."""
+
+
 class Pipeline:
-    """Takes items through reading, network and writing, and remembers which could not be read."""
+    """Reads images, computes their masks and writes both; `problems` lists the images that could not be read."""
 
     def __init__(self, cache: ImageCache, feature_source: FeatureSource, form: Format, legend: Legend):
         self.cache, self.feature_source, self.form, self.legend = cache, feature_source, form, legend
         self.problems: list[Problem] = []
 
-    def run(self, items: Sequence[Item], folder: Path, report: Report) -> list[Written]:
-        """Writes image and mask of each item below `folder`; returns what was written, in the order of the items."""
-        meter = Meter("export", len(items), report)
-        written: list[Written] = []
-        waiting: deque[tuple[Item, Future[Written]]] = deque()
+    def run(self, images: Sequence[ExportImage], folder: Path, report: Report) -> list[WrittenImage]:
+        """Writes each image and its mask below `folder`; returns what was written, in the order of the images."""
+        meter = Meter("export", len(images), report)
+        written: list[WrittenImage] = []
+        waiting: deque[tuple[ExportImage, Future[WrittenImage]]] = deque()
         pool = ThreadPoolExecutor(WRITERS)
+
+        def collect() -> None:
+            image, future = waiting.popleft()
+            try:
+                written.append(future.result())
+            except ImageError as error:
+                self.problems.append(Problem(image.path, error.reason))
+            meter.advance(1)
+
         try:
-            for batch in self._batches(self._read_ahead(items, meter)):
-                feature_map = self.feature_source(np.stack([image for _, image, _ in batch]))  # (B, h, w, D)
-                for (item, image, size), own in zip(batch, feature_map, strict=True):
-                    waiting.append((item, pool.submit(self._write, item, own, image, size, folder)))
+            for batch in self._batches(self._read_ahead(images, meter)):
+                feature_maps = self.feature_source(np.stack([one.resized for one in batch]))  # (B, h, w, D)
+                for one, feature_map in zip(batch, feature_maps, strict=True):
+                    waiting.append((one.image, pool.submit(self._write, one, feature_map, folder)))
                 while len(waiting) > 2 * BATCH:
-                    self._collect(*waiting.popleft(), written, meter)
+                    collect()
             while waiting:
-                self._collect(*waiting.popleft(), written, meter)
+                collect()
         finally:
-            pool.shutdown(cancel_futures=True)  # before the folder goes, so that nothing is written into it afterwards
-        return sorted(written, key=lambda one: one.item.index)
+            pool.shutdown(cancel_futures=True)  # before the caller removes the folder that the threads write to
+        return sorted(written, key=lambda one: one.source.index)
 
-    def _read(self, item: Item) -> tuple[np.ndarray, tuple[int, int]]:
-        """The resized image (h, w, 3), and the (width, height) of the upright full one."""
-        if item.image_id is not None:
-            return self.cache.get(item.image_id), probe_image(item.source)
-        return read_resized(item.source, self.cache.size_px), probe_image(item.source)
-
-    def _read_ahead(self, items: Sequence[Item], meter: Meter) -> Iterator[tuple[Item, np.ndarray, tuple[int, int]]]:
+    def _read_ahead(self, images: Sequence[ExportImage], meter: Meter) -> Iterator[_Read]:
         pool = ThreadPoolExecutor(READERS)
-        waiting: deque[tuple[Item, Future[tuple[np.ndarray, tuple[int, int]]]]] = deque()
-        remaining = iter(items)
+        waiting: deque[tuple[ExportImage, Future[_Read]]] = deque()
+        remaining = iter(images)
         try:
             while True:
-                while len(waiting) < 2 * BATCH and (item := next(remaining, None)) is not None:
-                    waiting.append((item, pool.submit(self._read, item)))
+                while len(waiting) < 2 * BATCH and (image := next(remaining, None)) is not None:
+                    waiting.append((image, pool.submit(self._read, image)))
                 if not waiting:
                     return
-                item, future = waiting.popleft()
+                image, future = waiting.popleft()
                 try:
-                    yield item, *future.result()
+                    yield future.result()
                 except ImageError as error:
-                    self._leave_out(item, error, meter)
+                    self.problems.append(Problem(image.path, error.reason))
+                    meter.advance(1)
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def _batches(
-        self, read: Iterator[tuple[Item, np.ndarray, tuple[int, int]]]
-    ) -> Iterator[list[tuple[Item, np.ndarray, tuple[int, int]]]]:
-        """Groups of images of equal shape; with many shapes the largest group goes before too many wait."""
-        groups: dict[tuple[int, ...], list[tuple[Item, np.ndarray, tuple[int, int]]]] = {}
-        for item, image, size in read:
-            group = groups.setdefault(image.shape, [])
-            group.append((item, image, size))
+    def _read(self, image: ExportImage) -> _Read:
+        if image.image_id is not None:
+            resized = self.cache.get(image.image_id)
+        else:
+            resized = read_resized(image.source, self.cache.size_px)
+        return _Read(image, resized, probe_image(image.source))
+
+    def _batches(self, read: Iterator[_Read]) -> Iterator[list[_Read]]:
+        """Batches of images of equal shape; with many shapes the largest group goes before too many images wait."""
+        groups: dict[tuple[int, ...], list[_Read]] = {}
+        for one in read:
+            group = groups.setdefault(one.resized.shape, [])
+            group.append(one)
             if len(group) == BATCH:
-                yield groups.pop(image.shape)
+                yield groups.pop(one.resized.shape)
             elif sum(map(len, groups.values())) >= 4 * BATCH:
                 yield groups.pop(max(groups, key=lambda shape: len(groups[shape])))
         yield from groups.values()
 
-    def _write(
-        self, item: Item, feature_map: np.ndarray, resized: np.ndarray, size: tuple[int, int], folder: Path
-    ) -> Written:
-        mask = self.legend.mask(feature_map, size[1], size[0], resized)
-        image, mask_path = self.form.write(folder, item, mask, self.legend)
-        value = ignored_id(self.legend.post_processing, self.legend.raw)
+    def _write(self, read: _Read, feature_map: np.ndarray, folder: Path) -> WrittenImage:
+        width, height = read.size
+        mask = self.legend.mask(feature_map, height, width, read.resized)
+        image_path, mask_path = self.form.write_image(folder, read.image, mask, self.legend.classes)
+        value = self.legend.ignored_value
         ignored = 0 if value is None else int(np.count_nonzero(mask == value))
-        return Written(item, image, mask_path, size, ignored)
-
-    def _collect(self, item: Item, future: Future[Written], written: list[Written], meter: Meter) -> None:
-        try:
-            written.append(future.result())
-            meter.advance(1)
-        except ImageError as error:
-            self._leave_out(item, error, meter)
-
-    def _leave_out(self, item: Item, error: ImageError, meter: Meter) -> None:
-        self.problems.append(Problem(item.path, error.reason))
-        meter.advance(1)
+        return WrittenImage(read.image, image_path, mask_path, read.size, ignored)

@@ -37,7 +37,7 @@ def test_more_than_255_clusters_are_written_in_16_bits(made, tmp_path):
     with Image.open(tmp_path / "out" / "masks" / "x.png") as mask:
         assert mask.mode == "I;16" and np.asarray(mask).max() < 300
     assert json.loads((tmp_path / "out" / "export.json").read_text())["mask_mode"] == "I;16"
-    with pytest.raises(SettingError, match="voc masks hold 255 ids at most, k300-s0 has 300 clusters"):
+    with pytest.raises(SettingError, match="voc masks hold 255 ids at most, got 300 clusters: use --format png"):
         export_masks(many, "voc", tmp_path / "voc", raw=True)
 
 
