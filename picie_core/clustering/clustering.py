@@ -1,4 +1,4 @@
-"""A clustering of the embedding sample: what k-means found, with the splits that a person made since."""
+"""A clustering of the embedding sample: the result of k-means with the splits made since."""
 
 from __future__ import annotations
 
@@ -13,48 +13,48 @@ from picie_core.clustering.splits import Split, cosine_scores, split_centroids, 
 
 @dataclass(frozen=True, eq=False)
 class Clustering:
-    """The clusters in use over the embedding sample of one run; before splits, cluster 0 is the largest."""
+    """The clusters of one embedding sample; before splits, cluster 0 is the largest."""
 
     k: int
-    """How many there are, parts of splits included: ids are 0 to k-1."""
+    """Number of clusters with the parts of splits; ids are 0 to k-1."""
     seed: int
     key: str
-    """Digest of the centroids without splits; names are stored under it, so they never land on other centroids."""
+    """Digest of the centroids before any split; names are stored under it, so they never apply to other centroids."""
     centroids: np.ndarray
-    """(k, D) float32, unit norm; those of parts are their prototypes. Cells score by `cluster_scores`, not by these."""
+    """(k, D) float32, unit norm; those of parts are their prototypes. Scores come from `cluster_scores`, not these."""
     labels: np.ndarray
-    """(N,) uint16, one a sampled pixel."""
+    """(N,) uint16, the cluster of each sampled pixel."""
     similarity: np.ndarray
-    """(N,) float16 cosine to the own centroid."""
+    """(N,) float16, cosine to the centroid of its cluster."""
     inertia: float
-    """Mean of 1 - cosine over the sample, without splits."""
+    """Mean of 1 - cosine over the sample, before any split."""
     splits: tuple[Split, ...] = ()
     """In the order in which they apply."""
     unsplit: np.ndarray | None = None
-    """(base_k, D) what k-means found, where splits replaced some of it in `centroids`."""
+    """(base_k, D) the centroids of k-means, when splits replaced some of them in `centroids`."""
 
     @property
     def base_k(self) -> int:
-        """How many clusters were asked for."""
+        """Number of clusters before any split."""
         return len(self.base_centroids)
 
     @property
     def base_centroids(self) -> np.ndarray:
-        """(base_k, D) float32, unit norm: what k-means found."""
+        """(base_k, D) float32, unit norm: the centroids of k-means."""
         return self.centroids if self.unsplit is None else self.unsplit
 
     @property
     def digest(self) -> str:
-        """What everything made from these clusters depends on: the key, and another value with every split."""
+        """What results of these clusters are cached under: the key without splits, another value after every split."""
         return splits_digest(self.key, self.splits)
 
     @property
     def name(self) -> str:
-        """What the clustering is called on disk and on the command line, such as `k27-s0`; splits do not change it."""
+        """Its name on disk and on the command line, such as `k27-s0`; splits do not change it."""
         return clustering_name(self.base_k, self.seed)
 
     def with_splits(self, splits: Sequence[Split], embeddings: np.ndarray) -> Self:
-        """Returns this clustering with more splits behind its own; embeddings: (N, D) of the sample.
+        """Returns this clustering with `splits` after its own; embeddings: those of the sample, (N, D).
 
         Raises PicieError when the splits are those of another embedder.
         """
@@ -84,14 +84,14 @@ def clustering_name(k: int, seed: int) -> str:
 
 
 def cluster_scores(embeddings: np.ndarray, clustering: Clustering) -> np.ndarray:
-    """Returns the score of each cell for each cluster, splits applied: (k, N) float32; cells: (N, D), any length.
+    """Returns the score of each embedding for each cluster, splits applied: (k, N) float32.
 
-    The one rule of all screens, masks and figures: see `cosine_scores`.
+    embeddings: (N, D) float or int8, any length. All screens, masks and metrics use this rule: see `cosine_scores`.
     """
     return cosine_scores(embeddings, clustering.base_centroids, clustering.splits)
 
 
 def cell_labels(embeddings: np.ndarray, clustering: Clustering) -> np.ndarray:
-    """Returns the cluster (h, w) uint16 of each cell (h, w, D), int8 or float of any length: the best score."""
+    """Returns the cluster with the best score at each position of a feature map (h, w, D): (h, w) uint16."""
     height, width, dim = embeddings.shape
     return cluster_scores(embeddings.reshape(-1, dim), clustering).argmax(0).astype(np.uint16).reshape(height, width)

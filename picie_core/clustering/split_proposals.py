@@ -1,4 +1,4 @@
-"""Taking a cluster apart: prototypes for its parts, and what a split would do before it is made."""
+"""Proposed splits: prototypes for the parts of a cluster, and the preview of a split before it is stored."""
 
 from __future__ import annotations
 
@@ -14,14 +14,16 @@ from picie_core.clustering.splits import MAX_PARTS, Split
 from picie_core.errors import SettingError
 
 ClusteringT = TypeVar("ClusteringT", bound=Clustering)
+SAME_COSINE = 1 - 1e-6
+"""Prototypes whose cosine is above this count as equal."""
 
 
 @dataclass(frozen=True)
 class SplitPreview(Generic[ClusteringT]):
-    """What a split would do."""
+    """What a split gives."""
 
     clustering: ClusteringT
-    """With the split applied: mosaics and masks of the parts are drawn from it as from any other."""
+    """With the split applied; contact sheets and masks of the parts are drawn from it as from any clustering."""
     parts: list[int]
     """Ids of the parts; the first one keeps the id of the cluster."""
     counts: list[int]
@@ -31,7 +33,7 @@ class SplitPreview(Generic[ClusteringT]):
 def propose_split(
     clustering: Clustering, embeddings: np.ndarray, cluster: int, parts: int, seed: int = 0
 ) -> np.ndarray:
-    """Returns prototypes (m, D) for `parts` parts of a cluster: k-means on its sampled cells, the largest part first.
+    """Returns prototypes (m, D) for `parts` parts of a cluster: k-means on its sampled pixels, the largest part first.
 
     Raises SettingError unless `parts` is 2 to 8 and the cluster has as many sampled pixels.
     """
@@ -45,40 +47,45 @@ def propose_split(
 
 
 def split_between(embeddings_a: np.ndarray, embeddings_b: np.ndarray) -> np.ndarray:
-    """Returns two prototypes (2, D), the unit means of two sets of cells (M, D): what is like a, and what is like b.
+    """Returns two prototypes (2, D): the unit means of two sets of embeddings (M, D), such as two brush strokes.
 
-    The first part, which keeps id and name of the cluster, is that of a. Raises SettingError when a set is empty or
-    both mean the same.
+    Part a comes first and keeps the id and the name of the cluster. Raises SettingError when a set is empty or both
+    have the same mean.
     """
     if not len(embeddings_a) or not len(embeddings_b):
-        raise SettingError("a split between two places needs cells of both: point at each of them")
-    sets = (np.asarray(one, dtype=np.float32) for one in (embeddings_a, embeddings_b))
-    means = unit_rows(np.stack([unit_rows(one).mean(axis=0) for one in sets])).astype(np.float32)
-    if means[0] @ means[1] > 1 - 1e-6:
-        raise SettingError("both places look the same to this embedder, so nothing lies between: point elsewhere")
+        raise SettingError("a split needs pixels of both parts: select some for each")
+    means = _unit_means([embeddings_a, embeddings_b])
+    if means[0] @ means[1] > SAME_COSINE:
+        raise SettingError("both parts have the same mean embedding, so no plane separates them: select other pixels")
     return means
 
 
 def split_among(sets: Sequence[np.ndarray]) -> np.ndarray:
-    """Returns a prototype for each of 2 to 8 sets of cells (M, D), their unit means: crops that a person sorted.
+    """Returns a prototype for each of 2 to 8 sets of crops: the unit mean of its embeddings (M, D).
 
-    The first set stays what the cluster is, the others come off it. Raises SettingError for an empty set, another
-    number of sets, or two that mean the same.
+    The first set keeps the id and the name of the cluster. Raises SettingError for an empty set, another number of
+    sets, or two sets with the same mean.
     """
     if not 2 <= len(sets) <= MAX_PARTS:
         raise SettingError(f"crops were sorted into {len(sets)} sets, a split takes 2 to {MAX_PARTS}: sort again")
     if not all(len(one) for one in sets):
         raise SettingError("one of the sets has no crops: give each of them some, or leave it out")
-    means = unit_rows(np.stack([unit_rows(np.asarray(one, np.float32)).mean(axis=0) for one in sets]))
-    if (means @ means.T)[np.triu_indices(len(means), 1)].max() > 1 - 1e-6:
-        raise SettingError("two of the sets look the same to this embedder, so nothing lies between: sort again")
-    return means.astype(np.float32)
+    means = _unit_means(sets)
+    if (means @ means.T)[np.triu_indices(len(means), 1)].max() > SAME_COSINE:
+        raise SettingError("two of the sets have the same mean embedding, so no plane separates them: sort again")
+    return means
+
+
+def _unit_means(sets: Sequence[np.ndarray]) -> np.ndarray:
+    """The mean direction of each set of embeddings (M, D), whatever their lengths: (m, D) float32, unit norm."""
+    means = [unit_rows(np.asarray(one, np.float32)).mean(axis=0) for one in sets]
+    return unit_rows(np.stack(means)).astype(np.float32)
 
 
 def preview_split(
     clustering: ClusteringT, embeddings: np.ndarray, cluster: int, centroids: np.ndarray
 ) -> SplitPreview[ClusteringT]:
-    """Returns what a split of `cluster` by prototypes (m, D) would do; embeddings: (N, D) of the sample."""
+    """Returns what a split of `cluster` by prototypes (m, D) gives; embeddings: those of the sample, (N, D)."""
     split = Split(check_cluster(clustering, cluster), clustering.k, np.asarray(centroids, np.float32))
     after = clustering.with_splits([split], embeddings)
     counts = np.bincount(after.labels, minlength=after.k)
@@ -86,7 +93,7 @@ def preview_split(
 
 
 def check_cluster(clustering: Clustering, cluster: int) -> int:
-    """Returns the id of a cluster. Raises SettingError when there is none of this id."""
+    """Returns the id of a cluster as int. Raises SettingError when there is no such cluster."""
     if not 0 <= cluster < clustering.k:
         raise SettingError(f"no cluster {cluster}: ids run from 0 to {clustering.k - 1}")
     return int(cluster)

@@ -1,4 +1,4 @@
-"""Sorting out a cluster: of its crops those that show something else are picked and named, and come off it."""
+"""Sorting out a cluster: a person picks and names the crops that show something else, and a split separates them."""
 
 from __future__ import annotations
 
@@ -17,13 +17,16 @@ if TYPE_CHECKING:
     from picie_core.labels.label_map import LabelMap
 
 CROPS = 60
-"""Crops that are looked over: one page, drawn evenly from the cluster."""
+"""Crops of a cluster to review: one page."""
 
 
 def crops_to_review(
     sample: EmbeddingSample, clustering: Clustering, cluster: int, stored_ids: Collection[int] | np.ndarray = ()
 ) -> np.ndarray:
-    """Returns the crops that are looked over, as (m,) int64 rows of the sample, m at most CROPS; see `exemplars`."""
+    """Returns the crops to review, drawn evenly from the cluster: (m,) int64 rows of the sample, m at most CROPS.
+
+    stored_ids: as for `exemplars`.
+    """
     return exemplars(sample, clustering, cluster, "random", stored_ids)[:CROPS]
 
 
@@ -36,13 +39,13 @@ def split_crops(
     sets: Mapping[str, Collection[int]],
     instead_of: int | None = None,
 ) -> list[int]:
-    """Takes what looks like the picked crops off a cluster, under their names, and returns the ids: one edit.
+    """Splits a cluster between its picked crops and the others, names the new parts, and returns their ids: one edit.
 
-    crops: of `crops_to_sort`; sets: by name, the places of the picked ones among them, from 0. instead_of: number of
-    the edit before, when it was the same with fewer sets: it is taken back. The cluster keeps id and name, which the
-    crops stand for that nobody picked; no pixel of another cluster changes. When all are picked under one name, the
-    cluster gets it. Raises SettingError when none is picked, one is not there or picked twice, all are under several
-    names, or two sets look the same to the embedder.
+    crops: from `crops_to_review`; sets: by name, the positions of the picked crops in `crops`. The other crops stand
+    for the cluster, which keeps its id and name; no pixel of another cluster changes. When all crops are picked under
+    one name, the cluster gets that name instead. instead_of: number of the last edit, when it was the same split with
+    fewer sets; it is undone in the same transaction. Raises SettingError when no crop is picked, one does not exist or
+    is picked twice, all are picked under several names, or two sets have the same mean embedding.
     """
     owner = np.full(len(crops), -1)
     for number, picked in enumerate(sets.values()):

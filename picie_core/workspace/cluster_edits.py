@@ -1,4 +1,4 @@
-"""Edits that change which clusters there are: another K, a split, a selection that becomes a cluster of its own."""
+"""Edits that change the clusters: another K, a split, and splitting off a selection."""
 
 from __future__ import annotations
 
@@ -14,17 +14,18 @@ from picie_core.labels.label_transfer import LabelTransfer, transfer_labels
 from picie_core.workspace.workspace import Run, StoredClustering
 
 DOMINANT = 0.05
-"""A cluster is split for a selection when it makes up this share of it: stray pixels split nothing."""
+"""A cluster is split when it makes up at least this share of the selection, so that stray pixels split nothing."""
 WHOLE = 0.9
-"""A cluster with this share of its pixels inside goes over whole."""
+"""A cluster is not split when at least this share of its pixels is selected: all of it gets the name."""
 
 
 def use_k(
     run: Run, k: int, seed: int = 0, iterations: int = 20, device: str = "cpu"
 ) -> tuple[StoredClustering, LabelTransfer | None]:
-    """Puts the clustering of `run` at K in use, made if it is not there, and returns it with its label transfer.
+    """Makes the clustering of `run` at K the one in use, computed if need be, and returns it with its label transfer.
 
-    Where it has no names, it gets those of the clustering in use before. Raises SettingError for an impossible K.
+    A clustering without names gets those of the clustering in use before; the label transfer is None when it has
+    names already or there are none. Raises SettingError for an impossible K.
     """
     before = run.clustering() if run.clusterings() else None
     made = run.cluster(k, seed, iterations, device)
@@ -34,9 +35,9 @@ def use_k(
 
 
 def split_cluster(clustering: StoredClustering, cluster: int, centroids: np.ndarray) -> SplitPreview[StoredClustering]:
-    """Splits `cluster` by prototypes (m, D) for good, one edit that can be undone, and returns what there is now.
+    """Splits `cluster` by prototypes (m, D), one edit that can be undone, and returns the clustering with the split.
 
-    Raises SettingError when the cluster is no longer what the caller saw.
+    Raises SettingError when the cluster changed since `clustering` was loaded.
     """
     cluster = check_cluster(clustering, cluster)
     parts = clustering.label_map.split_cluster(clustering.key, cluster, centroids, clustering.k)
@@ -47,32 +48,32 @@ def split_cluster(clustering: StoredClustering, cluster: int, centroids: np.ndar
 
 @dataclass(frozen=True)
 class SplitOff:
-    """What became of a selection that was split off."""
+    """The result of splitting off a selection."""
 
     clustering: StoredClustering
-    """As it is now."""
+    """With the new splits."""
     parts: list[int]
-    """The new clusters, one of each cluster that was split."""
+    """The new clusters, one for each cluster that was split."""
     whole: list[int]
-    """Clusters that lay inside and only got the name."""
+    """Clusters that were selected whole and only got the name."""
     caught: float
-    """Share of the selection that the new and the whole ones hold, 0 to 1: two prototypes part a cluster by a plane."""
+    """Recall: share of the selection that these clusters hold, 0 to 1; a split is a plane, a selection need not be."""
     pure: float
-    """Share of these clusters that was selected, 0 to 1."""
+    """Precision: share of these clusters that was selected, 0 to 1."""
 
     @property
     def edits(self) -> int:
-        """How many edits it took, each of which can be undone."""
+        """Number of edits, each of which can be undone."""
         return len(self.parts) + 1
 
 
 def split_off(clustering: StoredClustering, selected: np.ndarray, name: str) -> SplitOff:
-    """Makes the selected pixels (M,) a cluster of their own with a name, and returns what became of them.
+    """Splits the selected pixels, (M,) rows of the sample, off their clusters and names them.
 
-    Each cluster that makes up DOMINANT of the selection is split between its selected pixels and its others, which
-    keep its id and its name; one that lies inside is taken whole. The new parts get one name. No pixel of another
-    cluster changes. Raises SettingError for an impossible name, when nothing stands out, or when what is selected
-    looks like the rest.
+    Each cluster that makes up DOMINANT of the selection is split into its selected pixels and the others, which keep
+    its id and name; a cluster that is selected whole is not split. The new parts get one name. No pixel of another
+    cluster changes. Raises SettingError for an impossible name, when no cluster makes up DOMINANT of the selection, or
+    when selected pixels and others have the same mean embedding.
     """
     if name_key(name) != IGNORE_NAME:
         clean_name(name)  # an impossible name is refused before anything is split

@@ -1,4 +1,4 @@
-"""The folder of a workspace: its record, its images, its jobs, and who may write it."""
+"""The folder of a workspace: its record, its images, its jobs and the writer's lock."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ VERSION = 1
 
 
 class WorkspaceFolder:
-    """One folder that holds all work on one image collection, without its runs: see `Workspace`."""
+    """The folder of a workspace without its runs, which `Workspace` adds."""
 
     def __init__(self, root: Path, record: dict[str, Any]):
         self.root, self.record = root, record
@@ -35,7 +35,7 @@ class WorkspaceFolder:
 
     @classmethod
     def create(cls, root: Path | str, images_root: Path | str) -> Self:
-        """Returns the workspace at `root` for the images under `images_root`, made if it is not there yet.
+        """Returns the workspace at `root` for the images under `images_root`, created if it does not exist.
 
         Raises PicieError when the folder holds something else or a workspace of other images.
         """
@@ -57,7 +57,7 @@ class WorkspaceFolder:
 
     @classmethod
     def open(cls, root: Path | str) -> Self:
-        """Returns the workspace at `root`. Raises PicieError when there is none or a newer program made it."""
+        """Returns the workspace at `root`. Raises PicieError when there is none or it is of a newer version."""
         root = Path(root).absolute()
         path = root / "workspace.json"
         try:
@@ -76,7 +76,7 @@ class WorkspaceFolder:
         return cls(root, record)
 
     def _adopt(self, images_root: Path) -> Self:
-        """Follows the images when they moved; refuses a folder that holds none of the known images."""
+        """Stores a new folder of images when they moved; refuses one that holds none of the known images."""
         known = self.image_list().records
         if images_root != self._find_images_root():
             if known and not any((images_root / record.path).exists() for record in known[:50]):
@@ -94,7 +94,7 @@ class WorkspaceFolder:
 
     @property
     def images_root(self) -> Path:
-        """The folder of the images, also when both were moved together. Raises PicieError when it is gone."""
+        """The folder of the images, found also after both were moved together. Raises PicieError when it is missing."""
         root = self._find_images_root()
         if not root.is_dir():
             raise PicieError(
@@ -105,7 +105,7 @@ class WorkspaceFolder:
     # -- images
 
     def scan(self, report: Report = ignore_progress) -> ImageList:
-        """Returns the image list after a look at the folder: new files get new ids, known paths keep theirs."""
+        """Reads the folder of images and returns the new image list: new files get new ids, known paths keep theirs."""
         return scan_images(self.images_root, self.root, report)
 
     def image_list(self) -> ImageList:
@@ -117,7 +117,7 @@ class WorkspaceFolder:
         return read_image(self.images_root / self.image_list().records[image_id].path)
 
     def add_problem(self, image_id: int, reason: str) -> None:
-        """Lists image `image_id` among the unreadable ones, with its reason."""
+        """Adds image `image_id` to the list of unreadable images, with the reason."""
         add_problem(self.root, self.image_list().records[image_id].path, reason)
 
     def image_cache(self, size_px: int, writable: bool = False) -> ImageCache:
@@ -137,16 +137,18 @@ class WorkspaceFolder:
 
     @contextmanager
     def writer_lock(self, command: str) -> Iterator[None]:
-        """Holds the one writer's place of the workspace; the system frees it even after kill -9.
+        """Holds the lock of the only writer of the workspace; the system frees it even after kill -9.
 
-        Raises WorkspaceBusy with the command and pid of the holder.
+        Raises WorkspaceBusy with the command and pid of the process that holds it.
         """
         lock = FileLock(self.root / "writer.lock")
         try:
             lock.acquire(timeout=0)
         except Timeout:
+            alive = [job for name, job in self.jobs().items() if job.alive and name in ("embed", "train")]
+            writer = f"`{alive[0].command}` (pid {alive[0].pid})" if alive else "another process"
             raise WorkspaceBusy(
-                f"{self.root} is being written by {self._writer()}: wait for it or stop it, then run {command} again"
+                f"{self.root} is being written by {writer}: wait for it or stop it, then run {command} again"
             ) from None
         except OSError as error:
             raise PicieError(
@@ -158,23 +160,17 @@ class WorkspaceFolder:
         finally:
             lock.release()
 
-    def _writer(self) -> str:
-        alive = [job for command, job in self.jobs().items() if job.alive and command in ("embed", "train")]
-        return f"`{alive[0].command}` (pid {alive[0].pid})" if alive else "another process"
-
     def sizes(self) -> dict[str, int]:
-        """Returns bytes on disk of each part: cache, each run, exports, labels."""
+        """Returns the bytes on disk of each part: cache, exports, labels and each run."""
         parts = [self.root / "cache", self.root / "exports", self.root / "labels.sqlite"]
         parts += sorted((self.root / "runs").glob("*"))
-        return {str(part.relative_to(self.root)): _bytes_of(part) for part in parts if part.exists()}
+        files = {part: [part, *part.rglob("*")] for part in parts if part.exists()}
+        return {
+            str(part.relative_to(self.root)): sum(file.stat().st_size for file in found if file.is_file())
+            for part, found in files.items()
+        }
 
 
 def _image_roots(root: Path, images_root: Path) -> dict[str, str]:
-    """Both ways to find the images again: where they are, and where they are as seen from the workspace."""
+    """Both paths to the images: the absolute one, and the one relative to the workspace."""
     return {"images_root": str(images_root), "images_root_relative": os.path.relpath(images_root, root)}
-
-
-def _bytes_of(path: Path) -> int:
-    if path.is_file():
-        return path.stat().st_size
-    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())

@@ -1,4 +1,4 @@
-"""The maps of a run on disk: PCA lies in the sample, each UMAP is a file of its own beside the clusterings."""
+"""The projections of a run: its PCA is part of the sample, each UMAP is a file beside the clusterings."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _NAME = re.compile(r"umap-(\d+)-n(\d+)-d([\d.e-]+)-s(\d+)\.npz")
 
 
 def load_projection(run: Run, kind: str = "pca", settings: UmapSettings | None = None) -> Projection | None:
-    """Returns the `pca` or `umap` map of `run`; None while that UMAP is not there.
+    """Returns the `pca` or `umap` projection of `run`; None when that UMAP is not stored.
 
-    Without `settings` the UMAP that was made last.
+    settings: those of the UMAP; without them the UMAP that was stored last.
     """
     if kind == "pca":
         return pca_projection(run.sample())
@@ -29,14 +29,14 @@ def load_projection(run: Run, kind: str = "pca", settings: UmapSettings | None =
 
 
 def stored_umaps(run: Run) -> list[UmapSettings]:
-    """Returns the settings of the stored UMAPs of the present sample of `run`, the last made first."""
+    """Returns the settings of the UMAPs stored for the sample of `run`, the newest first."""
     paths = sorted(run.derived_dir.glob("umap-*.npz"), key=lambda path: -path.stat().st_mtime_ns)
     found = [match for path in paths if (match := _NAME.fullmatch(path.name))]
     return [UmapSettings(int(one[1]), int(one[2]), float(one[3]), int(one[4])) for one in found]
 
 
 def compute_umap(run: Run, settings: UmapSettings | None = None, report: Report = ignore_progress) -> Projection:
-    """Returns the UMAP of the sample of `run`, and stores it."""
+    """Computes the UMAP of the sample of `run`, stores it and returns it."""
     settings = settings or UmapSettings()
     made = umap_projection(run.sample(), settings, report)
     with open_atomic(run.derived_dir / settings.file_name) as file:

@@ -1,4 +1,4 @@
-"""What is stored about a run: what made it and how far it came."""
+"""The record of a run: its method, settings, state and progress."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 METHOD_TITLES = {"picie": "PiCIE", "mdc": "MDC", "iic": "IIC", "supervised": "Supervised", "probe": "Linear probe"}
-"""What a person reads for the methods that train."""
+"""The names on screen of the methods that train."""
 
 
 @dataclass(frozen=True)
 class RunInfo:
-    """One line about a run: what made it, how far it came."""
+    """The record of one run, stored as `run.json`."""
 
     id: str
     method: str
-    """`frozen`, or the method that it was trained with, such as `picie`."""
+    """`frozen`, or the method of its training, such as `picie`."""
     state: str
     """running, stopped, failed or done; only a done run has a sample."""
     created: float
@@ -26,10 +26,10 @@ class RunInfo:
 
     @property
     def title(self) -> str:
-        """What a person reads, such as `Frozen resnet18`, `PiCIE K 27, 5 epochs` or `IIC K 27+100, 1 epoch`."""
+        """The name on screen, such as `Frozen resnet18`, `PiCIE K 27, 5 epochs` or `IIC K 27+100, 1 epoch`."""
         if self.method == "frozen":
             return f"Frozen {self.settings.get('backbone', '')}".strip()
-        title, finer = METHOD_TITLES.get(self.method, self.method), self.settings.get("overcluster")
+        title, overcluster = METHOD_TITLES.get(self.method, self.method), self.settings.get("overcluster")
         if self.method not in ("supervised", "probe"):  # they have the classes of their masks
-            title += f" K {self.settings.get('k', '?')}{f'+{finer}' if finer else ''}"
+            title += f" K {self.settings.get('k', '?')}{f'+{overcluster}' if overcluster else ''}"
         return f"{title}, {self.epochs_done} epoch{'' if self.epochs_done == 1 else 's'}"

@@ -1,4 +1,4 @@
-"""Clusterings on disk: what k-means found, one folder each, below the folder of the embedding sample that it is of."""
+"""Clusterings on disk: the result of k-means, one folder each, in the folder of its embedding sample."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def compute_clustering(
 ) -> None:
     """Clusters embeddings (N, D) into K clusters and stores them in `folder`.
 
-    Of two processes that compute the same one at once, the first one's stays: names belong to the key of its
-    centroids. Raises SettingError when K is below 1 or above N.
+    A clustering that another process stored meanwhile stays: names are stored under the key of its centroids.
+    Raises SettingError when K is below 1 or above N.
     """
     check_k(k, len(embeddings))
     start = time.monotonic()

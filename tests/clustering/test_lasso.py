@@ -136,7 +136,7 @@ def test_a_small_selection_is_told_apart_better_than_by_the_means():
     means = split_between(cloud[~taken], cloud[taken])
     np.testing.assert_allclose(np.linalg.norm(ours[1] - ours[0]), np.linalg.norm(means[1] - means[0]), atol=1e-5)
     assert overlap(ours) > overlap(means) + 0.15
-    with pytest.raises(SettingError, match="needs cells of both"):
+    with pytest.raises(SettingError, match="needs pixels of both parts"):
         tell_apart(cloud, cloud[:0])
 
 

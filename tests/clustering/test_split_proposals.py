@@ -68,8 +68,8 @@ def test_a_split_of_a_part(split_one):
     assert space.label_map.classes_of(after.key)[8] == space.label_map.classes_of(after.key)[1]
 
 
-def test_two_places_give_two_parts(finished_copy):
-    """Cells like the first place keep the id, cells like the second one get the new one."""
+def test_two_sets_of_pixels_give_two_parts(finished_copy):
+    """Pixels closer to the first mean keep the id, the others get the new one."""
     run = finished_copy.current_run()
     before, sample = run.clustering(), run.sample()
     members = np.flatnonzero(before.labels == 0)
@@ -81,12 +81,14 @@ def test_two_places_give_two_parts(finished_copy):
     np.testing.assert_array_equal(made.clustering.labels[members], np.where(closer == 0, 0, 6))
 
 
-def test_between_one_place_and_itself_there_is_nothing():
-    """Equal or missing cells are refused with what to do."""
+def test_equal_and_empty_sets_are_refused():
+    """Where no plane separates two sets of pixels, the message says what to do."""
     cells = unit(np.random.default_rng(0).normal(size=(4, 8)))
-    with pytest.raises(SettingError, match="nothing lies between: point elsewhere"):
+    with pytest.raises(
+        SettingError, match="both parts have the same mean embedding, so no plane separates them: select"
+    ):
         split_between(cells, cells)
-    with pytest.raises(SettingError, match="needs cells of both"):
+    with pytest.raises(SettingError, match="needs pixels of both parts"):
         split_between(cells, cells[:0])
 
 

@@ -163,7 +163,7 @@ def test_sorted_crops_give_their_unit_means():
         ([np.eye(3)], "sorted into 1 sets, a split takes 2 to 8"),
         ([np.eye(9)[i : i + 1] for i in range(9)], "sorted into 9 sets"),
         ([np.eye(3), np.zeros((0, 3))], "one of the sets has no crops"),
-        ([np.eye(3), np.eye(3)], "two of the sets look the same to this embedder"),
+        ([np.eye(3), np.eye(3)], "two of the sets have the same mean embedding"),
     ],
 )
 def test_crops_that_cannot_be_told_apart_are_refused(sets, message):
