@@ -28,7 +28,7 @@ sample: $(VENV)/app.stamp
 	  $(BIN)/python -m picie_core cluster --workspace $(SAMPLE) --k 12; }
 
 test: check
-	@$(TEST_ENV) $(BIN)/python -m pytest $(WORKERS) $(TESTS)
+	@$(TEST_ENV) $(BIN)/python -m pytest $(WORKERS) --durations=20 $(TESTS)
 
 check: $(VENV)/test.stamp
 	@$(BIN)/ruff format --check .

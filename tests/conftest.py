@@ -10,14 +10,13 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
 import pytest
-from PIL import Image
 from threadpoolctl import threadpool_limits
 
 from picie_core.cli import COMMANDS
 from picie_core.cli.parser import run_command
 from picie_core.workspace.workspace import Workspace
+from tests.factories import TINY, draw_scene, embedded, write_scenes  # noqa: F401 (test files import draw_scene)
 
 if TYPE_CHECKING:
     from picie_core.training.losses.picie import PicieLoss
@@ -27,9 +26,6 @@ if TYPE_CHECKING:
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 _one_thread = threadpool_limits(1)
 
-TINY = ("--weights", "none", "--size", "64", "--pixels", "600", "--batch", "4", "--dim", "32")
-"""Options that make `embed` and `train` take a second on the scenes."""
-
 
 class Said(NamedTuple):
     """What a command left: its exit code and both streams."""
@@ -37,19 +33,6 @@ class Said(NamedTuple):
     code: int
     out: str
     err: str
-
-
-def draw_scene(seed: int, height: int = 64, width: int = 96) -> tuple[np.ndarray, np.ndarray]:
-    """A smooth, a striped and a noisy band: uint8 (H, W, 3), and the class of each pixel, uint8 (H, W)."""
-    rng = np.random.default_rng(seed)
-    y, x = np.mgrid[:height, :width]
-    horizon = height / 3 + 4 * np.sin(x / 15 + seed)
-    truth = (y > horizon).astype(np.uint8) + (y > horizon + height / 3)
-    smooth = np.stack([90 + y, 140 + y // 2, 220 - y], -1)
-    stripes = np.stack([60 + 120 * (x // 4 % 2), 90 + 60 * (x // 4 % 2), 50 + 0 * x], -1)
-    noise = 110 + 40 * rng.standard_normal((height, width, 1)).repeat(3, 2)
-    image = np.choose(truth[..., None], [smooth, stripes, noise])
-    return image.clip(0, 255).astype(np.uint8), truth
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -66,23 +49,15 @@ def tiny() -> tuple[str, ...]:
 @pytest.fixture(scope="session")
 def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with images/ and masks/ of six scenes; nobody writes there."""
-    root = tmp_path_factory.mktemp("scenes")
-    for folder in ("images", "masks"):
-        (root / folder).mkdir()
-    for seed in range(6):
-        image, truth = draw_scene(seed)
-        Image.fromarray(image).save(root / "images" / f"scene-{seed}.png")
-        Image.fromarray(truth).save(root / "masks" / f"scene-{seed}.png")
-    return root
+    return write_scenes(tmp_path_factory.mktemp("scenes"))
 
 
 @pytest.fixture(scope="session")
 def finished(scenes: Path, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """An embedded workspace of the scenes with the clustering k6-s0; nobody writes there."""
-    root = tmp_path_factory.mktemp("finished") / "work"
-    assert run_command(COMMANDS, ["embed", str(scenes / "images"), "--workspace", str(root), *TINY]) == 0
-    assert run_command(COMMANDS, ["cluster", "--workspace", str(root), "--k", "6"]) == 0
-    return Workspace.open(root)
+    workspace = embedded(tmp_path_factory.mktemp("finished") / "work", scenes / "images")
+    assert run_command(COMMANDS, ["cluster", "--workspace", str(workspace.root), "--k", "6"]) == 0
+    return workspace
 
 
 @pytest.fixture
@@ -102,11 +77,10 @@ def seven(scenes: Path, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     shutil.copytree(scenes, root / "in")
     image = root / "in" / "images" / "scene-6.png"
     shutil.copy(root / "in" / "images" / "scene-5.png", image)
-    words = ["embed", str(root / "in" / "images"), "--workspace", str(root / "w"), *TINY, "--stages", "2"]
-    assert run_command(COMMANDS, words) == 0
+    workspace = embedded(root / "w", root / "in" / "images", "--stages", "2")
     image.write_bytes(image.read_bytes()[:1000])
     shutil.rmtree(root / "w" / "cache")
-    return Workspace.open(root / "w")
+    return workspace
 
 
 @pytest.fixture

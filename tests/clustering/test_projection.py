@@ -1,4 +1,4 @@
-"""Maps of the sample: which points, PCA at once, UMAP stored and found again."""
+"""Projections of the sample: the points that are drawn, PCA, UMAP, and what is stored."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from picie_core.clustering.projection import (
     LEAST,
     Projection,
     UmapSettings,
-    _nearest,
+    cosine_neighbors,
     draw_points,
     place_rest,
     shown_points,
 )
 from picie_core.errors import SettingError
 from picie_core.workspace.projections import compute_umap, load_projection, stored_umaps
+from tests.factories import unit
 
 
 @pytest.fixture
@@ -76,7 +77,7 @@ def test_small_clusters_are_seen_and_nothing_moves():
 
 
 def test_pca_is_there_at_once(finished):
-    """The PCA map needs no job: every sampled pixel has its place, a part of them is drawn."""
+    """PCA needs no job: every sampled pixel has coordinates, some of them are drawn."""
     run = finished.current_run()
     found = load_projection(run)
     sample = run.sample()
@@ -85,7 +86,7 @@ def test_pca_is_there_at_once(finished):
 
 
 def test_umap_is_stored_and_found_again(finished_copy, fake_umap):
-    """None before it was computed; then the same places, for these parameters only; without any, the last made."""
+    """None before it was computed; then equal coordinates, for these settings only; without settings, the newest."""
     run = finished_copy.current_run()
     settings = UmapSettings(points=80, neighbors=5, min_dist=0.3, seed=2)
     assert load_projection(run, "umap") is None
@@ -126,11 +127,6 @@ def test_impossible_parameters_are_refused(name, value):
         UmapSettings(**{name: value})
 
 
-def unit(rows: np.ndarray) -> np.ndarray:
-    """Rows of unit length, float32."""
-    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
-
-
 def test_pixels_that_are_not_placed_go_where_their_neighbours_are():
     """Two groups far apart: every pixel lands inside the group that it is like, none in the void between."""
     rng = np.random.default_rng(0)
@@ -145,7 +141,7 @@ def test_pixels_that_are_not_placed_go_where_their_neighbours_are():
     assert (np.abs(np.abs(xy) - 10) < 4).all()
 
 
-def test_a_place_is_the_middle_of_the_closest_half_of_its_neighbours():
+def test_a_pixel_follows_the_half_of_its_neighbours_around_their_medoid():
     """By brute force: of the 8 nearest by cosine the most central one, and the mean of the 4 nearest to it."""
     rng = np.random.default_rng(1)
     embeddings = unit(rng.normal(size=(60, 6)))
@@ -160,7 +156,7 @@ def test_a_place_is_the_middle_of_the_closest_half_of_its_neighbours():
         np.testing.assert_allclose(xy[row], expected, atol=1e-5)
 
 
-def test_many_points_are_searched_in_lists_and_land_where_the_exact_search_puts_them(monkeypatch):
+def test_many_points_are_searched_in_lists_and_land_where_the_exact_search_puts_them():
     """With lists of neighbours instead of all of them, nearly every pixel keeps its place."""
     rng = np.random.default_rng(2)
     centres = unit(rng.normal(size=(20, 12)))
@@ -168,8 +164,7 @@ def test_many_points_are_searched_in_lists_and_land_where_the_exact_search_puts_
     index = np.arange(0, 8000, 1)[:6000]
     placed = (embeddings[index] @ rng.normal(size=(12, 2))).astype(np.float32)
     in_lists = place_rest(embeddings, index, embeddings[index], placed)
-    monkeypatch.setattr("picie_core.clustering.projection.CELLS", 1000)  # so that the rows count as few
-    exact = place_rest(embeddings, index, embeddings[index], placed)
+    exact = place_rest(embeddings, index, embeddings[index], placed, lists=1000)  # so that 6,000 rows are few
     away = np.linalg.norm(in_lists - exact, axis=1)[6000:]
     assert (away < 1e-6).mean() > 0.9 and away.max() < np.ptp(placed)
 
@@ -178,15 +173,16 @@ def test_neighbours_equal_scikit_learn():
     """The neighbours that UMAP gets are the exact ones by cosine, nearest first, each row its own first."""
     rows = np.random.default_rng(0).normal(size=(200, 8)).astype(np.float32)
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    index, distance = _nearest(rows, 7)
+    index, distance = cosine_neighbors(rows, 7)
     theirs, ids = NearestNeighbors(n_neighbors=7, metric="cosine").fit(rows).kneighbors(rows)
     np.testing.assert_array_equal(index, ids)
     np.testing.assert_allclose(distance, theirs, atol=1e-5)
     np.testing.assert_array_equal(index[:, 0], np.arange(200))
 
 
+@pytest.mark.slow
 def test_the_command_runs_the_real_umap(finished_copy, say):
-    """`project` on a few points gives every sampled pixel a finite place that the app can load."""
+    """`project` on a few points gives every sampled pixel finite coordinates that the app can load."""
     run = finished_copy.current_run()
     said = say("project", "--workspace", finished_copy.root, "--points", 40, "--neighbors", 4, "--min-dist", 0.2)
     assert said.code == 0, said.err

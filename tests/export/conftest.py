@@ -6,24 +6,20 @@ from pathlib import Path
 
 import pytest
 
-from picie_core.cli.embed import embed
-from picie_core.clustering.clustering import Clustering
 from picie_core.progress import Progress
-from picie_core.settings import EmbedderSettings, SampleSettings
 from picie_core.workspace.mask_export import ExportReport, export_masks
-from picie_core.workspace.workspace import Workspace
+from picie_core.workspace.workspace import Run, StoredClustering, Workspace
 from tests.export.odd_images import SIZE_PX, odd_images
+from tests.factories import embedded
 
 
 @pytest.fixture(scope="session")
-def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, str, Clustering]:
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, Run, StoredClustering]:
     """A real workspace of odd images with random weights and six clusters, four of them named."""
     folder = tmp_path_factory.mktemp("exports")
     odd_images(folder / "images")
     (folder / "images" / "broken.jpg").write_bytes(b"not an image")
-    settings = SampleSettings(size_px=SIZE_PX, pixels=3000, batch=4)
-    embed(folder / "w", EmbedderSettings(weights="none", dim=16), settings, folder / "images", "cpu")
-    workspace = Workspace.open(folder / "w")
+    workspace = embedded(folder / "w", folder / "images", "--size", str(SIZE_PX), "--pixels", "3000", "--dim", "16")
     run = workspace.current_run()
     clustering = run.cluster(6)
     for name, clusters in {"sky & sea": [0, 3], "Straße": [1], "ignore": [4]}.items():

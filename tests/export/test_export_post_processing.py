@@ -1,4 +1,4 @@
-"""Finished exports: nothing changes by default, what was asked for is in the masks and in the record."""
+"""Exports with post-processing: none by default; what was asked for is in the masks and in the record."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_the_defaults_write_the_same_bytes(made, png_export, tmp_path):
 
 
 def test_options_of_the_command_are_in_masks_and_record(made, png_export, tmp_path):
-    """A threshold ignores more, specks are gone, and export.json and the result say what was done."""
+    """A threshold ignores more, small regions are gone, and export.json and the result say what was done."""
     workspace, run, clustering = made  # other tests choose other clusterings of this workspace
     words = ["export", "--workspace", str(workspace.root), "--out", str(tmp_path / "out"), "--device", "cpu"]
     words += ["--run", run.name, "--clustering", clustering.name]
@@ -44,10 +44,10 @@ def test_options_of_the_command_are_in_masks_and_record(made, png_export, tmp_pa
     record = json.loads((tmp_path / "out" / "export.json").read_text())
     assert record["post_processing"] == {"min_confidence": 0.3, "min_area_px": 40}
     assert "--min-confidence 0.3 --min-area 40" in record["command"] and run.name in record["command"]
-    plain, finished = masks_of(png_export[0]), masks_of(tmp_path / "out")
-    assert plain.keys() == finished.keys()
+    plain, processed = masks_of(png_export[0]), masks_of(tmp_path / "out")
+    assert plain.keys() == processed.keys()
     assert record["ignored_share"] > json.loads((png_export[0] / "export.json").read_text())["ignored_share"]
-    for name, mask in finished.items():
+    for name, mask in processed.items():
         np.testing.assert_array_equal(mask, remove_small_regions(mask, 40), err_msg=name)
 
 
@@ -63,8 +63,8 @@ def test_a_refined_export_differs_and_says_so(made, png_export, tmp_path, method
     assert any((plain[name] != mask).any() for name, mask in refined.items())
 
 
-def test_doubt_in_a_raw_export_counts_as_ignored(made, tmp_path):
-    """Cluster ids with a threshold hold 255, and the share of it is told."""
+def test_uncertain_pixels_of_a_raw_export_count_as_ignored(made, tmp_path):
+    """Cluster ids with a threshold hold 255, and the report says its share."""
     report = export_masks(
         made[2], "png", tmp_path / "out", raw=True, device="cpu", post_processing=PostProcessing(min_confidence=0.5)
     )

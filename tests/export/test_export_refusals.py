@@ -12,7 +12,7 @@ from picie_core.errors import PicieError
 from picie_core.export import image_files
 from picie_core.export.formats import FORMATS
 from picie_core.workspace.mask_export import export_masks
-from tests.export.odd_images import draw_scene, no_network, save
+from tests.export.odd_images import no_network, picture, save
 
 
 def test_without_names_there_is_nothing_to_write(made, tmp_path):
@@ -28,7 +28,7 @@ def test_without_names_there_is_nothing_to_write(made, tmp_path):
 
 def test_wrong_settings_are_refused(made, tmp_path):
     """Format, share and folders: what is wrong, and what to give instead."""
-    save(tmp_path / "full" / "x.png", draw_scene(0))
+    save(tmp_path / "full" / "x.png", picture(0))
     (tmp_path / "empty").mkdir()
     cases = [
         ({"fmt": "coco"}, "format='coco' is unknown: choose one of png, voc"),
@@ -72,7 +72,7 @@ def test_a_full_disk_leaves_nothing(made, tmp_path, monkeypatch, fmt, after):
 
 
 def test_a_stop_leaves_nothing(made, tmp_path):
-    """Ctrl-C in the middle takes the half-written folder away."""
+    """Ctrl-C in the middle removes the half-written folder."""
 
     def stopping(images: np.ndarray) -> np.ndarray:
         if list(tmp_path.rglob("*.png")):
@@ -80,14 +80,14 @@ def test_a_stop_leaves_nothing(made, tmp_path):
         return no_network(images)
 
     for i in range(40):
-        save(tmp_path / "in" / f"{i}.jpg", draw_scene(i))
+        save(tmp_path / "in" / f"{i}.jpg", picture(i))
     with pytest.raises(KeyboardInterrupt):
         export_masks(made[2], "png", tmp_path / "sub" / "out", images=tmp_path / "in", feature_source=stopping)
     assert list((tmp_path / "sub").iterdir()) == []
 
 
 def test_only_broken_images_is_an_error(made, tmp_path):
-    """An export of nothing is no success; the first reason is told."""
+    """An export of nothing fails, and the message gives the first reason."""
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "x.jpg").write_text("hello")
     with pytest.raises(PicieError, match=r"none of the 1 images of .* can be read; the first: x.jpg: not an image"):

@@ -13,7 +13,7 @@ from picie_core.errors import SettingError
 from picie_core.export.image_files import flat_stems, folder_stems
 from picie_core.segmentation.masks import cluster_mask
 from picie_core.workspace.mask_export import export_masks
-from tests.export.odd_images import SIZE_PX, draw_scene, no_network, odd_images, save
+from tests.export.odd_images import SIZE_PX, no_network, odd_images, picture, save
 
 
 def test_raw_masks_are_cluster_ids(made, tmp_path):
@@ -32,7 +32,7 @@ def test_more_than_255_clusters_are_written_in_16_bits(made, tmp_path):
     """Raw ids above 254 do not fit beside 255; export.json says so, and voc refuses."""
     _workspace, run, _ = made
     many = run.cluster(300)
-    source = save(tmp_path / "in" / "x.png", draw_scene(9)).parent
+    source = save(tmp_path / "in" / "x.png", picture(9)).parent
     export_masks(many, "png", tmp_path / "out", images=source, raw=True, feature_source=no_network)
     with Image.open(tmp_path / "out" / "masks" / "x.png") as mask:
         assert mask.mode == "I;16" and np.asarray(mask).max() < 300
@@ -42,7 +42,7 @@ def test_more_than_255_clusters_are_written_in_16_bits(made, tmp_path):
 
 
 def test_another_folder_with_broken_files(made, tmp_path):
-    """The clusters and names apply to any images; what cannot be read is listed and ends nothing."""
+    """Clusters and names apply to any images; unreadable ones are listed and do not stop the export."""
     odd_images(tmp_path / "in")
     (tmp_path / "in" / "empty.png").touch()
     (tmp_path / "in" / "text.jpg").write_text("hello")
@@ -56,8 +56,8 @@ def test_another_folder_with_broken_files(made, tmp_path):
 
 def test_an_image_that_vanishes_is_listed(made, tmp_path):
     """A file that is deleted between listing and reading becomes a problem, the others are written."""
-    first = save(tmp_path / "in" / "a.png", draw_scene(0))
-    save(tmp_path / "in" / "b.png", draw_scene(1, 90, 70))
+    first = save(tmp_path / "in" / "a.png", picture(0))
+    save(tmp_path / "in" / "b.png", picture(1, 90, 70))
 
     def deleting(images: np.ndarray) -> np.ndarray:
         first.unlink(missing_ok=True)
@@ -68,9 +68,9 @@ def test_an_image_that_vanishes_is_listed(made, tmp_path):
 
 
 def test_many_shapes_are_all_written(made, tmp_path):
-    """Images of ever other sizes do not wait for mates that never come."""
+    """Images that are each of another size are written too, without a full batch of one size."""
     for i in range(45):
-        save(tmp_path / "in" / f"{i:02d}.png", draw_scene(i, 70 + 3 * i, 64))
+        save(tmp_path / "in" / f"{i:02d}.png", picture(i, 70 + 3 * i, 64))
     report = export_masks(made[2], "png", tmp_path / "out", images=tmp_path / "in", feature_source=no_network)
     assert report.images == 45
 

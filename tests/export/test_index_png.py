@@ -24,8 +24,8 @@ def image_paths(workspace: Workspace) -> dict[str, Path]:
 def expected_mask(workspace: Workspace, run: Run, clustering: Clustering, source: Path) -> np.ndarray:
     """The class mask of one image, computed by itself."""
     image = read_image(source)
-    cells = network_features(run, "cpu")(resize_image(image, SIZE_PX)[None])[0]
-    return class_mask(cells, clustering, workspace.label_map.classes_of(clustering.key), *image.shape[:2])
+    feature_map = network_features(run, "cpu")(resize_image(image, SIZE_PX)[None])[0]
+    return class_mask(feature_map, clustering, workspace.label_map.classes_of(clustering.key), *image.shape[:2])
 
 
 def test_every_image_has_its_mask(made, png_export):
@@ -46,6 +46,7 @@ def test_every_image_has_its_mask(made, png_export):
     )
 
 
+@pytest.mark.slow
 def test_masks_are_the_argmax_of_upsampled_scores(made, png_export):
     """Against masks computed one image at a time; the batch changes nothing but rounding."""
     workspace, run, clustering = made
@@ -104,7 +105,7 @@ def test_export_json_says_what_the_masks_mean(made, png_export):
 
 
 def test_previews_and_progress(png_export):
-    """Twelve pictures to look at; the progress ends with all images, broken ones were never counted."""
+    """Twelve previews; the progress counts the readable images only."""
     out, _, events = png_export
     previews = sorted((out / "previews").glob("*.jpg"))
     assert len(previews) == 12 and all(Image.open(path).format == "JPEG" for path in previews)

@@ -11,51 +11,46 @@ import threading
 from contextlib import closing
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from picie_core.errors import PicieError
+from picie_core.errors import PicieError, SettingError
 from picie_core.labels.label_map import LabelMap
+from tests.factories import decisions, names_of, unit
 
 KEY = "k27-digest"
 
 
 @pytest.fixture
-def label_map(tmp_path: Path) -> LabelMap:
+def road(label_map: LabelMap) -> LabelMap:
     """A label map in which cluster 0 is road."""
-    label_map = LabelMap(tmp_path / "labels.sqlite")
     label_map.name_clusters(KEY, [0], "road")
     return label_map
 
 
-def names_of(label_map: LabelMap) -> dict[int, str]:
-    """Cluster -> class name, as a person sees it."""
-    names = {item.id: item.name for item in label_map.classes()}
-    return {cluster: names[class_id] for cluster, class_id in label_map.classes_of(KEY).items()}
-
-
-def test_newer_version_is_refused(label_map):
+def test_newer_version_is_refused(road):
     """A file of a newer program is left alone."""
-    with closing(sqlite3.connect(label_map.path)) as database, database:
+    with closing(sqlite3.connect(road.path)) as database, database:
         database.execute("UPDATE meta SET version = 3")
-    for use in (label_map.classes, lambda: label_map.name_clusters(KEY, [0], "road")):
+    for use in (road.classes, lambda: road.name_clusters(KEY, [0], "road")):
         with pytest.raises(PicieError, match="has version 3, this program reads up to 2: update"):
             use()
 
 
-def test_one_connection_reads_the_latest_and_may_write(label_map, monkeypatch):
+def test_one_connection_reads_the_latest_and_may_write(road, monkeypatch):
     """Reading in a block opens the file once; it sees what others, and the block itself, write meanwhile."""
     opened = []
     connect = sqlite3.connect
     monkeypatch.setattr(sqlite3, "connect", lambda *a, **k: opened.append(a) or connect(*a, **k))
-    with label_map.reading(), label_map.reading():
-        assert names_of(label_map) == {0: "road"} and len(opened) == 1
-        threading.Thread(target=LabelMap(label_map.path).name_clusters, args=(KEY, [1], "sky")).start()
-        label_map.name_clusters(KEY, [2], "tree")
-        while label_map.version() < 3:  # the thread commits on a connection of its own
+    with road.reading(), road.reading():
+        assert names_of(road, KEY) == {0: "road"} and len(opened) == 1
+        threading.Thread(target=LabelMap(road.path).name_clusters, args=(KEY, [1], "sky")).start()
+        road.name_clusters(KEY, [2], "tree")
+        while road.version() < 3:  # the thread commits on a connection of its own
             pass
-        assert names_of(label_map) == {0: "road", 1: "sky", 2: "tree"}
+        assert names_of(road, KEY) == {0: "road", 1: "sky", 2: "tree"}
     assert len(opened) == 3
-    label_map.classes()
+    road.classes()
     assert len(opened) == 4
 
 
@@ -80,14 +75,14 @@ def test_damaged_file_is_an_error_with_a_remedy(tmp_path, content):
     assert path.read_bytes() == content
 
 
-def test_edit_waits_for_another_and_says_when_it_takes_too_long(label_map, monkeypatch):
+def test_edit_waits_for_another_and_says_when_it_takes_too_long(road, monkeypatch):
     """A locked file is an error that says so; readers are not held up meanwhile."""
     monkeypatch.setattr("picie_core.labels.database.BUSY_S", 0.05)
-    with closing(sqlite3.connect(label_map.path, isolation_level=None)) as other:
+    with closing(sqlite3.connect(road.path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        assert names_of(label_map) == {0: "road"}
+        assert names_of(road, KEY) == {0: "road"}
         with pytest.raises(PicieError, match="being edited by another process"):
-            label_map.name_clusters(KEY, [1], "sky")
+            road.name_clusters(KEY, [1], "sky")
 
 
 def test_folder_that_cannot_be_written(tmp_path):
@@ -117,10 +112,11 @@ def test_two_threads_that_edit_at_once_lose_nothing(tmp_path):
         thread.join()
     assert failures == [] and label_map.version() == 40
     expected = {offset + index: f"class {index % 7} of {offset}" for offset in (0, 100) for index in range(20)}
-    assert names_of(label_map) == expected
+    assert names_of(label_map, KEY) == expected
     assert [item.id for item in label_map.classes()] == list(range(14))
 
 
+@pytest.mark.slow
 def test_kill_loses_no_edit_that_was_done(tmp_path):
     """After kill -9 in the middle of edits the file opens and holds every edit that was reported as done."""
     label_map = LabelMap(tmp_path / "new.sqlite")
@@ -139,7 +135,7 @@ def test_kill_loses_no_edit_that_was_done(tmp_path):
             done = [int(process.stdout.readline()) for _ in range(wanted)]
             os.kill(process.pid, signal.SIGKILL)
             done += [int(line) for line in process.stdout if line.endswith("\n")]
-        names = names_of(label_map)
+        names = names_of(label_map, KEY)
         assert all(names[index] == f"class {index % 9}" for index in done)
         assert label_map.version() >= len(done)
         label_map.name_clusters(KEY, [0], "class 0")
@@ -154,4 +150,78 @@ def test_disk_without_hard_links(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "link", refuse)
     label_map = LabelMap(tmp_path / "labels.sqlite")
     label_map.name_clusters(KEY, [0], "road")
-    assert names_of(label_map) == {0: "road"} and [path.name for path in tmp_path.iterdir()] == ["labels.sqlite"]
+    assert names_of(label_map, KEY) == {0: "road"} and [path.name for path in tmp_path.iterdir()] == ["labels.sqlite"]
+
+
+# -- files of version 1
+
+VERSION_1 = """
+CREATE TABLE meta (version INTEGER NOT NULL);
+CREATE TABLE classes (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, color TEXT NOT NULL UNIQUE);
+CREATE TABLE assignments (
+    clustering TEXT NOT NULL, cluster INTEGER NOT NULL,
+    class_id INTEGER NOT NULL REFERENCES classes (id) ON UPDATE CASCADE ON DELETE CASCADE,
+    PRIMARY KEY (clustering, cluster)
+);
+CREATE TABLE choices (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE events (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, at REAL NOT NULL, kind TEXT NOT NULL, payload TEXT NOT NULL
+);
+INSERT INTO meta VALUES (1);
+INSERT INTO classes VALUES (255, 'ignore', '#4d4d4d'), (0, 'road', '#e69f00'), (1, 'sky', '#56b4e9');
+INSERT INTO assignments VALUES ('k27-digest', 0, 0), ('k27-digest', 1, 1), ('k27-digest', 2, 255);
+INSERT INTO choices VALUES ('clustering', 'k27-s0');
+INSERT INTO events (at, kind, payload) VALUES
+    (1.0, 'name', '{"clustering": "k27-digest", "before": {"0": null}, "name": "road"}'),
+    (2.0, 'recolor', '{"color": "#56b4e9", "id": 1, "before": "#000001"}');
+"""
+
+
+@pytest.fixture
+def old(tmp_path: Path) -> LabelMap:
+    """A label map as the first version wrote it."""
+    path = tmp_path / "old.sqlite"
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("PRAGMA journal_mode = WAL")
+        database.executescript(VERSION_1)
+    return LabelMap(path)
+
+
+def version_in(path: Path) -> int:
+    with closing(sqlite3.connect(path)) as database:
+        return database.execute("SELECT version FROM meta").fetchone()[0]
+
+
+def test_an_old_file_is_read_as_it_is(old):
+    """Reading changes nothing, and finds everything; what came before cannot be undone."""
+    assert names_of(old, KEY) == {0: "road", 1: "sky", 2: "ignore"} and old.version() == 2
+    assert old.splits_of(KEY) == [] and old.snapshots() == [] and old.can_undo() is None and old.can_redo() is None
+    assert [event.words for event in old.history()] == ["recoloured a class", "named cluster 0 road"]
+    with old.reading():
+        for _ in range(2):
+            assert names_of(old, KEY) == {0: "road", 1: "sky", 2: "ignore"} and old.splits_of(KEY) == []
+    assert version_in(old.path) == 1
+    old.path.parent.chmod(0o500)
+    try:
+        assert names_of(old, KEY) == {0: "road", 1: "sky", 2: "ignore"} and old.splits_of(KEY) == []
+    finally:
+        old.path.parent.chmod(0o700)
+
+
+def test_an_old_file_is_brought_up_at_the_first_edit(old):
+    """Names, choices and log stay; from then on edits can be undone, down to what the old program left."""
+    before = decisions(old)
+    old.name_clusters(KEY, [3], "tree")
+    assert version_in(old.path) == 2 and old.get_choice("clustering") == "k27-s0"
+    assert [event.id for event in old.history()] == [3, 2, 1]
+    old.split_cluster(KEY, 3, unit(np.eye(3, 8)), 27)
+    old.save_snapshot("new")
+    assert old.undo().kind == "split" and old.undo().kind == "name" and old.undo() is None
+    assert decisions(old) == before
+
+
+def test_an_edit_that_fails_leaves_an_old_file_old(old):
+    """A refused edit is no reason to change the file."""
+    with pytest.raises(SettingError):
+        old.rename_class(9, "x")
+    assert version_in(old.path) == 1 and names_of(old, KEY)[0] == "road"

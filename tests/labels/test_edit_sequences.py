@@ -8,17 +8,17 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from picie_core.clustering.clustering import Clustering, cluster_scores
 from picie_core.data.class_names import IGNORE_ID
-from picie_core.labels.database import transaction
 from picie_core.labels.label_map import LabelMap
 from picie_core.labels.label_transfer import transferred_classes
-from picie_core.labels.undo_log import Rows, read_rows
-from tests.hand_made import clustering_of, unit
+from picie_core.labels.undo_log import Rows
+from tests.factories import clustering_of, decisions, unit
 
 ROOT = Path(__file__).parents[2]
 MEMORY = Path("/dev/shm")
@@ -27,15 +27,17 @@ NAMES = ("road", "sky", "Tree", "ignore")
 PixelNames = dict[str, list[str | None]]
 
 _RNG = np.random.default_rng(7)
-CELLS = unit(_RNG.normal(size=(80, 6)))
-BASES = {key: clustering_of(unit(_RNG.normal(size=(k, 6))), (), CELLS, key) for key, k in (("four", 4), ("six", 6))}
+EMBEDDINGS = unit(_RNG.normal(size=(80, 6)))
+BASES = {
+    key: clustering_of(unit(_RNG.normal(size=(k, 6))), (), EMBEDDINGS, key) for key, k in (("four", 4), ("six", 6))
+}
 
 keys = st.sampled_from(sorted(BASES))
 numbers = st.integers(0, 10**6)
 
 
 class Edits(RuleBasedStateMachine):
-    """One label map over two clusterings of the same cells, and what it should hold."""
+    """One label map over two clusterings of one sample, and what it should hold."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -51,11 +53,10 @@ class Edits(RuleBasedStateMachine):
     # -- what is seen
 
     def rows(self) -> Rows:
-        with transaction(self.map.path) as database:
-            return read_rows(database)
+        return decisions(self.map)
 
     def clustering(self, key: str) -> Clustering:
-        return BASES[key].with_splits(self.map.splits_of(key), CELLS)
+        return BASES[key].with_splits(self.map.splits_of(key), EMBEDDINGS)
 
     def names(self) -> PixelNames:
         """The class name of every pixel in every clustering, through the scores that masks are made from."""
@@ -63,7 +64,7 @@ class Edits(RuleBasedStateMachine):
         found: PixelNames = {}
         for key in BASES:
             table = {cluster: known[owner] for cluster, owner in self.map.classes_of(key).items()}
-            found[key] = [table.get(int(best)) for best in cluster_scores(CELLS, self.clustering(key)).argmax(0)]
+            found[key] = [table.get(int(best)) for best in cluster_scores(EMBEDDINGS, self.clustering(key)).argmax(0)]
         return found
 
     def edit(self, make) -> tuple[PixelNames, PixelNames]:
@@ -163,7 +164,7 @@ class Edits(RuleBasedStateMachine):
         assert after == {key: [into.name if old == gone.name else old for old in before[key]] for key in BASES}
 
     @rule(key=keys)
-    def carry(self, key):
+    def transfer(self, key):
         source = next(other for other in BASES if other != key)
         old, new = self.clustering(source), self.clustering(key)
         named = self.map.classes_of(key)
@@ -239,9 +240,10 @@ class Edits(RuleBasedStateMachine):
 
 
 Edits.TestCase.settings = settings(max_examples=12, stateful_step_count=25, deadline=None, derandomize=True)
-TestEdits = Edits.TestCase
+TestEdits = pytest.mark.slow(Edits.TestCase)
 
 
+@pytest.mark.slow
 def test_two_processes_that_edit_at_once_lose_nothing(tmp_path):
     """Names, splits and snapshots of two processes are all there, each once, and can all be undone."""
     path = tmp_path / "labels.sqlite"

@@ -7,6 +7,7 @@ import pytest
 from benchmarks.kill_edits import check, play_rounds
 
 
+@pytest.mark.slow
 def test_no_edit_is_lost_when_editor_and_job_are_killed(finished_copy):
     """Five kills in a row: each time the workspace opens with every edit that was printed."""
     rounds = play_rounds(finished_copy, 5, seed=1, longest_s=0.4)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from itertools import combinations
 from pathlib import Path
 
@@ -15,26 +14,9 @@ from picie_core.data.class_names import IGNORE_ID, MAX_CLASSES
 from picie_core.errors import SettingError
 from picie_core.labels.classes import Class
 from picie_core.labels.label_map import LabelMap
+from tests.factories import name_in_order, names_of
 
 KEY = "k27-digest"
-
-
-@pytest.fixture
-def label_map(tmp_path: Path) -> LabelMap:
-    """A label map whose file does not exist yet."""
-    return LabelMap(tmp_path / "a folder #1" / "labels ü?.sqlite")
-
-
-def names_of(label_map: LabelMap, key: str = KEY) -> dict[int, str]:
-    """Cluster -> class name, as a person sees it."""
-    names = {item.id: item.name for item in label_map.classes()} | {IGNORE_ID: "ignore"}
-    return {cluster: names[class_id] for cluster, class_id in label_map.classes_of(key).items()}
-
-
-def fill(label_map: LabelMap, names: str = "road sky tree car") -> None:
-    """Names cluster 0, 1, 2... and again 10, 11, 12... by the words of `names`."""
-    for index, name in enumerate(names.split()):
-        label_map.name_clusters(KEY, [index, index + 10], name)
 
 
 # -- reading and naming
@@ -50,7 +32,7 @@ def test_reading_makes_no_file(label_map):
 
 def test_names_survive_reopening(label_map):
     """What one session named, the next one reads; nothing but the one file is left."""
-    fill(label_map, "road sky")
+    name_in_order(label_map, KEY, "road sky")
     label_map.name_clusters(KEY, [3], "IGNORE")
     label_map.name_clusters("other", [0], "sky")
     again = LabelMap(label_map.path)
@@ -62,10 +44,10 @@ def test_names_survive_reopening(label_map):
 
 def test_naming_again_and_unnaming(label_map):
     """A cluster has one name, the last; unnamed it is absent, and its class stays."""
-    fill(label_map, "road sky")
+    name_in_order(label_map, KEY, "road sky")
     label_map.name_clusters(KEY, [0], "sky")
     label_map.name_clusters(KEY, [11], None)
-    assert names_of(label_map) == {0: "sky", 1: "sky", 10: "road"}
+    assert names_of(label_map, KEY) == {0: "sky", 1: "sky", 10: "road"}
     assert len(label_map.classes()) == 2
 
 
@@ -73,7 +55,7 @@ def test_spelling_of_a_known_name_does_not_matter(label_map):
     """Case, space around it and composition of accents lead to the class that is there."""
     label_map.name_clusters(KEY, [0], "Grün fläche")
     label_map.name_clusters(KEY, [1], "  GRÜN fla\u0308che ")
-    assert names_of(label_map) == {0: "Grün fläche", 1: "Grün fläche"}
+    assert names_of(label_map, KEY) == {0: "Grün fläche", 1: "Grün fläche"}
 
 
 @pytest.mark.parametrize(
@@ -120,7 +102,7 @@ def test_at_most_254_classes(label_map):
 
 def test_rename_moves_nothing(label_map):
     """A renamed class keeps its id and clusters; a taken, reserved or unknown one is refused."""
-    fill(label_map)
+    name_in_order(label_map, KEY, "road sky tree car")
     before = label_map.classes_of(KEY)
     label_map.rename_class(1, " Heaven ")
     label_map.rename_class(1, "HEAVEN")
@@ -132,7 +114,7 @@ def test_rename_moves_nothing(label_map):
 
 def test_colours_are_unique(label_map):
     """A colour is #rrggbb, kept in lower case, and belongs to one class."""
-    fill(label_map)
+    name_in_order(label_map, KEY, "road sky tree car")
     label_map.recolor_class(0, " #AABBCC ")
     label_map.recolor_class(0, "#aabbcc")
     assert label_map.classes()[0] == Class(0, "road", "#aabbcc")
@@ -164,19 +146,59 @@ def test_deleting_classes_changes_no_other_name(tmp_path_factory, order):
     clusters = {**{str(index): name for index, name in enumerate("abcdefabcdef")}, "30": "ignore"}
     label_map.import_map(KEY, {"classes": [{"name": name} for name in "abcdef"], "clusters": clusters}, k=31)
     label_map.name_clusters("other", [5], "f")
-    expected, colors = names_of(label_map), {item.name: item.color for item in label_map.classes()}
+    expected, colors = names_of(label_map, KEY), {item.name: item.color for item in label_map.classes()}
     for position in order:
         classes = label_map.classes()
         gone = classes[position % len(classes)]
         label_map.delete_class(gone.id)
         expected = {cluster: name for cluster, name in expected.items() if name != gone.name}
-        assert names_of(label_map) == expected
+        assert names_of(label_map, KEY) == expected
         assert [item.id for item in label_map.classes()] == list(range(len(classes) - 1))
         assert all(colors[item.name] == item.color for item in label_map.classes())
         assert names_of(label_map, "other") == (
             {5: "f"} if any(item.name == "f" for item in label_map.classes()) else {}
         )
     assert label_map.classes_of(KEY)[30] == IGNORE_ID
+
+
+# -- merging classes
+
+
+@pytest.fixture
+def named(tmp_path: Path) -> LabelMap:
+    """A label map with three classes and clusters of two clusterings."""
+    label_map = LabelMap(tmp_path / "labels.sqlite")
+    for key, clusters, name in (("a", [0], "sea"), ("a", [1, 2], "road"), ("b", [5], "sea"), ("a", [3], "lake")):
+        label_map.name_clusters(key, clusters, name)
+    return label_map
+
+
+def test_a_merge_moves_every_cluster_of_the_class_and_no_other(named: LabelMap) -> None:
+    """Clusters of every clustering go over; ids are dense; colours of the others stay."""
+    colors = {item.name: item.color for item in named.classes()}
+    named.merge_class(0, into=2)
+    assert names_of(named, "a") == {0: "lake", 1: "road", 2: "road", 3: "lake"}
+    assert names_of(named, "b") == {5: "lake"}
+    assert [item.id for item in named.classes()] == [0, 1]
+    assert {item.name: item.color for item in named.classes()} == {one: colors[one] for one in ("road", "lake")}
+
+
+def test_a_merge_can_be_undone(named: LabelMap) -> None:
+    """The exact inverse, and the words of the history say what it was."""
+    before = named.classes(), named.classes_of("a"), named.classes_of("b")
+    named.merge_class(2, into=0)
+    undone = named.undo()
+    assert undone is not None and undone.words == "merged lake into sea"
+    assert (named.classes(), named.classes_of("a"), named.classes_of("b")) == before
+
+
+def test_impossible_merges_are_refused(named: LabelMap) -> None:
+    """A class with itself, or one that is not there: nothing changes."""
+    with pytest.raises(SettingError, match="into itself"):
+        named.merge_class(1, into=1)
+    with pytest.raises(SettingError, match="no class 7"):
+        named.merge_class(1, into=7)
+    assert named.history(1)[0].kind == "name"
 
 
 # -- versions, history, choices
@@ -210,81 +232,3 @@ def test_choices(label_map):
     label_map.set_choice("clustering", "k27-s0")
     label_map.set_choice("clustering", "k60-s0")
     assert LabelMap(label_map.path).get_choice("clustering") == "k60-s0"
-
-
-# -- import and export
-
-
-def test_import_is_the_inverse_of_export(label_map, tmp_path):
-    """A record goes through JSON into an empty map and comes back the same, ids and all."""
-    fill(label_map)
-    label_map.name_clusters(KEY, [20], "ignore")
-    label_map.recolor_class(2, "#123456")
-    record = json.loads(json.dumps(label_map.export_map(KEY)))
-    assert record["clusters"] == {str(cluster): name for cluster, name in names_of(label_map).items()}
-    other = LabelMap(tmp_path / "other.sqlite")
-    other.import_map("another key", record, k=27)
-    assert other.export_map("another key") == record
-    label_map.import_map(KEY, record, k=27)
-    assert label_map.export_map(KEY) == record
-
-
-def test_import_takes_dense_ids_over(label_map):
-    """A record that lists all classes with ids 0 to C-1 decides the order, and names follow."""
-    fill(label_map, "road sky")
-    label_map.name_clusters("other", [4], "sky")
-    colors = [item.color for item in label_map.classes()]
-    record = {
-        "classes": [
-            {"id": 1, "name": "Road", "color": colors[1]},
-            {"id": 0, "name": "sky", "color": colors[0]},
-            {"id": 2, "name": "new", "color": "#000001"},
-        ],
-        "clusters": {"5": "new", "6": "road", "7": "ignore"},
-    }
-    label_map.import_map(KEY, record, k=8)
-    assert label_map.classes() == [Class(0, "sky", colors[0]), Class(1, "Road", colors[1]), Class(2, "new", "#000001")]
-    assert names_of(label_map) == {5: "new", 6: "Road", 7: "ignore"}
-    assert names_of(label_map, "other") == {4: "sky"}
-
-
-def test_import_beside_other_classes_keeps_their_ids(label_map):
-    """Classes that the record does not know keep id and colour; new ones follow; old names of the clustering go."""
-    fill(label_map, "road sky")
-    record = {"classes": [{"id": 0, "name": "tree", "color": "#00ff01"}], "clusters": {"1": "tree"}}
-    label_map.import_map(KEY, record, k=27)
-    assert [(item.id, item.name) for item in label_map.classes()] == [(0, "road"), (1, "sky"), (2, "tree")]
-    assert names_of(label_map) == {1: "tree"}
-
-
-GOOD = {"classes": [{"id": 0, "name": "a", "color": "#000001"}], "clusters": {"0": "a"}}
-
-
-@pytest.mark.parametrize(
-    ("record", "message"),
-    [
-        ([], r'"classes" must be a list'),
-        ({"classes": []}, r'"clusters" must be an object'),
-        ({**GOOD, "classes": ["a"]}, r'"classes"\[0\] must be an object.*got \'a\''),
-        ({**GOOD, "classes": [{"name": "x" * 99}]}, r'"classes"\[0\].*1 to 60'),
-        ({**GOOD, "classes": [{"name": "a", "id": 254}]}, r'"classes"\[0\]\.id must be a whole number from 0 to 253'),
-        ({**GOOD, "classes": [{"name": "a", "id": "0"}]}, r"got '0'"),
-        ({**GOOD, "classes": [{"name": "a", "color": "red"}]}, r'"classes"\[0\].*#rrggbb'),
-        ({**GOOD, "classes": [{"name": "a"}, {"name": "A"}]}, r'"classes"\[1\]\.name must be there once'),
-        ({**GOOD, "classes": [{"name": "a", "id": 0}, {"name": "b", "id": 0}]}, r'"classes"\[1\]\.id must'),
-        ({**GOOD, "clusters": {"9": "a"}}, r"cluster from 0 to 8, got '9'"),
-        ({**GOOD, "clusters": {"01": "a"}}, r"got '01'"),
-        ({**GOOD, "clusters": {"x": "a"}}, r"got 'x'"),
-        ({**GOOD, "clusters": {"0": "b"}}, r'"clusters"\["0"\] must name a class of "classes", got \'b\''),
-        ({**GOOD, "clusters": {"0": None}}, r"got None"),
-        ({**GOOD, "classes": [{"name": f"n{i}"} for i in range(255)]}, r"254 at most, got 255"),
-        ({**GOOD, "classes": [{"name": "a", "color": "#e69f00"}]}, r"#e69f00 is the one of 'road'"),
-    ],
-)
-def test_wrong_records_change_nothing(label_map, record, message):
-    """A wrong label map is refused with key, rule and value, before anything is written."""
-    fill(label_map, "road")
-    before, version = label_map.export_map(KEY), label_map.version()
-    with pytest.raises(SettingError, match=message):
-        label_map.import_map(KEY, record, k=9)
-    assert label_map.export_map(KEY) == before and label_map.version() == version

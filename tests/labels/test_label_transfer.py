@@ -14,7 +14,7 @@ from picie_core.data.class_names import IGNORE_ID
 from picie_core.errors import PicieError
 from picie_core.labels.label_transfer import transferred_classes
 from picie_core.workspace.cluster_edits import split_cluster, use_k
-from tests.hand_made import clustering_of
+from tests.factories import clustering_of
 
 
 def labelled(labels: list[int], k: int) -> Clustering:

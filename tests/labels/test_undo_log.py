@@ -13,32 +13,12 @@ import pytest
 
 from picie_core.data.class_names import IGNORE_ID
 from picie_core.errors import PicieError, SettingError
-from picie_core.labels.database import transaction
 from picie_core.labels.label_map import LabelMap
-from picie_core.labels.undo_log import read_rows
-from tests.hand_made import unit
+from tests.factories import decisions, names_of, unit
 
 KEY, OTHER = "k27-digest", "k60-digest"
 ROOT = Path(__file__).parents[2]
 PROTOTYPES = unit(np.random.default_rng(0).normal(size=(3, 8)))
-
-
-@pytest.fixture
-def label_map(tmp_path: Path) -> LabelMap:
-    """A label map whose file does not exist yet."""
-    return LabelMap(tmp_path / "labels.sqlite")
-
-
-def decided(label_map: LabelMap) -> dict:
-    """All rows that hold decisions."""
-    with transaction(label_map.path) as database:
-        return read_rows(database)
-
-
-def names_of(label_map: LabelMap, key: str = KEY) -> dict[int, str]:
-    """Cluster -> class name, as a person sees it."""
-    names = {item.id: item.name for item in label_map.classes()} | {IGNORE_ID: "ignore"}
-    return {cluster: names[owner] for cluster, owner in label_map.classes_of(key).items()}
 
 
 EVERY_EDIT = [
@@ -81,21 +61,21 @@ WORDS = [
 
 def test_every_edit_back_and_forth(label_map):
     """Every kind of edit, undone down to nothing and redone to the end: each state comes back row by row."""
-    states, events = [decided(label_map)], []
+    states, events = [decisions(label_map)], []
     for index, edit in enumerate(EVERY_EDIT):
         edit(label_map)
         if index == 3:
             label_map.save_snapshot("early")
-        states.append(decided(label_map))
+        states.append(decisions(label_map))
         events.append(label_map.can_undo())
     assert [event.words for event in events] == WORDS
     for event, state in zip(events[::-1], states[-2::-1], strict=True):
         assert label_map.can_undo() == event and label_map.undo() == event
-        assert decided(label_map) == state
+        assert decisions(label_map) == state
     assert label_map.undo() is None and label_map.can_undo() is None
     for event, state in zip(events, states[1:], strict=True):
         assert label_map.can_redo() == event and label_map.redo() == event
-        assert decided(label_map) == state
+        assert decisions(label_map) == state
     assert label_map.redo() is None and label_map.can_redo() is None
 
 
@@ -126,10 +106,10 @@ def test_a_new_edit_ends_what_can_be_redone(label_map):
     assert label_map.can_redo().words == "named cluster 0 sky"
     label_map.name_clusters(KEY, [1], "car")
     assert label_map.can_redo() is None and label_map.redo() is None
-    assert names_of(label_map) == {0: "road", 1: "car"}
+    assert names_of(label_map, KEY) == {0: "road", 1: "car"}
     label_map.undo()
     label_map.undo()
-    assert names_of(label_map) == {} and label_map.classes() == []
+    assert names_of(label_map, KEY) == {} and label_map.classes() == []
 
 
 def test_an_edit_that_changes_nothing_is_none(label_map):
@@ -156,7 +136,7 @@ def test_undo_in_another_process_after_a_restart(label_map):
     """The history is in the file: a process that never saw the edits takes them back, another makes them again."""
     for edit in EVERY_EDIT[:4]:
         edit(label_map)
-    after = decided(label_map)
+    after = decisions(label_map)
     program = (
         "import sys; from picie_core.labels.label_map import LabelMap\n"
         "print(getattr(LabelMap(sys.argv[1]), sys.argv[2])().words)"
@@ -167,9 +147,9 @@ def test_undo_in_another_process_after_a_restart(label_map):
         return subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stdout.strip()
 
     assert [elsewhere("undo"), elsewhere("undo")] == ["named cluster 2 tree", "named cluster 7 road"]
-    assert names_of(label_map) == {0: "road", 3: "road", 1: "sky", 4: "sky"}
+    assert names_of(label_map, KEY) == {0: "road", 3: "road", 1: "sky", 4: "sky"}
     assert [elsewhere("redo"), elsewhere("redo")] == ["named cluster 7 road", "named cluster 2 tree"]
-    assert decided(label_map) == after
+    assert decisions(label_map) == after
 
 
 def test_undo_refuses_another_edit_than_the_one_meant(label_map):
@@ -179,7 +159,7 @@ def test_undo_refuses_another_edit_than_the_one_meant(label_map):
     LabelMap(label_map.path).name_clusters(KEY, [1], "sky")
     with pytest.raises(SettingError, match="somebody edited meanwhile, the last edit is now “named cluster 1 sky”"):
         label_map.undo(meant)
-    assert names_of(label_map) == {0: "road", 1: "sky"}
+    assert names_of(label_map, KEY) == {0: "road", 1: "sky"}
     label_map.undo(label_map.can_undo().id)
     with pytest.raises(SettingError, match="somebody edited meanwhile"):
         label_map.redo(meant)
@@ -193,10 +173,10 @@ def test_a_file_changed_behind_the_log_is_never_made_worse(label_map):
     label_map.name_clusters(KEY, [0], "road")
     with closing(sqlite3.connect(label_map.path)) as database, database:
         database.execute("UPDATE assignments SET cluster = 5")
-    before = decided(label_map)
+    before = decisions(label_map)
     with pytest.raises(PicieError, match=r"edit 1 .* cannot be undone or redone: another program changed assignments"):
         label_map.undo()
-    assert decided(label_map) == before
+    assert decisions(label_map) == before
 
 
 # -- merges never swap
@@ -209,14 +189,14 @@ def test_a_merge_moves_the_clusters_it_names_and_no_other(label_map):
     ids = {item.name: item.id for item in label_map.classes()}
     colors = {item.name: item.color for item in label_map.classes()}
     label_map.name_clusters(KEY, [2, 4], "a")
-    assert names_of(label_map) == {0: "c", 1: "a", 2: "a", 3: "a", 4: "a", 5: "c"}
+    assert names_of(label_map, KEY) == {0: "c", 1: "a", 2: "a", 3: "a", 4: "a", 5: "c"}
     assert {item.name: item.id for item in label_map.classes()} == ids
     label_map.delete_class(ids["b"])
-    assert names_of(label_map) == {0: "c", 1: "a", 2: "a", 3: "a", 4: "a", 5: "c"}
+    assert names_of(label_map, KEY) == {0: "c", 1: "a", 2: "a", 3: "a", 4: "a", 5: "c"}
     assert {item.name: item.color for item in label_map.classes()} == {"c": colors["c"], "a": colors["a"]}
     label_map.undo()
     label_map.undo()
-    assert names_of(label_map) == dict(enumerate(["c", "a", "b", "a", "b", "c"]))
+    assert names_of(label_map, KEY) == dict(enumerate(["c", "a", "b", "a", "b", "c"]))
 
 
 # -- splits
@@ -229,7 +209,7 @@ def test_parts_get_new_ids_and_inherit_the_class(label_map):
     assert label_map.split_cluster(KEY, 3, PROTOTYPES, 27) == [3, 27, 28]
     assert label_map.split_cluster(KEY, 28, PROTOTYPES[:2], 29) == [28, 29]
     assert label_map.split_cluster(KEY, 5, PROTOTYPES[:2], 30) == [5, 30]
-    assert names_of(label_map) == {3: "road", 27: "road", 28: "road", 29: "road", 4: "sky"}
+    assert names_of(label_map, KEY) == {3: "road", 27: "road", 28: "road", 29: "road", 4: "sky"}
     assert [(one.cluster, one.first_new, len(one.centroids)) for one in label_map.splits_of(KEY)] == [
         (3, 27, 3),
         (28, 29, 2),
@@ -266,56 +246,15 @@ def test_splits_are_exported_and_imported(label_map, tmp_path):
     assert other.split_cluster(KEY, 0, PROTOTYPES, 30) == [0, 30, 31]
     old = {name: record[name] for name in ("classes",)} | {"clusters": {"0": "road"}}
     other.import_map(KEY, old, 27)
-    assert other.splits_of(KEY) == [] and names_of(other) == {0: "road"}
+    assert other.splits_of(KEY) == [] and names_of(other, KEY) == {0: "road"}
     with pytest.raises(SettingError, match="cluster from 0 to 26, got '27'"):
         other.import_map(KEY, {**old, "clusters": {"27": "road"}}, 27)
 
 
-# -- snapshots
+# -- label transfer
 
 
-def test_snapshots_are_listed_saved_once_and_deleted(label_map):
-    """Saving and deleting change no decision and cannot be undone; returning is an edit like any other."""
-    label_map.name_clusters(KEY, [0, 1], "road")
-    label_map.save_snapshot(" before ")
-    label_map.name_clusters(KEY, [0], "ignore")
-    label_map.save_snapshot("after")
-    assert [(one.name, one.classes, one.clusters) for one in label_map.snapshots()] == [
-        ("after", 1, 2),
-        ("before", 1, 2),
-    ]
-    label_map.restore_snapshot("before")
-    assert names_of(label_map) == {0: "road", 1: "road"}
-    label_map.undo()
-    assert names_of(label_map) == {0: "ignore", 1: "road"}
-    label_map.delete_snapshot("before")
-    assert label_map.can_redo().words == "returned to snapshot “before”" and label_map.redo() is not None
-    assert names_of(label_map) == {0: "road", 1: "road"}
-    assert [event.kind for event in label_map.history(3)] == ["redo", "forget", "undo"]
-
-
-@pytest.mark.parametrize(
-    ("use", "message"),
-    [
-        (lambda m: m.save_snapshot("one"), "snapshot 'one' is there already: choose another"),
-        (lambda m: m.save_snapshot("  "), "1 to 60 characters"),
-        (lambda m: m.save_snapshot("a\nb"), "one line"),
-        (lambda m: m.restore_snapshot("two"), "no snapshot 'two': there are one"),
-        (lambda m: m.delete_snapshot("two"), "no snapshot 'two': there are one"),
-    ],
-)
-def test_wrong_snapshots_are_refused(label_map, use, message):
-    """Nothing is overwritten in silence, and an unknown name lists the known ones."""
-    label_map.save_snapshot("one")
-    with pytest.raises(SettingError, match=message):
-        use(label_map)
-    assert label_map.version() == 1
-
-
-# -- carried names
-
-
-def test_carried_names_never_replace_what_a_person_gave(label_map):
+def test_a_label_transfer_never_replaces_a_name(label_map):
     """Only clusters without a name get one, in one edit; an unknown class is refused."""
     label_map.name_clusters(KEY, [0], "road")
     label_map.name_clusters(OTHER, [1], "sky")
@@ -325,77 +264,3 @@ def test_carried_names_never_replace_what_a_person_gave(label_map):
         label_map.transfer_names(OTHER, {5: 7}, "K = 27")
     assert label_map.undo().words == "transferred 2 names from K = 27"
     assert names_of(label_map, OTHER) == {1: "sky"}
-
-
-# -- files of version 1
-
-VERSION_1 = """
-CREATE TABLE meta (version INTEGER NOT NULL);
-CREATE TABLE classes (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, color TEXT NOT NULL UNIQUE);
-CREATE TABLE assignments (
-    clustering TEXT NOT NULL, cluster INTEGER NOT NULL,
-    class_id INTEGER NOT NULL REFERENCES classes (id) ON UPDATE CASCADE ON DELETE CASCADE,
-    PRIMARY KEY (clustering, cluster)
-);
-CREATE TABLE choices (key TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE events (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, at REAL NOT NULL, kind TEXT NOT NULL, payload TEXT NOT NULL
-);
-INSERT INTO meta VALUES (1);
-INSERT INTO classes VALUES (255, 'ignore', '#4d4d4d'), (0, 'road', '#e69f00'), (1, 'sky', '#56b4e9');
-INSERT INTO assignments VALUES ('k27-digest', 0, 0), ('k27-digest', 1, 1), ('k27-digest', 2, 255);
-INSERT INTO choices VALUES ('clustering', 'k27-s0');
-INSERT INTO events (at, kind, payload) VALUES
-    (1.0, 'name', '{"clustering": "k27-digest", "before": {"0": null}, "name": "road"}'),
-    (2.0, 'recolor', '{"color": "#56b4e9", "id": 1, "before": "#000001"}');
-"""
-
-
-@pytest.fixture
-def old(tmp_path: Path) -> LabelMap:
-    """A label map as the first version wrote it."""
-    path = tmp_path / "old.sqlite"
-    with closing(sqlite3.connect(path)) as database:
-        database.execute("PRAGMA journal_mode = WAL")
-        database.executescript(VERSION_1)
-    return LabelMap(path)
-
-
-def version_in(path: Path) -> int:
-    with closing(sqlite3.connect(path)) as database:
-        return database.execute("SELECT version FROM meta").fetchone()[0]
-
-
-def test_an_old_file_is_read_as_it_is(old):
-    """Reading changes nothing, and finds everything; what came before cannot be undone."""
-    assert names_of(old) == {0: "road", 1: "sky", 2: "ignore"} and old.version() == 2
-    assert old.splits_of(KEY) == [] and old.snapshots() == [] and old.can_undo() is None and old.can_redo() is None
-    assert [event.words for event in old.history()] == ["recoloured a class", "named cluster 0 road"]
-    with old.reading():
-        for _ in range(2):
-            assert names_of(old) == {0: "road", 1: "sky", 2: "ignore"} and old.splits_of(KEY) == []
-    assert version_in(old.path) == 1
-    old.path.parent.chmod(0o500)
-    try:
-        assert names_of(old) == {0: "road", 1: "sky", 2: "ignore"} and old.splits_of(KEY) == []
-    finally:
-        old.path.parent.chmod(0o700)
-
-
-def test_an_old_file_is_brought_up_at_the_first_edit(old):
-    """Names, choices and log stay; from then on edits can be undone, down to what the old program left."""
-    before = decided(old)
-    old.name_clusters(KEY, [3], "tree")
-    assert version_in(old.path) == 2 and old.get_choice("clustering") == "k27-s0"
-    assert [event.id for event in old.history()] == [3, 2, 1]
-    old.split_cluster(KEY, 3, PROTOTYPES, 27)
-    old.save_snapshot("new")
-    assert old.undo().kind == "split" and old.undo().kind == "name" and old.undo() is None
-    assert decided(old) == before
-
-
-def test_an_edit_that_fails_leaves_an_old_file_old(old):
-    """A refused edit is no reason to change the file."""
-    with pytest.raises(SettingError):
-        old.rename_class(9, "x")
-    assert version_in(old.path) == 1 and names_of(old)[0] == "road"

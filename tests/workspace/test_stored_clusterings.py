@@ -1,4 +1,4 @@
-"""Clusterings of a workspace: stored and reloaded equal, never mixed up with other centroids or samples."""
+"""Clusterings of a workspace: loaded as they were stored, never under other centroids or another sample."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from picie_core.data.image_file import resize_image
 from picie_core.errors import PicieError, SettingError
 from picie_core.models.embedder import FrozenEmbedder, embed_image, load_embedder
 from picie_core.settings import EmbedderSettings, SampleSettings
-from picie_core.workspace import stored_clusterings
+from picie_core.workspace.stored_clusterings import compute_clustering
 from picie_core.workspace.workspace import Run, Workspace
-from tests.hand_made import clustering_of
+from tests.factories import clustering_of
 
 
 def same(one: object, other: object) -> bool:
@@ -58,7 +58,7 @@ def test_key_belongs_to_the_centroids(finished_copy):
 
 
 def test_another_sample_drops_stale_clusterings(scenes, tmp_path):
-    """Embedding again with other pixels forgets the clusterings of the old sample; with equal ones it keeps them."""
+    """Clusterings belong to their sample: another sample has none of them, the same sample again has them."""
     network, sampling = EmbedderSettings(weights="none", dim=8), SampleSettings(size_px=64, pixels=600)
     embed(tmp_path / "w", network, sampling, scenes / "images")
     run = Workspace.open(tmp_path / "w").current_run()
@@ -73,8 +73,8 @@ def test_another_sample_drops_stale_clusterings(scenes, tmp_path):
     assert run.clusterings() == ["k4-s0"]
 
 
-def test_cells_in_8_bit_get_the_label_of_their_embedding(finished):
-    """Labels from the stored int8 cells agree with labels from float embeddings on 99 of 100 cells."""
+def test_feature_maps_in_8_bit_get_the_labels_of_their_embeddings(finished):
+    """Labels from stored int8 feature maps agree with those from float embeddings at 99 of 100 positions."""
     run = finished.current_run()
     made = run.clustering("k6-s0")
     network, size_px = load_embedder(run.folder / "embedder")
@@ -87,13 +87,13 @@ def test_cells_in_8_bit_get_the_label_of_their_embedding(finished):
 
 
 def test_cell_labels_by_hand():
-    """The best cosine wins, whatever the length of the cell."""
-    cells = np.array([[[100, 1], [0, 3]], [[-5, 0], [1, 2]]], np.int8)
+    """The best cosine wins, whatever the length of the embedding."""
+    embeddings = np.array([[[100, 1], [0, 3]], [[-5, 0], [1, 2]]], np.int8)
     made = clustering_of(np.array([[1, 0], [0, 1], [-1, 0]], np.float32))
-    labels = cell_labels(cells, made)
+    labels = cell_labels(embeddings, made)
     assert labels.tolist() == [[0, 1], [2, 1]]
     assert labels.dtype == np.uint16
-    np.testing.assert_array_equal(cell_labels(cells * np.float32(0.01), made), labels)
+    np.testing.assert_array_equal(cell_labels(embeddings * np.float32(0.01), made), labels)
 
 
 def test_the_one_in_use(finished_copy):
@@ -119,23 +119,17 @@ def test_no_clustering_yet(finished_copy):
 
 
 @pytest.mark.parametrize(("k", "message"), [(0, "k=0 is too small"), (601, "k=601 needs at least 601 .* got 600")])
-def test_impossible_k_is_refused(finished_copy, k, message):
+def test_an_impossible_k_stores_nothing(finished_copy, k, message):
     """K is checked against the sample before anything is computed or written."""
     with pytest.raises(SettingError, match=message):
         finished_copy.current_run().cluster(k)
     assert finished_copy.current_run().clusterings() == ["k6-s0"]
 
 
-def test_of_two_that_cluster_at_once_the_first_stays(finished_copy, monkeypatch):
-    """Names that were given to the first one's clusters are not orphaned by other clusters under the same name."""
-    run, find, first = finished_copy.current_run(), stored_clusterings.spherical_kmeans, []
-
-    def slow(rows, k, seed, *others, **named):
-        monkeypatch.setattr(stored_clusterings, "spherical_kmeans", find)
-        first.append(run.cluster(k, seed))
-        return find(rows, k, seed + 1, *others, **named)
-
-    monkeypatch.setattr(stored_clusterings, "spherical_kmeans", slow)
-    late = run.cluster(9)
-    assert late.key == first[0].key == run.clustering("k9-s0").key
+def test_of_two_that_cluster_at_once_the_first_stays(finished_copy):
+    """Names that were given to the first one's clusters do not end up under other centroids of the same name."""
+    run = finished_copy.current_run()
+    first, folder = run.cluster(9), run.derived_dir / "k9-s0"
+    compute_clustering(folder, run.sample().embeddings, k=9, seed=1)  # as another process does
+    assert run.clustering("k9-s0").key == first.key != run.cluster(9, seed=1).key
     assert not list((finished_copy.root / "runs").rglob(".k9-s0*"))
