@@ -1,4 +1,4 @@
-"""Files that are whole or absent: everything is written to a temporary name beside its place, synced and renamed."""
+"""Atomic writes: a file or folder gets a temporary name in its folder, and its own name when it is complete."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ _REMEDY = {
 
 @contextmanager
 def open_atomic(path: Path) -> Iterator[IO[bytes]]:
-    """Yields a binary file that takes the name `path` only when the block ends without an error.
+    """Yields a binary file that is synced and renamed to `path` when the block ends without an error.
 
-    Raises PicieError when the disk is full; the old file, if any, is untouched then.
+    Raises PicieError when it cannot be written, such as on a full disk; an old file stays as it was then.
     """
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:
@@ -40,45 +40,41 @@ def open_atomic(path: Path) -> Iterator[IO[bytes]]:
     except OSError as error:
         raise disk_error(path, error) from error
     finally:
-        with suppress(OSError):  # gone already after the rename; what stopped the write may stop this too
+        with suppress(OSError):  # already renamed, or not removable for the reason that stopped the write
             temporary.unlink()
 
 
 @contextmanager
 def folder_atomic(path: Path, replace: bool = True) -> Iterator[Path]:
-    """Yields a temporary folder that takes the name `path` only when the block ends without an error.
+    """Yields a temporary folder that is renamed to `path` when the block ends without an error.
 
-    replace: what lies there is replaced, else whoever was first stays and the temporary folder is dropped.
+    replace: replaces an existing folder; without it an existing folder stays and the temporary one is removed.
+    Raises PicieError as `open_atomic`.
     """
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:
         temporary.mkdir(parents=True)
         yield temporary
-        if replace or not path.exists():
-            _swap_in(temporary, path, replace)
+        if path.exists() and not replace:
+            return
+        try:
+            os.replace(temporary, path)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+            if replace:  # rename cannot replace a folder that holds files
+                old = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.old")
+                os.replace(path, old)
+                os.replace(temporary, path)
+                shutil.rmtree(old)
     except OSError as error:
         raise disk_error(path, error) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _swap_in(temporary: Path, path: Path, replace: bool) -> None:
-    """Gives `temporary` the name `path`; what lay there, even since a moment ago, is removed, or stays."""
-    try:
-        os.replace(temporary, path)
-    except OSError as error:
-        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-            raise
-        if not replace:
-            return
-        old = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.old")
-        os.replace(path, old)
-        os.replace(temporary, path)
-        shutil.rmtree(old)
-
-
 def sweep(folder: Path, older_than_s: float = 3600) -> None:
-    """Removes what killed writers left anywhere below `folder`: hidden .tmp and .old entries that nobody touches."""
+    """Removes the hidden .tmp and .old entries that killed processes left anywhere below `folder`."""
     for pattern in (".*.tmp", ".*.old"):
         for path in folder.rglob(pattern):
             if time.time() - path.lstat().st_mtime < older_than_s:
@@ -90,18 +86,18 @@ def sweep(folder: Path, older_than_s: float = 3600) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes `text` as UTF-8 in one step."""
+    """Writes `text` as UTF-8, atomically."""
     with open_atomic(path) as file:
         file.write(text.encode())
 
 
 def write_json(path: Path, record: Any) -> None:
-    """Writes `record` as indented JSON in one step."""
+    """Writes `record` as indented JSON, atomically."""
     write_text(path, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
 
 
 def write_array(path: Path, array: np.ndarray) -> None:
-    """Writes one npy file in one step."""
+    """Writes one npy file, atomically."""
     with open_atomic(path) as file:
         np.save(file, array, allow_pickle=False)
 
@@ -109,6 +105,6 @@ def write_array(path: Path, array: np.ndarray) -> None:
 def disk_error(path: Path, error: OSError) -> PicieError:
     """Returns the error to raise for a failed write: what could not be written, why, and the remedy."""
     reason, number = error.strerror or str(error), error.errno or 0
-    if not number and "requested and" in reason:  # numpy's way to say that a file could not be written to its end
+    if not number and "requested and" in reason:  # numpy's message for a short write
         number, reason = errno.ENOSPC, os.strerror(errno.ENOSPC)
     return PicieError(f"cannot write {path}: {reason}; {_REMEDY.get(number, 'check the disk')}")

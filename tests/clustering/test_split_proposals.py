@@ -1,4 +1,4 @@
-"""Splits of real clusters: proposed, looked at, made, undone; exports, figures and crops follow them."""
+"""Splits of real clusters: proposed, previewed, made, undone; exports, metrics and crops follow them."""
 
 from __future__ import annotations
 
@@ -83,13 +83,13 @@ def test_two_sets_of_pixels_give_two_parts(finished_copy):
 
 def test_equal_and_empty_sets_are_refused():
     """Where no plane separates two sets of pixels, the message says what to do."""
-    cells = unit(np.random.default_rng(0).normal(size=(4, 8)))
+    embeddings = unit(np.random.default_rng(0).normal(size=(4, 8)))
     with pytest.raises(
         SettingError, match="both parts have the same mean embedding, so no plane separates them: select"
     ):
-        split_between(cells, cells)
+        split_between(embeddings, embeddings)
     with pytest.raises(SettingError, match="needs pixels of both parts"):
-        split_between(cells, cells[:0])
+        split_between(embeddings, embeddings[:0])
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def masks_of(folder, pattern="masks/*.png"):
 
 
 def near(region: np.ndarray, pixels: int = 4) -> np.ndarray:
-    """The region and what lies within a cell of it: between cells, borders move with the scores beside them."""
+    """The region and what is within a stride of it: upsampled borders move with the scores beside them."""
     height, width = region.shape
     padded = np.pad(region, pixels)
     steps = range(2 * pixels + 1)
@@ -166,7 +166,7 @@ def test_an_export_of_a_clustering_that_changed_meanwhile_is_refused(split_one, 
     assert not (tmp_path / "out").exists()
 
 
-def test_figures_follow_the_splits(split_one, say, scenes):
+def test_metrics_follow_the_splits(split_one, say, scenes):
     """The confusion has a row for each part; together they are the row of the cluster, up to a border's width."""
     space, _, _, _ = split_one
     words = ("evaluate", "--images", scenes / "images", "--masks", scenes / "masks", "--workspace", space.root)
@@ -193,7 +193,7 @@ def test_crops_show_the_parts(split_one):
 
 
 def test_splits_go_out_and_in_by_a_file(split_one, say, tmp_path):
-    """`label --export` and `--import` carry splits and the names of parts; those of other clusters are refused."""
+    """`label --export` and `--import` keep splits and the names of parts; those of other clusters are refused."""
     space, run, _, after = split_one
     file = tmp_path / "names.json"
     assert say("label", "--workspace", space.root, "--export", file).code == 0

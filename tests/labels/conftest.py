@@ -1,4 +1,4 @@
-"""A label map that nobody edited yet."""
+"""The label map that tests of this room start from."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Crops that are sorted out of a cluster: what comes off, what stays, what is refused."""
+"""Crops that are sorted out of a cluster: what gets a new cluster, what stays, what is refused."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def crop_split(finished_copy):
     return finished_copy, found, sample, crops_to_review(sample, found, 1)
 
 
-def test_the_picked_crops_and_what_is_like_them_come_off(crop_split):
+def test_the_picked_crops_and_similar_pixels_get_a_new_cluster(crop_split):
     """Most picked crops are in the new part, most others stay; other clusters keep every pixel; one undo is enough."""
     space, found, sample, crops = crop_split
     assert len(crops) <= CROPS and (found.labels[crops] == 1).all()

@@ -1,4 +1,4 @@
-"""What benchmarks/kill_edits.py does fifty times, five times: kill -9 of editor and job loses no edit that was told."""
+"""What benchmarks/kill_edits.py does fifty times, five times: kill -9 of editor and job loses no printed edit."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def test_no_edit_is_lost_when_editor_and_job_are_killed(finished_copy):
 
 
 def test_the_check_sees_a_lost_edit(finished_copy):
-    """The check can fail: an edit that was told and is not there, or decisions that are not those told."""
+    """The check can fail: on a printed edit that is missing, and on decisions that are not the printed ones."""
     finished_copy.label_map.name_clusters("key", [0], "road")
     with pytest.raises(KeyError):
         check(finished_copy.root, [[7, "named cluster 1 sky", "?"]])

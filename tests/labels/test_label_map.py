@@ -23,7 +23,7 @@ KEY = "k27-digest"
 
 
 def test_reading_makes_no_file(label_map):
-    """A label map that nobody edited is empty, and looking at it leaves no trace on the disk."""
+    """A label map without edits is empty, and reading it writes nothing to the disk."""
     assert label_map.classes() == [] and label_map.classes_of(KEY) == {} and label_map.version() == 0
     assert label_map.get_choice("run") is None and label_map.history(5) == []
     assert label_map.export_map(KEY) == {"classes": [], "clusters": {}}
@@ -70,7 +70,7 @@ def test_spelling_of_a_known_name_does_not_matter(label_map):
     ],
 )
 def test_impossible_names_are_refused(label_map, name, rule):
-    """A name that no mask format could carry is refused with the rule, and nothing is written."""
+    """A name that no mask format could hold is refused with the rule, and nothing is written."""
     with pytest.raises(SettingError, match=rule):
         label_map.name_clusters(KEY, [0], name)
     assert label_map.version() == 0

@@ -36,7 +36,7 @@ def test_of_two_halves_the_first_class_counts():
     assert transferred_classes(old, {0: 5, 1: 3}, new) == {0: 3}
 
 
-def test_the_same_clusters_carry_everything():
+def test_the_same_clusters_transfer_everything():
     """From a clustering to itself, every class arrives."""
     labels = np.random.default_rng(0).integers(0, 7, 100).tolist()
     made = labelled(labels, 7)
@@ -50,8 +50,8 @@ def test_clusterings_of_two_samples_are_refused():
         transferred_classes(labelled([0, 1], 2), {0: 0}, labelled([0, 1, 1], 2))
 
 
-def test_moving_k_carries_names_once_and_can_be_undone(finished_copy):
-    """What is carried is what half of the pixels say; names that are there stay; one undo takes all of it back."""
+def test_another_k_gets_the_names_once_and_the_transfer_can_be_undone(finished_copy):
+    """A cluster gets the class of half of its pixels; names that are there stay; one undo takes all of it back."""
     run, label_map = finished_copy.current_run(), finished_copy.label_map
     before = run.clustering()
     label_map.name_clusters(before.key, [0, 2], "road")
@@ -69,7 +69,7 @@ def test_moving_k_carries_names_once_and_can_be_undone(finished_copy):
     assert label_map.classes_of(made.key) == {} and label_map.classes_of(before.key) == {0: 0, 1: IGNORE_ID, 2: 0}
 
 
-def test_names_of_parts_are_carried_too(finished_copy):
+def test_names_of_parts_are_transferred_too(finished_copy):
     """A class that only a part of a split has goes where the pixels of that part go."""
     run, label_map = finished_copy.current_run(), finished_copy.label_map
     before = run.clustering()
@@ -83,13 +83,13 @@ def test_names_of_parts_are_carried_too(finished_copy):
         assert np.mean(split.labels[made.labels == cluster] == parts[1]) >= 0.5
 
 
-def test_without_names_nothing_is_carried(finished_copy):
+def test_without_names_nothing_is_transferred(finished_copy):
     """The first clusterings of a workspace make no edit."""
     run = finished_copy.current_run()
     assert use_k(run, 9)[1] is None and finished_copy.label_map.version() == 0
 
 
-def test_the_command_line_says_what_was_carried(finished_copy, say):
+def test_the_command_line_says_what_was_transferred(finished_copy, say):
     """`cluster --k` names how many and from where, and `label undo` takes it back."""
     key = finished_copy.current_run().clustering().key
     finished_copy.label_map.name_clusters(key, [0, 1, 2], "road")

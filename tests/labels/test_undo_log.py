@@ -220,7 +220,7 @@ def test_parts_get_new_ids_and_inherit_the_class(label_map):
 
 
 def test_two_who_split_at_once(label_map):
-    """Somebody else's split of another cluster moves the new ids; one of the same cluster is told."""
+    """A concurrent split of another cluster moves the new ids; one of the same cluster is refused."""
     assert label_map.split_cluster(KEY, 3, PROTOTYPES, 27) == [3, 27, 28]
     assert label_map.split_cluster(KEY, 5, PROTOTYPES[:2], 27) == [5, 29]
     with pytest.raises(SettingError, match="cluster 3 was split, or a split undone, meanwhile"):

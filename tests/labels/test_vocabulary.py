@@ -51,7 +51,7 @@ def test_what_is_no_list_of_names_is_refused_and_changes_nothing(space: Workspac
 
 
 def test_the_command_sets_and_lists(space: Workspace, tmp_path: Path, say) -> None:
-    """`label vocabulary FILE` takes a file, without FILE it says the names, a missing file is told."""
+    """`label vocabulary FILE` takes a file, without FILE it prints the names; a missing file is an error."""
     (tmp_path / "names.txt").write_text("road\nsky\n")
     assert say("label", "vocabulary", tmp_path / "names.txt", "--workspace", space.root).code == 0
     said = say("label", "vocabulary", "--workspace", space.root, "--json")
@@ -60,7 +60,7 @@ def test_the_command_sets_and_lists(space: Workspace, tmp_path: Path, say) -> No
     assert said.code == 1 and "cannot be read" in said.err
 
 
-def test_a_file_broken_by_hand_is_told(space: Workspace) -> None:
+def test_a_file_broken_by_hand_is_refused(space: Workspace) -> None:
     """The error names the file and the line."""
     (space.vocabulary_path).write_text("road\nignore\n")
     with pytest.raises(PicieError, match=r"vocabulary.txt, line 2"):

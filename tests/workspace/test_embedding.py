@@ -60,7 +60,7 @@ def test_the_decoder_starts_as_the_settings_say(space, decoder):
 
 @pytest.mark.parametrize("backbone", ["mobilenet_v2", "timm:test_vit"])
 def test_any_backbone_goes_the_whole_way(scenes, tmp_path, vit_weights, backbone, say: Callable):
-    """embed, cluster and evaluate work alike, and cells are of 4 px for patches of 16 px, too."""
+    """embed, cluster and evaluate work alike, and feature maps have stride 4 for patches of 16 px, too."""
     weights = "none" if backbone == "mobilenet_v2" else vit_weights
     options = ("--size", 64, "--pixels", 600, "--batch", 4, "--dim", 16, "--backbone", backbone, "--weights", weights)
     made = json.loads(say("embed", scenes / "images", "--workspace", tmp_path / "w", *options, "--json").out)
