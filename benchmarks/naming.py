@@ -117,7 +117,15 @@ class Person:
             if other != own and counts[other] >= self._enough(counts):
                 self._count(1, 1)
                 sets[self.truth.class_names[other]] = np.flatnonzero(classes == other).tolist()
-                split_crops(self.space.label_map, self.sample, self.clustering, cluster, shown, sets, event)
+                split_crops(
+                    self.space.label_map,
+                    self.sample,
+                    self.clustering,
+                    cluster,
+                    crops=shown,
+                    sets=sets,
+                    instead_of=event,
+                )
                 last = self.space.label_map.can_undo()
                 event = last.id if last else None
         self.clustering = self.run.clustering(self.clustering.name)

@@ -95,7 +95,8 @@ def _split_crops(clustering: StoredClustering, cluster: int, words: str) -> None
     sets = {name: crops for name, crops in sets.items() if crops}
     if sets:
         crops = crops_to_review(source.sample, base, cluster, source.dense.index)
-        split_crops(clustering.label_map, source.sample, base, cluster, crops, sets, before.event if before else None)
+        event = before.event if before else None
+        split_crops(clustering.label_map, source.sample, base, cluster, crops=crops, sets=sets, instead_of=event)
     elif before:
         clustering.label_map.undo(before.event)
     last = clustering.label_map.can_undo()

@@ -32,7 +32,7 @@ def cluster(
     run = workspace.pick_run(run_name)
     start = time.monotonic()
     gpu = device == "cuda" or (device == "auto" and _has_gpu())
-    made, transferred = use_k(run, k, seed, iterations, "cuda" if gpu else "cpu")
+    made, transferred = use_k(run, k, seed=seed, iterations=iterations, device="cuda" if gpu else "cpu")
     counts = made.counts
     return {
         "workspace": str(workspace.root),

@@ -173,7 +173,7 @@ def _split(workspace: Workspace, wish: _Wish) -> dict[str, Any]:
     if wish.crops is not None:
         return _split_crops(found, numbers[0], wish)
     embeddings = found.sample().embeddings
-    prototypes = propose_split(found, embeddings, numbers[0], wish.parts, wish.seed)
+    prototypes = propose_split(found, embeddings, numbers[0], wish.parts, seed=wish.seed)
     if wish.preview:
         made = preview_split(found, embeddings, numbers[0], prototypes)
     else:
@@ -197,7 +197,7 @@ def _split_crops(found: StoredClustering, cluster: int, wish: _Wish) -> dict[str
     name, source = _need(wish.name, "split NAME --clusters 3 --crops 5,8"), found.run.contact_sheet_source()
     crops = crops_to_review(source.sample, found, cluster, source.dense.index)
     picked = [int(word) if word.isdecimal() else -1 for word in re.split(r"[,\s]+", (wish.crops or "").strip())]
-    part = split_crops(found.label_map, source.sample, found, cluster, crops, {name: picked})[0]
+    part = split_crops(found.label_map, source.sample, found, cluster, crops=crops, sets={name: picked})[0]
     made = found.reload()
     rows = [{"cluster": one, "pixels": int(made.counts[one])} for one in dict.fromkeys((cluster, part))]
     return {"run": found.run.name, "clustering": found.name, "k": made.k, "split": part != cluster, "parts": rows}

@@ -68,7 +68,7 @@ def draw_points(rows: int, points: int, seed: int = 0) -> np.ndarray:
     return edges[:-1] + np.random.default_rng(seed).integers(0, np.maximum(np.diff(edges), 1))
 
 
-def shown_points(index: np.ndarray, labels: np.ndarray, k: int, least: int = LEAST, seed: int = 0) -> np.ndarray:
+def shown_points(index: np.ndarray, labels: np.ndarray, k: int, *, least: int = LEAST, seed: int = 0) -> np.ndarray:
     """Returns the rows to draw, sorted: `index`, and more rows of each cluster that has fewer than `least` of them.
 
     Small clusters can be seen this way, and the points of `index` stay drawn when K changes. 10,000 points become

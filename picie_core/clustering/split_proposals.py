@@ -31,7 +31,7 @@ class SplitPreview(Generic[ClusteringT]):
 
 
 def propose_split(
-    clustering: Clustering, embeddings: np.ndarray, cluster: int, parts: int, seed: int = 0
+    clustering: Clustering, embeddings: np.ndarray, cluster: int, parts: int, *, seed: int = 0
 ) -> np.ndarray:
     """Returns prototypes (m, D) for `parts` parts of a cluster: k-means on its sampled pixels, the largest part first.
 

@@ -35,7 +35,7 @@ def check_out(out: Path, images_root: Path, workspace_root: Path) -> None:
 
 
 def write_records(
-    folder: Path, legend: Legend, written: Sequence[WrittenImage], problems: Sequence[Problem], head: dict[str, Any]
+    folder: Path, legend: Legend, written: Sequence[WrittenImage], *, problems: Sequence[Problem], head: dict[str, Any]
 ) -> None:
     """Writes export.json (`head`, then what the masks mean), classes.txt and labelmap.json."""
     pairs = [(one.source.path, one.source.stem) for one in written]

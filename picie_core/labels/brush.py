@@ -125,4 +125,4 @@ def split_painted(label_map: LabelMap, clustering: Clustering, cluster: int, pro
 
     The first part keeps id and name, and no pixel of another cluster changes. It is one edit, and one undo.
     """
-    return label_map.split_cluster(clustering.key, cluster, prototypes, clustering.k, [name])[1]
+    return label_map.split_cluster(clustering.key, cluster, prototypes, clustering.k, names=[name])[1]

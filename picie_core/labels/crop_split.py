@@ -35,6 +35,7 @@ def split_crops(
     sample: EmbeddingSample,
     clustering: Clustering,
     cluster: int,
+    *,
     crops: np.ndarray,
     sets: Mapping[str, Collection[int]],
     instead_of: int | None = None,
@@ -64,4 +65,5 @@ def split_crops(
         raise SettingError("every crop is picked: leave those that show what the cluster is called")
     rows = np.asarray(sample.embeddings[crops], np.float32)
     prototypes = split_among([rows[owner == number] for number in range(-1, len(sets))])
-    return label_map.split_cluster(clustering.key, cluster, prototypes, clustering.k, list(sets), instead_of)[1:]
+    key, names = clustering.key, list(sets)
+    return label_map.split_cluster(key, cluster, prototypes, clustering.k, names=names, instead_of=instead_of)[1:]

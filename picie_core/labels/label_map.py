@@ -167,6 +167,7 @@ class LabelMap:
         cluster: int,
         centroids: np.ndarray,
         k: int,
+        *,
         names: Sequence[str] = (),
         instead_of: int | None = None,
     ) -> list[int]:
@@ -181,7 +182,7 @@ class LabelMap:
         cluster, prototypes = tables.cluster_number(cluster), clean_prototypes(centroids)
         names = [_given(name) for name in names]
         with self._edit("split", instead_of, clustering=clustering_key, cluster=cluster) as (database, payload):
-            base_k, split = tables.new_split(database, clustering_key, cluster, prototypes, k)
+            base_k, split = tables.new_split(database, clustering_key, cluster, prototypes, k=k)
             tables.add_splits(database, clustering_key, base_k, [split])
             owner = tables.classes_of(database, clustering_key).get(cluster)
             if owner is not None:

@@ -153,7 +153,7 @@ def add_splits(database: sqlite3.Connection, clustering_key: str, base_k: int, s
 
 
 def new_split(
-    database: sqlite3.Connection, clustering_key: str, cluster: int, centroids: np.ndarray, k: int
+    database: sqlite3.Connection, clustering_key: str, cluster: int, centroids: np.ndarray, *, k: int
 ) -> tuple[int, Split]:
     """Returns (clusters before any split, the split to store) for a caller that saw `k` clusters.
 

@@ -20,7 +20,7 @@ WHOLE = 0.9
 
 
 def use_k(
-    run: Run, k: int, seed: int = 0, iterations: int = 20, device: str = "cpu"
+    run: Run, k: int, *, seed: int = 0, iterations: int = 20, device: str = "cpu"
 ) -> tuple[StoredClustering, LabelTransfer | None]:
     """Makes the clustering of `run` at K the one in use, computed if need be, and returns it with its label transfer.
 

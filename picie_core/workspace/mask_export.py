@@ -92,7 +92,7 @@ def export_masks(
         head |= form.write_set(folder, written, legend.classes, division)
         head |= {"source": str(root), "command": command_line, "ignored_share": round(share, 6)}
         head |= {"post_processing": post_processing.changes} if post_processing.changes else {}
-        write_records(folder, legend, written, problems, head)
+        write_records(folder, legend, written, problems=problems, head=head)
         check_written(folder, written)
     names = [one.name for one in legend.classes]
     seconds = round(time.monotonic() - start, 3)

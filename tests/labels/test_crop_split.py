@@ -24,7 +24,7 @@ def test_the_picked_crops_and_similar_pixels_get_a_new_cluster(crop_split):
     assert len(crops) <= CROPS and (found.labels[crops] == 1).all()
     rows = np.asarray(sample.embeddings[crops], np.float32)
     picked = np.argsort(rows @ rows[0])[-len(crops) // 3 :]  # a third that looks like the first
-    (made,) = split_crops(space.label_map, sample, found, 1, crops, {"kerb": picked.tolist()})
+    (made,) = split_crops(space.label_map, sample, found, 1, crops=crops, sets={"kerb": picked.tolist()})
     after = space.current_run().clustering()
     assert made == 6 and after.k == 7
     np.testing.assert_array_equal(after.labels[found.labels != 1], found.labels[found.labels != 1])
@@ -40,7 +40,7 @@ def test_the_picked_crops_and_similar_pixels_get_a_new_cluster(crop_split):
 def test_all_crops_picked_name_the_cluster(crop_split):
     """Where nothing is left over there is nothing to split."""
     space, found, sample, crops = crop_split
-    assert split_crops(space.label_map, sample, found, 1, crops, {"Ignore": range(len(crops))}) == [1]
+    assert split_crops(space.label_map, sample, found, 1, crops=crops, sets={"Ignore": range(len(crops))}) == [1]
     assert space.label_map.classes_of(found.key) == {1: 255}
 
 
@@ -48,15 +48,15 @@ def test_a_second_set_is_sorted_with_the_first_in_one_edit(crop_split):
     """The edit with fewer sets is replaced, by whoever made it only; one undo takes all of it back."""
     space, found, sample, crops = crop_split
     half = len(crops) // 2
-    split_crops(space.label_map, sample, found, 1, crops, {"kerb": [0, 1]})
+    split_crops(space.label_map, sample, found, 1, crops=crops, sets={"kerb": [0, 1]})
     event = space.label_map.can_undo().id
-    assert split_crops(
-        space.label_map, sample, found, 1, crops, {"kerb": [0, 1], "grass": [half, half + 1]}, event
-    ) == [6, 7]
+    sets = {"kerb": [0, 1], "grass": [half, half + 1]}
+    made = split_crops(space.label_map, sample, found, 1, crops=crops, sets=sets, instead_of=event)
+    assert made == [6, 7]
     after = space.current_run().clustering()
     assert after.k == 8 and after.labels[crops[0]] == 6 and after.labels[crops[half]] == 7
     with pytest.raises(SettingError, match="somebody edited meanwhile"):
-        split_crops(space.label_map, sample, found, 1, crops, {"kerb": [0, 1], "sky": [3]}, event)
+        split_crops(space.label_map, sample, found, 1, crops=crops, sets={"kerb": [0, 1], "sky": [3]}, instead_of=event)
     assert space.current_run().clustering().digest == after.digest
     assert space.label_map.undo().words == "split kerb and grass off cluster 1"
     assert space.label_map.classes_of(found.key) == {1: 0}
@@ -77,7 +77,7 @@ def test_impossible_picks_are_refused(crop_split, sets, words):
     """Nothing is stored."""
     space, found, sample, crops = crop_split
     with pytest.raises(SettingError, match=words):
-        split_crops(space.label_map, sample, found, 1, crops, sets)
+        split_crops(space.label_map, sample, found, 1, crops=crops, sets=sets)
     with pytest.raises(SettingError):
-        split_crops(space.label_map, sample, found, 1, crops, {"": [0]})
+        split_crops(space.label_map, sample, found, 1, crops=crops, sets={"": [0]})
     assert space.label_map.version() == 1

@@ -111,7 +111,7 @@ class Edits(RuleBasedStateMachine):
         if made.k > 14:
             return
         cluster, prototypes = pick % made.k, unit(np.random.default_rng(seed).normal(size=(len(names) + 1, 6)))
-        before, after = self.edit(lambda: self.map.split_cluster(key, cluster, prototypes, made.k, names))
+        before, after = self.edit(lambda: self.map.split_cluster(key, cluster, prototypes, made.k, names=names))
         owners = self.map.classes_of(key)
         known = {item.id: item.name for item in self.map.classes()} | {IGNORE_ID: "ignore"}
         assert [known[owners[made.k + i]].lower() for i in range(len(names))] == [name.lower() for name in names]
@@ -121,7 +121,7 @@ class Edits(RuleBasedStateMachine):
 
         last, (old, _) = self.map.can_undo(), self.done[-1]
         again = unit(np.random.default_rng(seed + 1).normal(size=(2, 6)))
-        self.map.split_cluster(key, cluster, again, made.k, ["road"], instead_of=last.id)
+        self.map.split_cluster(key, cluster, again, made.k, names=["road"], instead_of=last.id)
         self.done[-1] = (old, self.rows())
         assert self.clustering(key).k == made.k + 1
         assert self.map.undo().id > last.id and self.rows() == old and self.names() == before
