@@ -1,4 +1,4 @@
-"""Atomic writes: a file or folder gets a temporary name in its folder, and its own name when it is complete."""
+"""Files and folders that are written whole or not at all: a temporary name first, then a rename."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Proposed splits: prototypes for the parts of a cluster, and the preview of a split before it is stored."""
+"""Proposed splits: prototypes for the parts of a cluster, and the preview of a split."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The folder of an export: where it may lie, the records beside the masks, and the check of what was written."""
+"""The folder of an export: checks before and after writing, and the records beside the masks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The table of mask formats; a new format is one file and one entry here."""
+"""The table of mask formats: a new format is one file and one entry here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The image files of an export: unique stems, and each image copied unchanged or written upright in 8 bits."""
+"""The image files of an export: unique stems, and images copied or written upright in 8 bits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a mask format is: a record of functions that write one image with its mask, and what belongs to the whole set.
+"""What a mask format is: functions that write an image with its mask, and the lists of the whole set.
 
 A format knows images, masks and classes; it knows no clustering and no workspace.
 """

@@ -1,4 +1,4 @@
-"""The pipeline of an export: threads read images ahead and write masks behind the network, so memory use stays flat."""
+"""The pipeline of an export: images are read ahead of the network and masks written behind it, in flat memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A class (id, name, colour), and the JSON record of a label map: reading it, checking it, merging its classes."""
+"""A class (id, name, colour), and the JSON record of a label map, read and checked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sorting out a cluster: a person picks and names the crops that show something else, and a split separates them."""
+"""Sorting out a cluster: crops that show something else are picked, named and split off."""
 
 from __future__ import annotations
 

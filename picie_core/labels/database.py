@@ -1,4 +1,4 @@
-"""The SQLite file of a label map: schema, creation, connections and transactions, migration of version 1 files."""
+"""The SQLite file of a label map: schema, connections, transactions, migration of version 1 files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The label map: the classes, the class of each cluster, the splits, and which run and clustering are in use.
+"""The label map: classes, the class of each cluster, splits, and the run and clustering in use.
 
 It is one SQLite file. Each edit is one transaction that also appends to the log of events, so no edit that was
 reported as done is lost, two browser tabs and a command line can edit at once, and `version()` grows with each edit.

@@ -1,4 +1,4 @@
-"""The rows of a label map in SQLite: classes, assignments of clusters, splits; each call is part of a transaction."""
+"""The rows of a label map in SQLite: classes, assignments of clusters, splits."""
 
 from __future__ import annotations
 
