@@ -10,7 +10,7 @@ from PIL import Image
 
 from picie_core.cli import COMMANDS
 from picie_core.cli.parser import run_command
-from picie_core.clustering.clustering import Clustering
+from picie_core.clustering.clustering import Clustering, cluster_scores
 from picie_core.clustering.kmeans import assign
 from picie_core.clustering.splits import Split
 from picie_core.data.class_names import IGNORE_ID
@@ -74,6 +74,12 @@ def clustering_of(
     labels, similarity = assign(rows, centroids)
     plain = Clustering(len(centroids), 0, key, centroids, labels, similarity.astype(np.float16), 0.0)
     return plain.with_splits(splits, rows)
+
+
+def position_labels(feature_map: np.ndarray, clustering: Clustering) -> np.ndarray:
+    """The cluster with the best score at each position of a feature map (h, w, D), int8 or float: (h, w) int64."""
+    height, width, dim = feature_map.shape
+    return cluster_scores(feature_map.reshape(-1, dim), clustering).argmax(0).reshape(height, width)
 
 
 # -- label maps

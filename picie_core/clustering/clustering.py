@@ -89,9 +89,3 @@ def cluster_scores(embeddings: np.ndarray, clustering: Clustering) -> np.ndarray
     embeddings: (N, D) float or int8, any length. All screens, masks and metrics use this rule: see `cosine_scores`.
     """
     return cosine_scores(embeddings, clustering.base_centroids, clustering.splits)
-
-
-def cell_labels(embeddings: np.ndarray, clustering: Clustering) -> np.ndarray:
-    """Returns the cluster with the best score at each position of a feature map (h, w, D): (h, w) uint16."""
-    height, width, dim = embeddings.shape
-    return cluster_scores(embeddings.reshape(-1, dim), clustering).argmax(0).astype(np.uint16).reshape(height, width)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from picie_core.clustering.clustering import cell_labels, cluster_scores
+from picie_core.clustering.clustering import cluster_scores
 from picie_core.clustering.split_proposals import split_among, split_between
 from picie_core.clustering.splits import Split, clean_prototypes, cosine_scores, read_splits, splits_record
 from picie_core.errors import PicieError, SettingError
 from picie_core.models.classifier_head import Head
 from picie_core.segmentation.masks import class_mask, cluster_mask
-from tests.hand_made import clustering_of, unit
+from tests.factories import clustering_of, position_labels, unit
 
 BASE = np.array([[1, 0, 0], [0, 1, 0]], np.float32)
 PARTS = unit(np.array([[1, 0, 1], [1, 0, -1]]))
@@ -58,7 +58,7 @@ def test_labels_of_the_sample_are_the_best_scores(seed):
     embeddings, centroids, splits = random_case(seed)
     made = clustering_of(centroids, splits, embeddings)
     np.testing.assert_array_equal(made.labels, cluster_scores(embeddings, made).argmax(0))
-    np.testing.assert_array_equal(cell_labels(embeddings[None], made)[0], made.labels)
+    np.testing.assert_array_equal(position_labels(embeddings[None], made)[0], made.labels)
     cosines = (embeddings * made.centroids[made.labels]).sum(1)
     np.testing.assert_allclose(made.similarity, cosines, atol=1e-3)
 

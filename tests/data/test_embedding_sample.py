@@ -11,7 +11,6 @@ import torch
 from PIL import Image
 
 from picie_core.cli.embed import embed
-from picie_core.clustering.clustering import cell_labels
 from picie_core.data.embedding_sample import DenseFeatures
 from picie_core.data.feature_grid import feature_map_shape
 from picie_core.data.image_file import resize_image
@@ -21,6 +20,7 @@ from picie_core.errors import PicieError
 from picie_core.models.embedder import FrozenEmbedder, embed_image, load_embedder
 from picie_core.settings import EmbedderSettings, SampleSettings
 from picie_core.workspace.workspace import Run, Workspace
+from tests.factories import position_labels
 
 NETWORK = EmbedderSettings(weights="none", dim=32)
 SAMPLING = SampleSettings(size_px=64, pixels=600, batch=4)
@@ -193,7 +193,7 @@ def test_images_that_are_not_stored_are_embedded_again(finished_copy):
     for image in range(6):
         again = run.feature_map(image, partly)
         assert again.dtype == (np.int8 if image in partly.index else np.float32)
-        assert (cell_labels(again, clusters) == cell_labels(whole.get(image), clusters)).mean() > 0.97
+        assert (position_labels(again, clusters) == position_labels(whole.get(image), clusters)).mean() > 0.97
 
 
 def test_ten_gigabytes_are_the_default_budget():

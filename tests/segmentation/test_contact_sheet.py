@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from picie_core.cli.embed import embed
-from picie_core.clustering.clustering import Clustering, cell_labels
+from picie_core.clustering.clustering import Clustering
 from picie_core.data.embedding_sample import DenseFeatures
 from picie_core.segmentation.contact_sheet import (
     ContactSheetSource,
@@ -22,7 +22,7 @@ from picie_core.segmentation.contact_sheet import (
 from picie_core.segmentation.crops import MISSING, cluster_margin, crop_square, highlight
 from picie_core.settings import EmbedderSettings, SampleSettings
 from picie_core.workspace.workspace import Workspace
-from tests.hand_made import clustering_of
+from tests.factories import clustering_of, position_labels
 
 
 def draw_scene(seed: int, width: int = 120, height: int = 90) -> np.ndarray:
@@ -81,7 +81,7 @@ def test_a_crop_shows_the_cluster_and_dims_the_rest(made):
     for crop in sheet.crops:
         image = source.cache.get(crop.image_id)
         assert image.shape[0] == 96  # so a crop has the full height, pixel by pixel
-        labels = cell_labels(source.dense.get(crop.image_id), clustering)
+        labels = position_labels(source.dense.get(crop.image_id), clustering)
         left, top, right, bottom = crop.box
         crop_left = min(max(round(4 * crop.col + 1.5 - 48), 0), image.shape[1] - 96)
         plain = image[:, crop_left : crop_left + 96].astype(float)
@@ -109,7 +109,7 @@ def test_the_margin_agrees_with_the_label_of_every_position():
     centroids = rng.normal(size=(6, 8)).astype(np.float32)
     centroids /= np.linalg.norm(centroids, axis=1, keepdims=True)
     clustering = clustering_of(centroids)
-    labels = cell_labels(feature_map, clustering)
+    labels = position_labels(feature_map, clustering)
     rows, columns = np.arange(4, 16), np.arange(7, 30)
     for cluster in range(6):
         margin = cluster_margin(feature_map, clustering, cluster, rows, columns)
