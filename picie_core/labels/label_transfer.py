@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,12 +13,12 @@ from picie_core.labels.label_map import LabelMap
 from picie_core.labels.undo_log import Event
 
 OWNING_SHARE = 0.5
-"""A new cluster takes a class over that holds at least this share of its sampled pixels."""
+"""A new cluster gets the class of at least this share of its sampled pixels."""
 
 
 @dataclass(frozen=True)
 class LabelTransfer:
-    """Names that were carried over."""
+    """Names that were transferred to another clustering."""
 
     names: int
     """How many clusters got one."""
@@ -36,7 +36,7 @@ def transferred_classes(old: Clustering, classes_of: Mapping[int, int], new: Clu
     """
     if len(old.labels) != len(new.labels):
         raise PicieError(
-            f"{old.name} has {len(old.labels)} sampled pixels, {new.name} {len(new.labels)}: names are carried over "
+            f"{old.name} has {len(old.labels)} sampled pixels, {new.name} {len(new.labels)}: names are transferred "
             "between clusterings of one sample only"
         )
     owners = np.array([classes_of.get(cluster, -1) for cluster in range(old.k)], np.int64)
@@ -51,13 +51,24 @@ def transferred_classes(old: Clustering, classes_of: Mapping[int, int], new: Clu
 
 
 def transfer_labels(label_map: LabelMap, old: Clustering, new: Clustering) -> LabelTransfer | None:
-    """Carries the names of one clustering over to another, in one edit; None when `new` has names or `old` has none."""
+    """Transfers the names of one clustering to another, in one edit.
+
+    Returns None when `new` has names or `old` has none, and when a transfer to `new` was undone before: who took the
+    names away wants that clustering without them.
+    """
     named = label_map.classes_of(old.key)
     if old.key == new.key or not named or label_map.classes_of(new.key):
+        return None
+    events = label_map.history(label_map.version())  # all of them
+    undone = {event.payload["undoes"] for event in events if event.kind == "undo"}
+    if any(event.id in undone for event in _transfers(events, new)):
         return None
     source = f"K = {old.base_k}"
     if not label_map.transfer_names(new.key, transferred_classes(old, named, new), source):
         return None
-    edits = (event for event in label_map.history() if event.kind == "carry" and event.payload["clustering"] == new.key)
-    event = next(edits, None)
+    event = next(_transfers(label_map.history(), new), None)
     return None if event is None else LabelTransfer(len(event.payload["classes"]), source, event)
+
+
+def _transfers(events: list[Event], clustering: Clustering) -> Iterator[Event]:
+    return (event for event in events if event.kind == "carry" and event.payload["clustering"] == clustering.key)

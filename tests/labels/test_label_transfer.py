@@ -46,7 +46,7 @@ def test_the_same_clusters_transfer_everything():
 
 def test_clusterings_of_two_samples_are_refused():
     """Pixels of two samples cannot be compared."""
-    with pytest.raises(PicieError, match="between clusterings of one sample only"):
+    with pytest.raises(PicieError, match="names are transferred between clusterings of one sample only"):
         transferred_classes(labelled([0, 1], 2), {0: 0}, labelled([0, 1, 1], 2))
 
 
@@ -67,6 +67,17 @@ def test_another_k_gets_the_names_once_and_the_transfer_can_be_undone(finished_c
     assert use_k(run, 6)[1] is None and use_k(run, 20)[1] is None
     label_map.undo(transferred.event.id)
     assert label_map.classes_of(made.key) == {} and label_map.classes_of(before.key) == {0: 0, 1: IGNORE_ID, 2: 0}
+
+
+def test_a_transfer_that_was_undone_is_not_made_again(finished_copy):
+    """Who returns to a K whose names they took away finds it without names; another K gets them as ever."""
+    run, label_map = finished_copy.current_run(), finished_copy.label_map
+    label_map.name_clusters(run.clustering().key, [0, 2], "road")
+    made, transferred = use_k(run, 20)
+    label_map.undo(transferred.event.id)
+    assert use_k(run, 6)[1] is None and use_k(run, 20)[1] is None
+    assert label_map.classes_of(made.key) == {}
+    assert use_k(run, 6)[1] is None and use_k(run, 15)[1] is not None
 
 
 def test_names_of_parts_are_transferred_too(finished_copy):
