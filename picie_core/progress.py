@@ -13,6 +13,8 @@ import psutil
 
 from picie_core.atomic_files import write_text
 
+WRITERS = ("embed", "train")
+"""The commands that write images and runs: only one of them may work on a workspace at a time."""
 HEARTBEAT_S = 1.0
 """A status file is rewritten at least this often while its job makes progress, in seconds."""
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from app.clusters import cluster_facts
 from app.clusters.focus import SHOW_ALL, by_area, looking_at
-from app.session import caches, cluster_caches
 from app.shared.naming import class_names
 from picie_core.data.class_names import IGNORE_ID
 from picie_core.workspace.workspace import StoredClustering, Workspace
@@ -63,9 +63,9 @@ def _ordered(clustering: StoredClustering, order: str, named: dict[int, int]) ->
     if order == "doubt":
         from picie_core.clustering.uncertainty import next_clusters
 
-        first = next_clusters(clustering, cluster_caches.uncertainty(clustering), named)
+        first = next_clusters(clustering, cluster_facts.uncertainty(clustering), named)
         return [*first, *(cluster for cluster in area if cluster not in set(first))]
     if order == "tightness":
-        figures = caches.cluster_metrics(clustering)
+        figures = cluster_facts.cluster_metrics(clustering)
         return sorted(area, key=lambda cluster: (clustering.counts[cluster] == 0, figures[cluster].tightness))
-    return cluster_caches.tree(clustering, "average").order.tolist() if order == "tree" else area
+    return cluster_facts.tree(clustering, "average").order.tolist() if order == "tree" else area

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from app.clusters import cluster_facts
 from app.clusters.contact_sheets import Look, ask_sheets, fill, reserve, sheet_place
 from app.clusters.focus import go_to, looking_at, pick
-from app.session import caches, cluster_caches
-from app.session.state import Key, Looking
+from app.clusters.ground_truth import cluster_truths
+from app.clusters.record import ClustersRecord
+from app.session.widget_keys import Key
 from app.shared.formatting import count, percent
 from app.shared.layout import small, swatch
 from app.shared.naming import class_names, cluster_names, name_field, shown_color
@@ -38,7 +40,7 @@ def draw_cards(clustering: StoredClustering, clusters: list[int], look: Look) ->
     if focused in shown:
         ring = "outline: 2px solid #4d79da; outline-offset: -1px;"
         st.html(f"<style>.st-key-card_{focused} {{ {ring} }}</style>")
-    truths, names = cluster_caches.cluster_truths(clustering), cluster_names(clustering)
+    truths, names = cluster_truths(clustering), cluster_names(clustering)
     with st.grid(CARD_COLUMNS, min_column_width=280):
         places = [
             _card(clustering, cluster, color, truths[cluster] if truths else None)
@@ -52,7 +54,7 @@ def draw_cards(clustering: StoredClustering, clusters: list[int], look: Look) ->
         fill(place, sheets[cluster], f"{look.kind.capitalize()} crops of {called}")
 
 
-def _page_of(here: Looking, clusters: list[int], pages: int) -> int:
+def _page_of(here: ClustersRecord, clusters: list[int], pages: int) -> int:
     """The page to draw, from 1: the chosen one, until the focus moves to a card on another."""
     page = st.session_state.get(_page_key(here), 1)
     if here.focus != here.turned_to:
@@ -63,7 +65,7 @@ def _page_of(here: Looking, clusters: list[int], pages: int) -> int:
     return min(page, pages)
 
 
-def _page_key(here: Looking) -> str:
+def _page_key(here: ClustersRecord) -> str:
     return f"{Key.CLUSTER_PAGE}_{here.turns}"
 
 
@@ -84,7 +86,7 @@ def _card(
             name_field(clustering, cluster, place="card")
             _draw_pick(clustering, cluster)
         place = sheet_place(f"tiles_{cluster}")
-        figures = caches.cluster_metrics(clustering)[cluster]
+        figures = cluster_facts.cluster_metrics(clustering)[cluster]
         area = f"<b>{percent(figures.share)}</b> of all pixels"
         words = f"{area} · {count(figures.images, 'image')} · tightness {figures.tightness:.2f}{_truth_words(truth)}"
         small(words)
@@ -125,7 +127,7 @@ def neighbor_words(clustering: StoredClustering, cluster: int) -> str:
     """Returns the clusters that look most alike, as HTML to click on."""
     owners, names = clustering.classes_of(), class_names(clustering.workspace)
     links = []
-    for other in cluster_caches.neighbors(clustering, NEIGHBORS)[cluster]:
+    for other in cluster_facts.neighbors(clustering, NEIGHBORS)[cluster]:
         named = f": {html.escape(names[owners[other]])}" if owners.get(other) in names else ""
         links.append(
             f'<a class="picie-jump-{other} picie-id" role="button" tabindex="0" title="Go to cluster {other}{named}">'

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import streamlit as st
 
-from app.session import cluster_caches
 from app.shared.formatting import count, literal, percent
 from app.shared.layout import small, small_fit
+from app.shared.naming import vocabulary
 from app.shared.notices import show_errors
 from app.shared.synced_fields import shown_key, typed
 from picie_core.data.class_names import IGNORE_ID, MAX_NAME_LENGTH
@@ -115,7 +115,7 @@ def _merge(workspace: Workspace, class_id: int, into: int) -> None:
 
 def draw_vocabulary(workspace: Workspace) -> None:
     """Draws how many names are offered while typing, and where to give a file of them."""
-    names = cluster_caches.vocabulary(workspace)
+    names = vocabulary(workspace)
     offered = f"{count(len(names), 'name')} of the vocabulary are offered while you type" if names else "No vocabulary"
     small(f"<b>{offered}</b>. A text file with one name a line; it is kept as vocabulary.txt in the workspace.")
     file = st.file_uploader("Vocabulary", type=["txt"], key="vocabulary_file", label_visibility="collapsed", width=420)

@@ -11,8 +11,9 @@ from PIL import Image, ImageDraw
 from app.shared import overlays
 from app.shared.formatting import literal
 from app.shared.image_strip import show_image
-from app.shared.layout import page_path, picture, small_fit
+from app.shared.layout import picture, small_fit
 from app.shared.naming import cluster_names, cluster_title, shown_color
+from app.shared.pages import page_path
 from picie_core.colors import rgb_color
 from picie_core.data.image_file import png_bytes
 from picie_core.data.image_index import ImageRecord
@@ -52,7 +53,7 @@ def place_png(clustering: StoredClustering, cluster: int, item: ImageRecord, til
 
     width, height = overlays.target_size(item, WIDTH_PX)
     image = overlays.image_at(str(clustering.workspace.images_root), item.path, item.stamp, width, height)
-    labels = overlays.mask(clustering, item, overlays.Look("cluster", WIDTH_PX))
+    labels = overlays.mask(clustering, item, overlays.OverlayStyle("cluster", WIDTH_PX))
     color = rgb_color(shown_color(clustering, cluster))
     painted = overlay(image, np.where(labels == cluster, 1, 0), {1: color}, opacity, outline=True)
     return png_bytes(ringed(painted, *place_on(clustering.run, item, tile, width, height)))

@@ -7,21 +7,23 @@ import hashlib
 import numpy as np
 import streamlit as st
 
-from app.session.state import Key, Looking, session
+from app.clusters.record import ClustersRecord
+from app.session.record import session
+from app.session.widget_keys import Key
 from app.shared.notices import show_errors
-from picie_core.data.class_names import IGNORE_NAME
+from picie_core.data.class_names import IGNORE_NAME, name_key
 from picie_core.workspace.workspace import StoredClustering
 
 SHOW_ALL = "all"
 """The filter that hides no card."""
 
 
-def looking_at(clustering: StoredClustering) -> Looking:
+def looking_at(clustering: StoredClustering) -> ClustersRecord:
     """Returns where this tab is among the clusters, from the start when they are others than before."""
     record = session()
-    if record.looking.clustering != clustering.key:
-        record.looking = Looking(clustering=clustering.key)
-    here = record.looking
+    if record.of(ClustersRecord).clustering != clustering.key:
+        record.parts[ClustersRecord] = ClustersRecord(clustering=clustering.key)
+    here = record.of(ClustersRecord)
     here.picked = {cluster for cluster in here.picked if cluster < clustering.k}
     here.visited = [cluster for cluster in here.visited if cluster < clustering.k]
     if here.focus is not None and here.focus >= clustering.k:
@@ -32,7 +34,7 @@ def looking_at(clustering: StoredClustering) -> Looking:
 def stamp(clustering: StoredClustering) -> str:
     """Returns what changes whenever the name that is typed next is for something else, or one has arrived."""
     record = session()
-    here = record.looking
+    here = record.of(ClustersRecord)
     at = (sorted(here.picked) or here.focus, here.step, here.side) if here.clustering == clustering.key else None
     return hashlib.sha256(repr((clustering.digest, at, record.names_given)).encode()).hexdigest()[:16]
 
@@ -113,7 +115,7 @@ def name(clustering: StoredClustering, typed: str) -> None:
     with show_errors():
         if words and clusters:
             clustering.label_map.name_clusters(clustering.key, clusters, words)
-            if words.casefold() != IGNORE_NAME:
+            if name_key(words) != IGNORE_NAME:
                 record.last_name = words
             pick_none(clustering)
         go_next(clustering)

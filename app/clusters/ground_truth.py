@@ -3,24 +3,71 @@
 from __future__ import annotations
 
 import html
+from typing import TYPE_CHECKING
 
 import numpy as np
 import streamlit as st
 
 from app.clusters.charts import confusion_figure
-from app.session import cluster_caches
+from app.session.cache import cached
 from app.session.jobs import job_of, start
 from app.shared.formatting import percent
-from app.shared.layout import job_bar, small
+from app.shared.job_panel import job_ending, watch_job
+from app.shared.layout import small
 from app.shared.notices import show_errors
-from picie_core.workspace.workspace import Run, StoredClustering, Workspace
+from picie_core.workspace.workspace import Run, StoredClustering
+
+if TYPE_CHECKING:
+    from picie_core.evaluation.sampled_truth import ClusterTruth, MapTruth, SampledTruth
 
 COMMAND = "truth"
 
 
+def sampled_truth(clustering: StoredClustering) -> SampledTruth | None:
+    """Returns the class of every sampled pixel; None without masks, or before they are looked up for this sample."""
+    from picie_core.workspace.ground_truth import load_truth
+
+    known = load_truth(clustering.run)
+    return known if known is not None and len(known.labels) == len(clustering.labels) else None
+
+
+def cluster_truths(clustering: StoredClustering) -> list[ClusterTruth] | None:
+    """Returns what each cluster really is; None without ground truth."""
+    known = sampled_truth(clustering)
+    return None if known is None else _cluster_truths(clustering, _masks(clustering), known)
+
+
+@cached(8)
+def _cluster_truths(clustering: StoredClustering, masks: str, _known: SampledTruth) -> list[ClusterTruth]:
+    from picie_core.evaluation.sampled_truth import cluster_truth
+
+    return cluster_truth(clustering, _known)
+
+
+def map_truth(clustering: StoredClustering) -> MapTruth | None:
+    """Returns how good the names are as they stand; None without ground truth."""
+    known = sampled_truth(clustering)
+    if known is None:
+        return None
+    return _map_truth(clustering, _masks(clustering), clustering.label_map.version(), known)
+
+
+@cached(8)
+def _map_truth(clustering: StoredClustering, masks: str, version: int, _known: SampledTruth) -> MapTruth:
+    from picie_core.evaluation.sampled_truth import map_truth
+
+    names = [item.name for item in clustering.label_map.classes()]
+    return map_truth(clustering, clustering.classes_of(), names, _known)
+
+
+def _masks(clustering: StoredClustering) -> str:
+    """What the workspace remembers of its masks: other masks are other figures."""
+    return clustering.label_map.get_choice("masks") or ""
+
+
 def truth_words(clustering: StoredClustering) -> str:
     """Returns accuracy and mIoU of the names as they stand, as HTML; empty without ground truth."""
-    figures = cluster_caches.map_truth(clustering)
+    figures = map_truth(clustering)
     if figures is None or figures.accuracy is None or figures.mean_iou is None:
         return ""
     right, iou = f"<b>{percent(figures.accuracy)}</b> right", f"mIoU <b>{100 * figures.mean_iou:.1f}</b>"
@@ -29,7 +76,7 @@ def truth_words(clustering: StoredClustering) -> str:
 
 def draw_truth(clustering: StoredClustering) -> None:
     """Draws the confusion of the names; while the masks of this run are not looked up yet, the button that does it."""
-    figures, known = cluster_caches.map_truth(clustering), cluster_caches.sampled_truth(clustering)
+    figures, known = map_truth(clustering), sampled_truth(clustering)
     if figures is None or known is None:
         _draw_look_up(clustering.run)
         return
@@ -52,20 +99,11 @@ def draw_truth(clustering: StoredClustering) -> None:
 def _draw_look_up(run: Run) -> None:
     job = job_of(run.workspace, COMMAND)
     if job is not None and job.is_running:
-        st.fragment(run_every=1)(_running)(run.workspace)
+        watch_job(run.workspace, COMMAND)
         return
-    if job is not None and job.state in ("failed", "crashed"):
-        st.error(job.status.message or f"It ended without a word. The log is in {job.log}.")
+    job_ending(job, tell_stop=False)
     st.caption("The masks are not looked up for this embedder yet.")
     if st.button("Look them up", key="truth_start", icon=":material/play_arrow:"):
         with show_errors():
             start(run.workspace, COMMAND, ["--run", run.name])
             st.rerun()
-
-
-def _running(workspace: Workspace) -> None:
-    job = job_of(workspace, COMMAND)
-    if job is None or not job.is_running:
-        st.rerun()
-        return
-    job_bar(job, width=420)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import streamlit as st
 
+from app.clusters import cluster_facts
 from app.clusters.charts import dendrogram_figure
 from app.clusters.focus import go_to
-from app.session import cluster_caches
 from app.shared.naming import cluster_names, cluster_title, shown_color
 from picie_core.workspace.workspace import StoredClustering
 
@@ -26,7 +26,7 @@ def draw_tree(clustering: StoredClustering) -> None:
         key="tree_linkage",
         help="Average: mean distance between the clusters of two branches. Ward: makes branches of even size.",
     )
-    made = cluster_caches.tree(clustering, linkage or "average")
+    made = cluster_facts.tree(clustering, linkage or "average")
     if made.k < 2:
         st.caption("One cluster is no tree yet: choose a larger K.")
         return

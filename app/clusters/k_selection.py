@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from app.clusters.charts import k_figure
-from app.session.jobs import Job, job_of, start, stop
-from app.session.state import session
-from app.shared.layout import job_bar
+from app.session.jobs import Job, job_of, start
+from app.session.record import session
+from app.shared.job_panel import job_ending, watch_job
 from app.shared.notices import show_errors
 from picie_core.workspace.workspace import Run, StoredClustering
 
@@ -26,11 +26,11 @@ def draw_k_curve(clustering: StoredClustering) -> None:
     from picie_core.workspace.k_curve import load_k_curve
 
     curve, job = load_k_curve(clustering.run), job_of(clustering.workspace, COMMAND)
-    running = job is not None and job.is_running
+    drawn = len(curve.points) if curve else 0
     if curve is not None and curve.points:
         draw_curve(curve, clustering)
-    if running:
-        st.fragment(run_every=1)(_running)(clustering.run, len(curve.points) if curve else 0)
+    if job is not None and job.is_running:
+        watch_job(clustering.workspace, COMMAND, has_news=lambda: _points_known(clustering.run) > drawn)
     else:
         _draw_start(clustering.run, curve, job)
 
@@ -71,8 +71,7 @@ def draw_curve(curve: ScoreCurve, clustering: StoredClustering) -> None:
 
 
 def _draw_start(run: Run, curve: ScoreCurve | None, job: Job | None) -> None:
-    if job is not None and job.state in ("failed", "crashed"):
-        st.error(job.status.message or f"Trying K ended without a word. The log is in {job.log}.")
+    job_ending(job, tell_stop=False)
     if curve is None:
         st.caption("Tries the usual K, each with three seeds, in the background: about half a minute up to K = 100.")
     known = [point.k for point in curve.points] if curve else []
@@ -93,14 +92,8 @@ def _start(run: Run, highest: int) -> None:
         start(run.workspace, COMMAND, ["--run", run.name, "--up-to", str(highest)])
 
 
-def _running(run: Run, drawn: int) -> None:
-    """Draws the progress; the page is drawn again with every new point and at the end."""
+def _points_known(run: Run) -> int:
     from picie_core.workspace.k_curve import load_k_curve
 
-    job, curve = job_of(run.workspace, COMMAND), load_k_curve(run)
-    if job is None or not job.is_running or (curve is not None and len(curve.points) > drawn):
-        st.rerun()
-        return
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        job_bar(job, unit="", width=420)
-        st.button("Stop", icon=":material/stop:", key="scores_stop", on_click=stop, args=(job,))
+    curve = load_k_curve(run)
+    return len(curve.points) if curve else 0

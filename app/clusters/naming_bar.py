@@ -9,7 +9,9 @@ import streamlit as st
 from app.clusters import focus
 from app.clusters.contact_sheets import ground
 from app.clusters.keys import draw_key_sheet
-from app.session.state import Key, Looking, session
+from app.clusters.record import ClustersRecord
+from app.session.record import session
+from app.session.widget_keys import Key
 from app.shared.components.naming import Click, naming_field
 from app.shared.formatting import literal
 from app.shared.naming import cluster_names, names_offered, shown_color
@@ -32,7 +34,7 @@ def draw_naming_bar(clustering: StoredClustering) -> None:
         draw_key_sheet()
 
 
-def _draw_field(clustering: StoredClustering, here: Looking, names: dict[int, str]) -> None:
+def _draw_field(clustering: StoredClustering, here: ClustersRecord, names: dict[int, str]) -> None:
     several, one = sorted(here.picked), here.focus
     if several:
         title = f"{len(several)} clusters" if len(several) > 1 else f"Picked {several[0]}"
@@ -60,7 +62,7 @@ def open_tile(clustering: StoredClustering, click: Click) -> None:
         focus.looking_at(clustering).dialog = ("place", kind, int(rest), click.x, click.y)
 
 
-def _draw_buttons(clustering: StoredClustering, here: Looking) -> None:
+def _draw_buttons(clustering: StoredClustering, here: ClustersRecord) -> None:
     last, nothing = session().last_name, not focus.meant(clustering)
     as_last = f"As last: {literal(short(last))}" if last else "As last"
     key_button("l", as_last, partial(focus.name_as_last, clustering), not last or nothing, "Name as the last one")

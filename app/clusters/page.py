@@ -11,18 +11,21 @@ from app.clusters.cards import draw_cards
 from app.clusters.classes import draw_classes
 from app.clusters.contact_sheets import ROOMS, Look
 from app.clusters.dialogs import draw_dialog
+from app.clusters.focus import looking_at
 from app.clusters.ground_truth import draw_truth, truth_words
 from app.clusters.hierarchy import draw_tree
 from app.clusters.k_selection import draw_k_curve
 from app.clusters.naming_bar import draw_naming_bar
 from app.clusters.review_view import draw_guide
 from app.clusters.similar_groups import draw_alike
-from app.session import caches
 from app.session.clustering import QUICK_K, find_ahead
-from app.session.state import Key, session
+from app.session.current import reading
+from app.session.record import session
+from app.session.widget_keys import Key
 from app.shared.edit_history import split_notice
+from app.shared.empty_screens import need_clustering, need_run, need_workspace
 from app.shared.formatting import count
-from app.shared.layout import headline, need_clustering, need_run, need_workspace, small, small_fit
+from app.shared.layout import headline, small, small_fit
 from app.shared.notices import show_errors
 from app.shared.sidebar import LARGEST_K, want_k
 from app.shared.synced_fields import shown_key
@@ -154,8 +157,8 @@ def draw_work(clustering: StoredClustering) -> None:
     """Draws what naming changes, and nothing else: so a name is on its card at once."""
     if session().wanted_k is not None:
         st.rerun()  # all screens speak of the same clusters, so the whole page is drawn for another K
-    version = caches.label_version(clustering.workspace)
-    with show_errors(), caches.reading(clustering.workspace):
+    version = clustering.label_map.version()
+    with show_errors(), reading(clustering.workspace):
         draw_progress(clustering)
         with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
             with st.container(horizontal=True, vertical_alignment="center", gap="small", width="content"):
@@ -211,6 +214,8 @@ headline(
     ("Look at the masks", "masks"),
     primary=clustering.named_share() > 0.5,
 )
+if session().arrived:
+    looking_at(clustering).dialog = ()  # what was open there before is not any more
 with show_errors():
     with st.container():  # always there, so that what is below keeps its place
         split_notice(workspace, clustering)

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from app.clusters import cluster_facts
 from app.clusters.focus import looking_at
-from app.session import caches, cluster_caches
-from app.session.state import CropSplit, session
+from app.clusters.record import CropSplit
+from app.session.cache import cached, contact_sheet_source
+from app.session.current import unsplit_clustering
+from app.session.record import session
 from app.shared.naming import class_names, cluster_names
 from app.shared.notices import show_errors
-from picie_core.data.class_names import IGNORE_NAME
+from picie_core.data.class_names import IGNORE_NAME, name_key
 from picie_core.workspace.workspace import Run, StoredClustering
 
 if TYPE_CHECKING:
@@ -22,14 +25,14 @@ if TYPE_CHECKING:
 
 def steps_of(run: Run) -> list[Look]:
     """Returns what to look at, in order."""
-    return _steps(caches.unsplit_clustering(run))
+    return _steps(unsplit_clustering(run))
 
 
-@caches.cached(8, "Looking for the best order")
+@cached(8, "Looking for the best order")
 def _steps(unsplit: StoredClustering) -> list[Look]:
     from picie_core.labels.review_queue import naming_steps
 
-    return naming_steps(cluster_caches.tree(unsplit, "ward"), cluster_caches.uncertainty(unsplit))
+    return naming_steps(cluster_facts.tree(unsplit, "ward"), cluster_facts.uncertainty(unsplit))
 
 
 def step_of(clustering: StoredClustering, steps: list[Look]) -> int:
@@ -72,7 +75,7 @@ def name(clustering: StoredClustering, steps: list[Look], typed: str) -> None:
             clusters = look.parts[here.side if look.kind == "branches" else 0]
             clustering.label_map.name_clusters(clustering.key, clusters, words)
             go_on(clustering, steps)
-        if words.casefold() != IGNORE_NAME:
+        if name_key(words) != IGNORE_NAME:
             record.last_name = words
 
 
@@ -82,12 +85,12 @@ def _split_crops(clustering: StoredClustering, cluster: int, words: str) -> None
 
     here, source, before = (
         looking_at(clustering),
-        caches.contact_sheet_source(clustering.run),
+        contact_sheet_source(clustering.run),
         crop_split_of(clustering),
     )
     base = before.clustering if before else clustering
     called = next(
-        (known for known in class_names(clustering.workspace).values() if known.casefold() == words.casefold()), words
+        (known for known in class_names(clustering.workspace).values() if name_key(known) == name_key(words)), words
     )
     sets = {name: crops - here.crops for name, crops in before.sets.items()} if before else {}
     if called != cluster_names(clustering).get(cluster):  # else they are what the cluster is after all

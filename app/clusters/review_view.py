@@ -15,7 +15,7 @@ from app.clusters.contact_sheets import Look, Room, Sheet, ask_sheets, fill, gro
 from app.clusters.focus import looking_at, stamp
 from app.clusters.keys import draw_key_sheet
 from app.clusters.naming_bar import key_button, short
-from app.session.state import session
+from app.session.record import session
 from app.shared.colors import class_colors
 from app.shared.components.naming import Click, naming_field
 from app.shared.formatting import count, literal, percent

@@ -6,9 +6,9 @@ import html
 
 import streamlit as st
 
+from app.clusters import cluster_facts
 from app.clusters.contact_sheets import Look, Room, ask_sheets, fill, reserve, sheet_place
 from app.clusters.focus import looking_at, name_group
-from app.session import cluster_caches
 from app.shared.formatting import count, percent
 from app.shared.layout import small, swatch
 from app.shared.naming import class_names, cluster_names, shown_color
@@ -39,7 +39,7 @@ def alike_groups(clustering: StoredClustering) -> list[tuple[int, ...]]:
     """Returns the suggested groups without those that this person dismissed."""
     from picie_core.clustering.hierarchy import alike_groups as suggested
 
-    tree = cluster_caches.tree(clustering, "average")
+    tree = cluster_facts.tree(clustering, "average")
     groups = suggested(tree, clustering.classes_of())
     return [group for group in groups if group not in looking_at(clustering).dismissed]
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from app.clusters import cluster_facts
 from app.clusters.contact_sheets import Look, Room, ask_sheets, fill, reserve, sheet_place
 from app.clusters.focus import looking_at
-from app.session import cluster_caches
 from app.shared.colors import cluster_color
 from app.shared.formatting import literal, percent
 from app.shared.layout import small, swatch
@@ -30,7 +30,7 @@ def draw_split(clustering: StoredClustering, cluster: int) -> None:
         parts = st.segmented_control(
             "Parts", PARTS, default=2, required=True, key="split_parts", label_visibility="collapsed"
         )
-    preview = cluster_caches.split_preview(clustering, cluster, parts or 2)
+    preview = cluster_facts.split_preview(clustering, cluster, parts or 2)
     _draw_parts(clustering, preview)
     small(f"The first part stays cluster {cluster}; no other cluster changes. All keep the name until you change it.")
     with st.container(horizontal=True, horizontal_alignment="right"):

@@ -9,20 +9,21 @@ import time
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import streamlit as st
 
 from app.export.archive import open_zip
-from app.session import caches
-from app.session.jobs import Job, command_line, job_of, log_tail, start, stop
-from app.session.state import Key
+from app.session.cache import cached
+from app.session.jobs import command_line, job_of, start
+from app.session.widget_keys import Key
 from app.shared import overlays
-from app.shared.formatting import count, duration, literal, percent, place, size
-from app.shared.layout import empty_state, headline, job_bar, need_clustering, need_run, need_workspace, picture, small
+from app.shared.empty_screens import empty_state, need_clustering, need_run, need_workspace
+from app.shared.formatting import count, home_path, literal, percent, size
+from app.shared.job_panel import job_ending, watch_job
+from app.shared.layout import headline, picture, small
 from app.shared.notices import show_errors
-from app.shared.overlays import Look
-from app.shared.post_processing import draw_threshold, draw_tidying, finish_words
+from app.shared.overlays import OverlayStyle
+from app.shared.post_processing import draw_post_processing, draw_threshold, post_processing_words
 from app.shared.thumbnails import spread
 from picie_core.data.class_names import IGNORE_ID
 from picie_core.segmentation.post_processing import PostProcessing
@@ -92,7 +93,7 @@ class Choice:
 
 
 def choose_options(form: str, clusters: int) -> Choice:
-    """Draws the options; doubt, borders and specks are those of the Masks screen."""
+    """Draws the options; post-processing is that of the Masks screen."""
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         raw = st.toggle(
             "Cluster ids instead of classes",
@@ -113,14 +114,14 @@ def choose_options(form: str, clusters: int) -> Choice:
                 width=260,
                 persist_state="session",
             )
-    with st.expander("Doubt, borders and specks"):
+    with st.expander("Post-processing"):
         first, second = st.columns(2, gap="medium")
         with first:
             least = draw_threshold(not raw or clusters <= IGNORE_ID)
         with second:
-            post_processing = PostProcessing(least, *draw_tidying())
+            post_processing = draw_post_processing(least)
     if post_processing.changes:
-        st.caption(f"Masks are not written as they are: {finish_words(post_processing)}, as on the Masks screen.")
+        st.caption(f"Masks are post-processed: {post_processing_words(post_processing)}, as on the Masks screen.")
     return Choice(form, raw, share / 100, post_processing)
 
 
@@ -128,10 +129,11 @@ def previews(clustering: StoredClustering, choice: Choice) -> None:
     """Draws a few masks as they will be written, in their colours; what stays a photograph becomes 255."""
     items = spread(clustering.workspace.image_list().readable, PREVIEWS)
     left_out = frozenset({IGNORE_ID}) if not choice.raw or choice.post_processing.min_confidence else frozenset()
-    look = Look("cluster" if choice.raw else "class", PREVIEW_PX, 1.0, left_out, choice.post_processing)
+    by = "cluster" if choice.raw else "class"
+    style = OverlayStyle(by, PREVIEW_PX, hidden=left_out, post_processing=choice.post_processing)
     for column, item in zip(st.columns(PREVIEWS, gap="xsmall"), items, strict=False):
         with column:
-            data = overlays.overlay_png(clustering, item, look)
+            data = overlays.overlay_png(clustering, item, style)
             picture(f"picture_preview_{item.id}", data, f"Mask of {item.path}", item.width / item.height)
     ids = f"cluster ids, 0 to {clustering.k - 1}" if choice.raw else "class ids, and 255 where the photograph shows"
     st.caption(f"{count(len(items), 'mask')} as they will be written. Their pixels hold {ids}.")
@@ -146,14 +148,11 @@ def arguments(clustering: StoredClustering, choice: Choice, out: Path) -> list[s
 
 def write_part(clustering: StoredClustering, choice: Choice) -> None:
     """Draws the button that writes, or the progress of the writing, and the command that does the same."""
-    folder = (
-        clustering.workspace.root
-        / "exports"
-        / f"{choice.form}{'-raw' if choice.raw else ''}-{time.strftime('%Y%m%d-%H%M%S')}"
-    )
+    name = f"{choice.form}{'-raw' if choice.raw else ''}-{time.strftime('%Y%m%d-%H%M%S')}"
+    folder = clustering.workspace.root / "exports" / name
     job = job_of(clustering.workspace, "export")
     if job is not None and job.is_running:
-        st.fragment(run_every=1)(_running)(clustering.workspace)
+        watch_job(clustering.workspace, "export")
         return
     with st.container(horizontal=True, vertical_alignment="center"):
         label = f"Write {count(len(clustering.workspace.image_list().readable), 'mask')}"
@@ -163,52 +162,27 @@ def write_part(clustering: StoredClustering, choice: Choice) -> None:
         unnamed = 1 - clustering.named_share()
         if not choice.raw and unnamed > 0:
             st.caption(f"About {percent(unnamed)} of the pixels have no name and become 255.")
-    _ending(job)
+    job_ending(job)
     with st.expander("The command that does the same"):
         words = command_line(clustering.workspace, "export", arguments(clustering, choice, Path("OUT")))
         st.code(shlex.join(words), language="bash", wrap_lines=True)
 
 
-def _running(workspace: Workspace) -> None:
-    job = job_of(workspace, "export")
-    if job is None or not job.is_running:
-        st.rerun()
-        return
-    with st.container(horizontal=True, vertical_alignment="center", wrap=False):
-        job_bar(job)
-        if st.button("Stop", icon=":material/stop:", key="stop_export"):
-            stop(job)
-
-
-def _ending(job: Job | None) -> None:
-    if job is None or job.state == "done":
-        return
-    if job.state == "stopped":
-        st.info(f"Writing was stopped after {duration(job.seconds)}; nothing half-written was left.")
-        return
-    ending = "Writing ended without a word; nothing half-written was left."
-    st.error(f"{job.status.message or ending} The log is in {job.log}.")
-    with st.expander("Last lines of the log"):
-        st.code(log_tail(job), language=None)
-
-
-def written(workspace: Workspace) -> list[tuple[Path, dict[str, Any]]]:
-    """Returns the exports of the workspace with their records, newest first."""
-    paths = sorted((workspace.root / "exports").glob("*/export.json"), key=lambda path: -path.stat().st_mtime)
-    return [(path.parent, json.loads(path.read_text())) for path in paths]
-
-
 def exports_part(workspace: Workspace) -> None:
     """Draws what was written before, the newest first, each with its report and its download."""
-    found = written(workspace)
+    paths = sorted((workspace.root / "exports").glob("*/export.json"), key=lambda path: -path.stat().st_mtime)
+    found = [(path.parent, json.loads(path.read_text())) for path in paths]
     if found:
         st.markdown("**Written so far**")
     for folder, record in found:
+        bytes_on_disk = size(folder_bytes(str(folder), folder.stat().st_mtime))
+        words = [count(record["images"], "mask"), count(len(record["classes"]), "class", "classes")]
+        words += [f"{percent(record['ignored_share'])} ignored", bytes_on_disk]
         with st.container(border=True, horizontal=True, vertical_alignment="center", wrap=False):
             with st.container(gap=None):
                 st.markdown(f"**{literal(folder.name)}**")
-                small(" · ".join(report_words(record, folder)))
-                small(html.escape(place(folder)))
+                small(" · ".join(words))
+                small(html.escape(home_path(folder)))
             st.download_button(
                 "Download",
                 data=partial(open_zip, folder),
@@ -225,11 +199,10 @@ def exports_part(workspace: Workspace) -> None:
                 )
 
 
-def report_words(record: dict[str, Any], folder: Path) -> list[str]:
-    """Returns the figures of an export, each with its unit."""
-    values = count(len(record["classes"]), "class", "classes")
-    bytes_on_disk = size(caches.folder_bytes(str(folder), folder.stat().st_mtime))
-    return [count(record["images"], "mask"), values, f"{percent(record['ignored_share'])} ignored", bytes_on_disk]
+@cached(64)
+def folder_bytes(folder: str, stamp: float) -> int:
+    """Returns the size of everything in a folder; `stamp` tells that it changed."""
+    return sum(file.stat().st_size for file in Path(folder).rglob("*") if file.is_file())
 
 
 workspace = need_workspace(TITLE)

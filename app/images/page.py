@@ -7,13 +7,17 @@ from pathlib import Path
 
 import streamlit as st
 
+from app.session.current import current_run, current_workspace, open_workspace
 from app.session.estimates import default_weights, embed_arguments, estimate_embed_s
 from app.session.folders import SAMPLE_IMAGES, check_images, workspace_for
-from app.session.jobs import Job, job_of, log_tail, start, stop
-from app.session.state import Key, current_run, current_workspace, open_workspace, session
-from app.shared.formatting import about, count, device_here, duration, percent, pixels, place
-from app.shared.layout import headline, job_bar, page_path, picture
+from app.session.jobs import job_of, start
+from app.session.record import session
+from app.session.widget_keys import Key
+from app.shared.formatting import about, count, device_here, home_path, percent, pixels
+from app.shared.job_panel import job_ending, job_panel, watch_job
+from app.shared.layout import headline, picture
 from app.shared.notices import show_errors
+from app.shared.pages import page_path
 from app.shared.thumbnails import aspect_of, spread, thumbnails
 from picie_core.data.image_folder import find_images
 from picie_core.data.image_index import ImageList
@@ -54,19 +58,13 @@ def _sample_card() -> None:
     picture("sheet_sample", sheet, f"{len(chosen)} of the {len(paths)} sample scenes", aspect_of(len(chosen), 5))
     st.caption(f"{len(paths)} generated landscapes, 320 × 240 px. Embedded and clustered in about 20 seconds.")
     if st.button("Try the sample", type="primary", icon=":material/play_arrow:", key="try_sample"):
-        try_sample()
-
-
-def try_sample() -> None:
-    """Makes or opens the workspace of the sample, embeds it if that is not done, and goes on to the first overlay."""
-    workspace = Workspace.create(workspace_for(SAMPLE_IMAGES), SAMPLE_IMAGES)
-    open_workspace(workspace.root)
-    record = session()
-    if current_run(workspace) is None:
-        workspace.scan()
-        start(workspace, "embed", embed_arguments(workspace, default_weights(), SAMPLE_SIZE_PX))
-    record.trying_sample = True
-    st.rerun()
+        workspace = Workspace.create(workspace_for(SAMPLE_IMAGES), SAMPLE_IMAGES)
+        open_workspace(workspace.root)
+        if current_run(workspace) is None:
+            workspace.scan()
+            start(workspace, "embed", embed_arguments(workspace, default_weights(), SAMPLE_SIZE_PX))
+        session().trying_sample = True
+        st.rerun()
 
 
 def _folder_card() -> None:
@@ -84,16 +82,14 @@ def _folder_card() -> None:
 
 
 def open_folder(folder: Path) -> None:
-    """Makes or opens the workspace of this folder, looks at every file, and shows it."""
-    bar = st.progress(0.0, text="Looking for images")
+    """Makes or opens the workspace of this folder, reads every file once, and shows it."""
+    bar = st.progress(0.0, text="Searching for images")
 
     def report(progress: Progress) -> None:
-        bar.progress(
-            progress.done / max(1, progress.total), text=f"Looking at {progress.done:,} of {progress.total:,} files"
-        )
+        words = f"Reading {progress.done:,} of {progress.total:,} files"
+        bar.progress(progress.done / max(1, progress.total), text=words)
 
-    find_first = find_images(folder)
-    if not find_first:
+    if not find_images(folder):
         raise PicieError(f"no images under {folder}: choose a folder with JPEG, PNG, TIFF, WebP, BMP or GIF files")
     workspace = Workspace.create(workspace_for(folder), folder)
     workspace.scan(report)
@@ -110,7 +106,7 @@ def show_images(workspace: Workspace) -> None:
     facts = [f"<b>{count(len(readable), 'image')}</b>", pixels((item.width, item.height) for item in readable)]
     if images.problems:
         facts.append(f"<b>{count(len(images.problems), 'file')}</b> unreadable")
-    facts.append(html.escape(place(workspace.record["images_root"])))
+    facts.append(html.escape(home_path(workspace.record["images_root"])))
     headline("Images", " · ".join(facts), ("Look at the clusters", "clusters") if run else None)
     _next_step(workspace, images, run)
     chosen = spread(readable, THUMBNAILS)
@@ -121,19 +117,30 @@ def show_images(workspace: Workspace) -> None:
         picture("sheet_thumbnails", sheet, alt, aspect_of(len(chosen), COLUMNS))
     if len(chosen) < len(readable):
         st.caption(f"{len(chosen)} of {count(len(readable), 'image')}, evenly spread over the folder.")
-    _problems(images)
+    if images.problems:
+        share = len(images.problems) / (len(images.problems) + len(readable))
+        st.markdown(f"**{count(len(images.problems), 'file')} cannot be used** ({percent(share)}) and left out.")
+        st.dataframe(
+            {
+                "File": [problem.path for problem in images.problems],
+                "Reason": [problem.reason for problem in images.problems],
+            },
+            hide_index=True,
+            height="content" if len(images.problems) <= 8 else 320,
+            alt="Files that cannot be used, with the reason",
+        )
 
 
 def _next_step(workspace: Workspace, images: ImageList, run: Run | None) -> None:
     """Draws the progress of the embedding, or the button that starts it; nothing once a run is done."""
     job = job_of(workspace, "embed")
     if job is not None and job.is_running:
-        st.fragment(run_every=1)(_running)(workspace)
+        with st.container(border=True):
+            watch_job(workspace, "embed", job_panel)
         return
     if run is not None:
         return
-    if job is not None:
-        _how_it_ended(job)
+    job_ending(job)
     seconds = estimate_embed_s(workspace, len(images.readable))
     with st.container(border=True, horizontal=True, vertical_alignment="center", wrap=False, gap="medium"):
         if st.button(f"Embed now {about(seconds)}", type="primary", icon=":material/play_arrow:", key="embed_now"):
@@ -146,51 +153,10 @@ def _next_step(workspace: Workspace, images: ImageList, run: Run | None) -> None
 
 
 def weights_note(weights: str) -> str:
-    """Returns how the weights are told on the page: nothing special about ImageNet's, a remark on random ones."""
+    """Returns what the page says of the weights, with the remedy for random ones."""
     if weights == "none":
         return ", with random weights (set PICIE_WEIGHTS to a file of ImageNet weights for better clusters)"
     return ", with ImageNet weights" if weights == "imagenet" else f", with the weights in {Path(weights).name}"
-
-
-def _running(workspace: Workspace) -> None:
-    job = job_of(workspace, "embed")
-    if job is None or not job.is_running:
-        st.rerun()
-        return
-    with st.container(border=True, horizontal=True, vertical_alignment="center", wrap=False, gap="medium"):
-        job_bar(job)
-        if st.button("Stop", icon=":material/stop:", key="stop_embed"):
-            stop(job)
-
-
-def _how_it_ended(job: Job) -> None:
-    """Says why there is no embedder although embedding was started."""
-    if job.state == "stopped":
-        st.info(
-            f"Embedding was stopped after {duration(job.seconds)}. Start it again when you like.",
-            icon=":material/stop_circle:",
-        )
-    elif job.state in ("failed", "crashed"):
-        ending = job.status.message or "Embedding ended without a word: its process is gone."
-        st.error(f"{ending} The log is in {job.log}.", icon=":material/error:")
-        with st.expander("Last lines of the log"):
-            st.code(log_tail(job), language=None)
-
-
-def _problems(images: ImageList) -> None:
-    if not images.problems:
-        return
-    share = len(images.problems) / max(1, len(images.problems) + len(images.readable))
-    st.markdown(f"**{count(len(images.problems), 'file')} cannot be used** ({percent(share)}) and left out.")
-    st.dataframe(
-        {
-            "File": [problem.path for problem in images.problems],
-            "Reason": [problem.reason for problem in images.problems],
-        },
-        hide_index=True,
-        height="content" if len(images.problems) <= 8 else 320,
-        alt="Files that cannot be used, with the reason",
-    )
 
 
 def show_first_overlay(workspace: Workspace) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from app.session import caches
+from app.session.cache import contact_sheet_source
 from app.shared.colors import UNNAMED_COLOR, cluster_color
 from app.shared.naming import cluster_names, cluster_title
 from picie_core.colors import IGNORE_COLOR
@@ -37,7 +37,7 @@ class Groups:
 def groups_of(clustering: StoredClustering, by: str) -> Groups:
     """Returns the groups by `cluster`, `class` or `image`; for `confidence`, which has none, those by cluster."""
     if by == "image":
-        images = np.asarray(caches.contact_sheet_source(clustering.run).sample.positions[:, 0])
+        images = np.asarray(contact_sheet_source(clustering.run).sample.positions[:, 0])
         records = clustering.workspace.image_list().records
         present = np.unique(images).tolist()
         names = {image: records[image].path for image in present}

@@ -7,7 +7,8 @@ from functools import partial
 import numpy as np
 import streamlit as st
 
-from app.session.state import session
+from app.map.record import map_record
+from app.session.record import session
 from app.shared.formatting import count, percent
 from app.shared.naming import class_names
 from app.shared.notices import show_errors
@@ -15,8 +16,8 @@ from picie_core.workspace.workspace import StoredClustering, Workspace
 
 NAME_KEY, SPLIT_KEY = "map_name", "map_split_name"
 SPLIT_HELP = (
-    "Makes what is selected a cluster of its own: each cluster that has a large part in it is split in two, what is "
-    "selected and the rest; one that is wholly inside goes over as it is. No other cluster changes."
+    "Makes the selection a cluster of its own: each cluster with a large part in it is split in two, the selected part "
+    "and the rest; one that lies wholly inside stays whole. No other cluster changes."
 )
 
 
@@ -43,12 +44,8 @@ def draw_map_edits(clustering: StoredClustering, checked: list[int], selected: n
             args=(clustering.workspace, clustering.key, checked, "ignore"),
             help="Leaves the checked clusters out of every mask",
         )
-        _split_off(clustering, selected)
-
-
-def _split_off(clustering: StoredClustering, selected: np.ndarray) -> None:
-    """Draws the button that makes the selected pixels a cluster of their own, with the name it gets."""
-    with st.popover("Split off…", icon=":material/call_split:", help=SPLIT_HELP), st.form("map_split", border=False):
+        popover = st.popover("Split off…", icon=":material/call_split:", help=SPLIT_HELP)
+    with popover, st.form("map_split", border=False):
         st.selectbox(
             "Name of the new cluster",
             list(class_names(clustering.workspace).values()),
@@ -57,11 +54,11 @@ def _split_off(clustering: StoredClustering, selected: np.ndarray) -> None:
             accept_new_options=True,
             placeholder="Name…",
         )
-        st.form_submit_button("Split off", type="primary", on_click=_do_split, args=(clustering, selected))
+        st.form_submit_button("Split off", type="primary", on_click=_ask_split, args=(clustering, selected))
 
 
-def _do_split(clustering: StoredClustering, selected: np.ndarray) -> None:
-    session().map.wish = partial(_split_now, clustering, selected, st.session_state[SPLIT_KEY] or "")
+def _ask_split(clustering: StoredClustering, selected: np.ndarray) -> None:
+    map_record().edit = partial(_split_now, clustering, selected, st.session_state[SPLIT_KEY] or "")
 
 
 def _split_now(clustering: StoredClustering, selected: np.ndarray, name: str) -> None:
@@ -83,7 +80,7 @@ def _name(workspace: Workspace, clustering_key: str, clusters: list[int]) -> Non
 
 
 def _give(workspace: Workspace, clustering_key: str, clusters: list[int], name: str) -> None:
-    session().map.wish = partial(_give_now, workspace, clustering_key, clusters, name)
+    map_record().edit = partial(_give_now, workspace, clustering_key, clusters, name)
 
 
 def _give_now(workspace: Workspace, clustering_key: str, clusters: list[int], name: str) -> None:
@@ -91,10 +88,10 @@ def _give_now(workspace: Workspace, clustering_key: str, clusters: list[int], na
     session().notice = f"{count(len(clusters), 'cluster')}: {name}"
 
 
-def do_wish() -> None:
-    """Does what a click asked for. A callback of a fragment has no place to say what went wrong; here there is one."""
-    state = session().map
-    wish, state.wish = state.wish, None
-    if wish is not None:
+def do_edit() -> None:
+    """Makes the edit that a click asked for: a callback of a fragment has no place for an error, here there is one."""
+    state = map_record()
+    edit, state.edit = state.edit, None
+    if edit is not None:
         with show_errors():
-            wish()
+            edit()

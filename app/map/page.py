@@ -9,25 +9,30 @@ import numpy as np
 import streamlit as st
 
 from app.map.coloring import COLORING_HELP, COLORINGS, groups_of
-from app.map.edits import do_wish
+from app.map.edits import do_edit
+from app.map.points import crops_of, point_confidence, projection, shown_points
+from app.map.record import map_record
 from app.map.selection import (
     clear_selection,
     draw_selection,
-    left_look,
+    read_selection,
+    read_view,
     selected_pixels,
-    take_look,
-    take_selection,
+    view_of,
 )
 from app.map.umap_job import choose_umap, follow_umap, umap_missing, umap_progress, umap_trouble
-from app.session import caches
-from app.session.state import Key, session
+from app.session.cache import contact_sheet_source
+from app.session.widget_keys import Key
 from app.shared.charts import legend_parts, scatter_figure, shaded_figure
+from app.shared.colors import usual_colors
 from app.shared.components.hovercard import CARD_PX, heard, hover_card
+from app.shared.empty_screens import need_clustering, need_run, need_workspace
 from app.shared.formatting import count
 from app.shared.image_strip import show_image
-from app.shared.layout import headline, need_clustering, need_run, need_workspace, page_path, small_fit
+from app.shared.layout import headline, small_fit
 from app.shared.naming import cluster_names, cluster_title
 from app.shared.notices import show_errors
+from app.shared.pages import page_path
 from picie_core.workspace.workspace import Run, StoredClustering
 
 if TYPE_CHECKING:
@@ -42,45 +47,48 @@ POINTS_HELP = (
 CONFIG = {"displaylogo": False, "modeBarButtonsToRemove": ["toImage", "autoScale2d"], "scrollZoom": True}
 
 
-def choose_kind() -> str:
-    """Draws the choice between the two maps; returns `pca` or `umap`."""
+def choose_map(clustering: StoredClustering) -> tuple[str, str]:
+    """Draws which map is shown and what its points are coloured by; returns `pca` or `umap`, and the colouring."""
     kind = st.segmented_control(
-        "Places", ["PCA", "UMAP"], default="PCA", required=True, key=Key.MAP_KIND, persist_state="session"
+        "Projection", ["PCA", "UMAP"], default="PCA", required=True, key=Key.MAP_KIND, persist_state="session"
     )
-    return (kind or "PCA").lower()
-
-
-def choose_coloring(clustering: StoredClustering) -> str:
-    """Draws what points are coloured by; returns a key of COLORINGS."""
     by = st.segmented_control(
         "Colour by",
         list(COLORINGS),
         format_func=lambda by: COLORINGS[by],
-        default=caches.usual_colors(clustering),
+        default=usual_colors(clustering),
         required=True,
         key=Key.MAP_COLOR,
         persist_state="session",
         help=COLORING_HELP,
     )
-    return by or "cluster"
+    return (kind or "PCA").lower(), by or "cluster"
 
 
 def draw_chart(clustering: StoredClustering, placed: Projection, by: str, key: str) -> None:
     """Draws the points, what they are, and the crop of the one under the pointer."""
-    shown = caches.shown_points(placed, clustering)
+    shown = shown_points(placed, clustering)
     groups = groups_of(clustering, by)
     parts = [] if by == "confidence" else legend_parts(groups.of[shown], groups.order)
-    state = session().map
-    version = caches.label_version(clustering.workspace) if by in ("cluster", "class") else 0
+    state = map_record()
+    version = clustering.label_map.version() if by in ("cluster", "class") else 0
     figure_id = "|".join(map(str, (clustering.run, placed.name, by, clustering.digest, version, state.cleared)))
     selected = selected_pixels(clustering.run)
-    look, selected = left_look(figure_id, placed, by, parts, selected)
+    view, selected = view_of(figure_id, placed, by, parts=parts, selected=selected)
     bright = np.isin(shown, selected) if len(selected) else None
     if by == "confidence":
-        values = caches.point_confidence(placed, clustering)
-        figure = shaded_figure(placed.xy[shown], values, "confidence", bright, look)
+        values = point_confidence(placed, clustering)
+        figure = shaded_figure(placed.xy[shown], values, "confidence", selected=bright, view=view)
     else:
-        figure = scatter_figure(placed.xy[shown], groups.of[shown], parts, groups.names, groups.colors, bright, look)
+        figure = scatter_figure(
+            placed.xy[shown],
+            groups.of[shown],
+            parts,
+            names=groups.names,
+            colors=groups.colors,
+            selected=bright,
+            view=view,
+        )
     st.plotly_chart(
         figure,
         key=key,
@@ -107,27 +115,27 @@ def hover_part(clustering: StoredClustering, placed: Projection, shown: np.ndarr
         if at:
             row = point_at(placed, shown, at)
             image, name = image_of(clustering.run, row), title_of(clustering, row)
-            sheet = caches.points_sheet(clustering, np.array([row]), 1, CARD_PX)
+            sheet = crops_of(clustering, (row,), 1, CARD_PX)
             crop = {"at": at, "picture": sheet, "name": name, "more": image.path}
-        version = f"{placed.name}-{clustering.digest}-{caches.label_version(clustering.workspace)}"
-        said = hover_card(session().map.figure, key, version, crop)
+        version = f"{placed.name}-{clustering.digest}-{clustering.label_map.version()}"
+        said = hover_card(map_record().figure, key, version, crop)
         if said.cleared and len(selected_pixels(clustering.run)):
             clear_selection()
             st.rerun()
         if said.opened:
-            session().map.opened = point_at(placed, shown, said.opened)
+            map_record().opened = point_at(placed, shown, said.opened)
         draw_opened(clustering)
 
 
 def point_at(placed: Projection, shown: np.ndarray, at: list[float]) -> int:
-    """Returns the row of the shown point at, or next to, a place of the map."""
+    """Returns the row of the shown point at, or next to, a position on the map."""
     away = np.abs(placed.xy[shown] - np.asarray(at, np.float32)).sum(1)
     return int(shown[away.argmin()])
 
 
 def image_of(run: Run, row: int) -> Any:
     """Returns the image record of a sampled pixel."""
-    return run.workspace.image_list().records[int(caches.contact_sheet_source(run).sample.positions[row, 0])]
+    return run.workspace.image_list().records[int(contact_sheet_source(run).sample.positions[row, 0])]
 
 
 def title_of(clustering: StoredClustering, row: int) -> str:
@@ -137,7 +145,7 @@ def title_of(clustering: StoredClustering, row: int) -> str:
 
 def draw_opened(clustering: StoredClustering) -> None:
     """Draws the line of the clicked point with the way to its image."""
-    row = session().map.opened
+    row = map_record().opened
     if row is None or row >= len(clustering.labels):
         return
     image = image_of(clustering.run, row)
@@ -154,19 +162,18 @@ def draw(clustering: StoredClustering, version: int) -> None:
     version: of the label map that the page was drawn with; after an edit here all of the page is drawn anew.
     """
     with show_errors():
-        do_wish()
-        if caches.label_version(clustering.workspace) != version:
+        do_edit()
+        if clustering.label_map.version() != version:
             st.rerun()
         with st.container(horizontal=True, vertical_alignment="bottom"):
-            kind = choose_kind()
-            by = choose_coloring(clustering)
-            placed = caches.projection(clustering.run, kind, session().map.umap)
+            kind, by = choose_map(clustering)
+            placed = projection(clustering.run, kind, map_record().umap)
             if kind == "umap":
                 choose_umap(placed)
         key = f"{Key.MAP}_{kind}"
         left, right = st.columns([3, 2], gap="medium")
-        take_look()
-        fresh = placed is not None and take_selection(clustering, placed, key)
+        read_view()
+        fresh = placed is not None and read_selection(clustering, placed, key)
         if fresh:
             with right:
                 draw_selection(clustering)
@@ -194,4 +201,4 @@ headline(
     ("Look at the masks", "masks"),
     primary=False,
 )
-draw(clustering, caches.label_version(workspace))
+draw(clustering, workspace.label_map.version())

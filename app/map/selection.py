@@ -1,4 +1,4 @@
-"""What is selected on the map, kept by the ids of the pixels, and what can be done with it."""
+"""What is selected on the map, kept as rows of the embedding sample, and what can be done with it."""
 
 from __future__ import annotations
 
@@ -11,9 +11,12 @@ import streamlit as st
 
 from app.map.coloring import groups_of
 from app.map.edits import draw_map_edits
-from app.session import caches
-from app.session.state import Key, session
-from app.shared.charts import MAP_HEIGHT, Look
+from app.map.points import crops_of, selection_order
+from app.map.record import map_record
+from app.session.cache import contact_sheet_source
+from app.session.record import session
+from app.session.widget_keys import Key
+from app.shared.charts import MAP_HEIGHT, MapView
 from app.shared.components.hovercard import heard
 from app.shared.formatting import count, literal, percent
 from app.shared.layout import picture, small, small_fit, swatch
@@ -24,29 +27,30 @@ from picie_core.workspace.workspace import Run, StoredClustering
 if TYPE_CHECKING:
     from picie_core.clustering.projection import Projection
 
+SHAPES = ("box", "lasso")
 CROPS, CROP_COLUMNS, CROP_PX = 20, 5, 96
 MOST_PAGES = 50
 LISTED = 12
 
 
-# -- what the browser says
+# -- what the browser reports
 
 
-def take_look() -> None:
-    """Keeps what the browser says of the figure that is drawn: where it is zoomed, what its legend hides."""
-    state, look = session().map, heard("look")
-    if not look or look["of"] != state.figure:
+def read_view() -> None:
+    """Keeps what the browser reports of the figure that is drawn: where it is zoomed, what its legend hides."""
+    state, view = map_record(), heard("look")
+    if not view or view["of"] != state.figure:
         return
-    state.view = (state.figure_on, tuple(look["view"])) if look["view"] else ()
-    state.hidden = frozenset(group for trace in look["hidden"] for group in state.parts[trace])
+    state.zoom = (state.figure_on, tuple(view["view"])) if view["view"] else ()
+    state.hidden = frozenset(group for trace in view["hidden"] for group in state.parts[trace])
 
 
-def take_selection(clustering: StoredClustering, placed: Projection, key: str) -> bool:
+def read_selection(clustering: StoredClustering, placed: Projection, key: str) -> bool:
     """Reads a new box or lasso on the chart `key`; returns whether there was one.
 
     All pixels of the sample that lie inside are selected, shown or not, without those that the legend hides.
     """
-    state = session().map
+    state = map_record()
     selection = (st.session_state.get(key) or {}).get("selection") or {}
     drawn = {kind: [{axis: shape[axis] for axis in "xy"} for shape in selection.get(kind) or ()] for kind in SHAPES}
     seen = json.dumps([placed.name, drawn])
@@ -57,51 +61,45 @@ def take_selection(clustering: StoredClustering, placed: Projection, key: str) -
         of = groups_of(clustering, state.figure_by).of
         rows = rows[~np.isin(of[rows], list(state.hidden))]
     session().selected = rows
-    state.selected_of = selection_owner(clustering.run)
+    state.selected_of = clustering.run.key
     state.seen, state.drawn, state.drawn_on = seen, drawn, placed.name
     return True
-
-
-SHAPES = ("box", "lasso")
-
-
-def selection_owner(run: Run) -> tuple:
-    """Returns what the ids of a selection belong to: a sample of a run."""
-    return run.key
 
 
 def selected_pixels(run: Run) -> np.ndarray:
     """Returns the selected rows of the present sample, none if they were of another one."""
     record = session()
-    if record.selected is None or record.map.selected_of != selection_owner(run):
+    if record.selected is None or map_record().selected_of != run.key:
         return np.zeros(0, np.int64)
     return record.selected
 
 
 def clear_selection() -> None:
     """Forgets the selected pixels, and draws the chart without the outline."""
-    record = session()
-    record.selected, record.map.drawn = None, {}
-    record.map.cleared += 1
+    session().selected, state = None, map_record()
+    state.drawn = {}
+    state.cleared += 1
 
 
-def left_look(figure: str, placed: Projection, by: str, parts: list, selected: np.ndarray) -> tuple[Look, np.ndarray]:
+def view_of(
+    figure: str, placed: Projection, by: str, *, parts: list[tuple[int, ...]], selected: np.ndarray
+) -> tuple[MapView, np.ndarray]:
     """Returns how the chart is drawn, and the selection that it shows: as the person left it when the figure is new.
 
     A figure that stays is drawn as it was, whatever was selected since: its browser shows that already, and a figure
     that changes is built anew there.
     """
-    state = session().map
-    if state.figure != figure:
+    state = map_record()
+    if state.baked is None or state.figure != figure:
         hidden = state.hidden if state.figure_by == by else frozenset()
-        look = Look(
-            view=state.view[1] if state.view and state.view[0] == placed.name else None,
+        view = MapView(
+            zoom=state.zoom[1] if state.zoom and state.zoom[0] == placed.name else None,
             hidden=frozenset(number for number, part in enumerate(parts) if hidden and hidden.issuperset(part)),
             drawn=state.drawn if state.drawn_on == placed.name else {},
         )
-        state.hidden = frozenset(group for number in look.hidden for group in parts[number])
+        state.hidden = frozenset(group for number in view.hidden for group in parts[number])
         state.figure, state.figure_on, state.figure_by, state.parts = figure, placed.name, by, parts
-        state.baked = (look, selected)
+        state.baked = (view, selected)
     return state.baked
 
 
@@ -116,8 +114,8 @@ def draw_selection(clustering: StoredClustering) -> None:
             st.markdown("Draw a lasso around some points to see what they show.", text_alignment="center")
         return
     digest = hashlib.sha256(selected.tobytes()).hexdigest()[:16]
-    order = caches.selection_order(clustering.run, digest, selected)
-    images = len(np.unique(caches.contact_sheet_source(clustering.run).sample.positions[selected, 0]))
+    order = selection_order(clustering.run, digest, selected)
+    images = len(np.unique(contact_sheet_source(clustering.run).sample.positions[selected, 0]))
     with st.container(horizontal=True, vertical_alignment="center"):
         total = len(clustering.labels)
         small_fit(f"<b>{len(selected):,} of {total:,}</b> sampled pixels · {count(images, 'image')}")
@@ -128,13 +126,13 @@ def draw_selection(clustering: StoredClustering) -> None:
 
 
 def _mosaic(clustering: StoredClustering, order: np.ndarray, key: str) -> None:
-    """Draws one page of crops, the most typical first; its place stays the same on every page."""
+    """Draws one page of crops, the most typical first; its room stays the same on every page."""
     pages = min(MOST_PAGES, max(1, -(-len(order) // CROPS)))
     page = min(st.session_state.get(key, 1), pages)
     shown = order[(page - 1) * CROPS : page * CROPS]
     room = min(CROPS, len(order))
     columns = min(CROP_COLUMNS, room)
-    sheet = caches.points_sheet(clustering, shown, columns, CROP_PX)
+    sheet = crops_of(clustering, tuple(shown.tolist()), columns, CROP_PX)
     step = CROP_PX + 4
     aspect = (columns * step - 4) / (-(-len(shown) // columns) * step - 4)
     alt = f"Crops around {len(shown)} of the selected pixels, the most typical first"

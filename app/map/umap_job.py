@@ -1,4 +1,4 @@
-"""The UMAP of the map: its parameters, the background job that makes it, and what stands there until it is made."""
+"""The UMAP of the map: its parameters, the background job that makes it, and what is drawn until it is there."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from app.map.record import map_record
 from app.session.jobs import Job, job_of, start, stop
-from app.session.state import session
 from app.shared.charts import MAP_HEIGHT
-from app.shared.layout import job_bar, small_fit
-from app.shared.notices import show_errors
+from app.shared.job_panel import job_ending, job_panel, watch_job
 from picie_core.workspace.workspace import Run, Workspace
 
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ DISTANCE_CHOICES = (0.0, 0.05, 0.1, 0.25, 0.5, 0.8)
 
 def choose_umap(placed: Projection | None) -> None:
     """Draws the parameters behind a button; another choice is shown at once if it was made before, else made."""
-    now = session().map.umap or (placed.settings if placed else None) or _usual()
+    now = map_record().umap or (placed.settings if placed else None) or _usual()
     choices = {
         "points": ("Points", POINT_CHOICES, "UMAP places these; all others go where their neighbours are."),
         "neighbors": ("Neighbours", NEIGHBOR_CHOICES, "Few show detail, many show the whole."),
@@ -47,7 +46,7 @@ def _want_chosen() -> None:
 
 def want_umap(settings: UmapSettings | None = None) -> None:
     """Asks for a UMAP, the usual one if none is named: shown if it is there, else made in the background."""
-    session().map.umap, session().map.umap_asked = settings or _usual(), None
+    map_record().umap, map_record().umap_asked = settings or _usual(), None
 
 
 def _usual() -> UmapSettings:
@@ -61,7 +60,7 @@ def follow_umap(run: Run, placed: Projection | None) -> bool:
 
     One that is made with other parameters is stopped for it.
     """
-    state, job = session().map, job_of(run.workspace, COMMAND)
+    state, job = map_record(), job_of(run.workspace, COMMAND)
     running = job is not None and job.is_running
     wanted = state.umap
     if wanted is None or wanted == state.umap_asked or (placed is not None and placed.settings == wanted):
@@ -80,40 +79,26 @@ def arguments(run: str, wanted: UmapSettings) -> list[str]:
     return [str(word) for word in (*words, "--min-dist", f"{wanted.min_dist:g}", "--seed", wanted.seed)]
 
 
-@st.fragment(run_every=1)
 def umap_progress(run: Run, placed: Projection | None) -> None:
     """Draws how far the UMAP is, over the whole place of the map when there is none before it."""
-    with show_errors():
-        if not follow_umap(run, placed):
-            st.rerun()
-        job = job_of(run.workspace, COMMAND)
+
+    def draw(job: Job) -> None:
         if placed is not None:
-            with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-                _bar_and_stop(job, width=320)
+            job_panel(job, width=320, on_stop=_stop_asking)
             return
         with st.container(border=True, height=MAP_HEIGHT, vertical_alignment="center", horizontal_alignment="center"):
-            _bar_and_stop(job, width=420)
+            job_panel(job, width=420, on_stop=_stop_asking)
+
+    watch_job(run.workspace, COMMAND, draw, has_news=lambda: not follow_umap(run, placed))
 
 
-def _bar_and_stop(job: Job | None, width: int) -> None:
-    if job is None:
-        small_fit("Starting")
-        return
-    job_bar(job, unit="", width=width)
-    if st.button("Stop", icon=":material/stop:", key="stop_umap"):
-        session().map.umap_asked = session().map.umap
-        stop(job)
-
-
-def umap_trouble(workspace: Workspace) -> None:
-    """Says why the last UMAP did not come about, if it did not."""
-    job = job_of(workspace, COMMAND)
-    if job is not None and job.state in ("failed", "crashed"):
-        st.error(job.status.message or f"UMAP ended without a word. The log is in {job.log}.")
+def _stop_asking() -> None:
+    state = map_record()
+    state.umap_asked = state.umap
 
 
 def umap_missing(workspace: Workspace) -> None:
-    """Draws the button that makes the first UMAP, in place of the map."""
+    """Draws the button that makes the first UMAP, in place of the map, and why the last one failed if it did."""
     with st.container(border=True, height=MAP_HEIGHT, vertical_alignment="center", horizontal_alignment="center"):
         umap_trouble(workspace)
         st.markdown(
@@ -121,3 +106,8 @@ def umap_missing(workspace: Workspace) -> None:
             text_alignment="center",
         )
         st.button("Compute UMAP", type="primary", icon=":material/play_arrow:", key="start_umap", on_click=want_umap)
+
+
+def umap_trouble(workspace: Workspace) -> None:
+    """Says why the last UMAP failed, if it did."""
+    job_ending(job_of(workspace, COMMAND), tell_stop=False)

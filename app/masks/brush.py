@@ -1,4 +1,4 @@
-"""Paint to name on the Masks screen: what a click asks or says, and what is offered where it contradicts a name."""
+"""The brush of the Masks screen: what a stroke names, and what is offered where it contradicts a name."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import streamlit as st
 
-from app.session.caches import contact_sheet_source
-from app.session.state import Key
+from app.session.cache import contact_sheet_source
+from app.session.record import session
+from app.session.widget_keys import Key
 from app.shared.components.picture import Stroke
 from app.shared.formatting import literal, percent
-from app.shared.naming import IGNORE, class_names, cluster_names, cluster_title
+from app.shared.naming import IGNORE, class_names, class_of_name, cluster_names, cluster_title
 from app.shared.notices import show_errors
 from app.shared.overlays import feature_map_of
 from picie_core.errors import SettingError
@@ -22,63 +23,63 @@ from picie_core.workspace.workspace import StoredClustering, Workspace
 if TYPE_CHECKING:
     from picie_core.labels.brush import Brushed
 
-MEMORY = "paint"
 REMEMBERED = 200
 RENAME_HELP = "The whole cluster gets the new name, in every image."
-SPLIT_HELP = "What looks more like what you pointed at gets the new name; the rest of the cluster keeps the old one."
-NOTHING_NAMED = "No cluster has a name yet, so no class can be drawn: choose what to paint, then click on the picture."
-HINT = "Choose what to paint, then click or brush on the picture. Without a choice a click says what is there."
+SPLIT_HELP = "Pixels that are more like your stroke get the new name; the rest of the cluster keeps the old one."
+NOTHING_NAMED = "No cluster has a name yet, so no class can be drawn: choose a name, then click on the picture."
+HINT = "Choose a name, then click or brush on the picture. Without a name a click says which cluster is there."
 
 
 @dataclass(frozen=True, eq=False)
 class Offer:
-    """A cluster that was painted with another name than it has."""
+    """What can be done about a cluster that got a brush stroke of another name than it has."""
 
     cluster: int
     old: str
     new: str
-    painted: np.ndarray
+    stroke: np.ndarray
+    """Embeddings (M, D) under the stroke, unit length."""
     prototypes: np.ndarray | None
-    """(2, D) to split it by: what keeps the old name, what gets the new one; None where both look the same."""
+    """(2, D) to split it by: what keeps the old name, what gets the new one; None where both are the same."""
     moved: float
     """Share of the cluster's pixels that the split would give the new name."""
 
 
 @dataclass
-class Memory:
-    """What a tab remembers of its strokes."""
+class BrushRecord:
+    """What a tab remembers of its brush strokes."""
 
-    said: str = ""
+    words: str = ""
     """What the last stroke asked or did, as Markdown."""
-    place: tuple[str, int] = ("", -1)
-    """Clusters and image that it was about."""
+    where: tuple[str, int] = ("", -1)
+    """Key of the clustering and id of the image of that stroke."""
     offers: list[Offer] = field(default_factory=list)
-    painted: list[tuple[str, int, str, np.ndarray]] = field(default_factory=list)
+    strokes: list[tuple[str, int, str, np.ndarray]] = field(default_factory=list)
     """Key of the clustering, cluster, name and embeddings (M, D) of the last strokes that named something."""
 
     def embeddings(self, key: str, cluster: int, name: str) -> list[np.ndarray]:
-        """Returns what was painted in a cluster under a name."""
-        return [rows for one, where, called, rows in self.painted if (one, where, called) == (key, cluster, name)]
+        """Returns the embeddings under all strokes of a name in a cluster."""
+        return [rows for one, where, called, rows in self.strokes if (one, where, called) == (key, cluster, name)]
 
     def remember(self, key: str, cluster: int, name: str, rows: np.ndarray) -> None:
         """Keeps the embeddings of a stroke, the last ones only."""
-        self.painted = [*self.painted, (key, cluster, name, rows)][-REMEMBERED:]
+        self.strokes = [*self.strokes, (key, cluster, name, rows)][-REMEMBERED:]
 
 
-def memory() -> Memory:
-    """Returns the memory of this tab."""
-    return st.session_state.setdefault(MEMORY, Memory())
+def brush_record() -> BrushRecord:
+    """Returns the record of this tab."""
+    return session().of(BrushRecord)
 
 
-def painted_name() -> str | None:
-    """Returns what a click will call things, None while clicks only ask."""
+def brush_name() -> str | None:
+    """Returns the name that a stroke gives, None while clicks only ask."""
     return " ".join((st.session_state.get(Key.PAINT_NAME) or "").split()) or None
 
 
 def choose_name(workspace: Workspace) -> None:
-    """Draws the field that says what is painted: a known class, or a new one that is typed."""
+    """Draws the field with the name of the brush: a known class, or a new one that is typed."""
     st.selectbox(
-        "Paint",
+        "Name of the brush",
         list(class_names(workspace).values()),
         index=None,
         key=Key.PAINT_NAME,
@@ -91,20 +92,20 @@ def choose_name(workspace: Workspace) -> None:
     )
 
 
-def paint_row(clustering: StoredClustering, image_id: int, unnamed: bool) -> None:
-    """Draws what is painted, what the last stroke did, and the choice where it contradicted a name.
+def brush_row(clustering: StoredClustering, image_id: int, unnamed: bool) -> None:
+    """Draws the name of the brush, what the last stroke did, and the choice where it contradicted a name.
 
     unnamed: classes are to be drawn and there is none yet.
     """
-    record = memory()
-    if record.place != (clustering.key, image_id):
-        record.offers, record.said = [], ""
+    record = brush_record()
+    if record.where != (clustering.key, image_id):
+        record.offers, record.words = [], ""
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="paint_row"):
         choose_name(clustering.workspace)
         if record.offers:
             _draw_offer(clustering, record.offers[0])
         else:
-            st.caption(record.said or (NOTHING_NAMED if unnamed else HINT))
+            st.caption(record.words or (NOTHING_NAMED if unnamed else HINT))
 
 
 def _draw_offer(clustering: StoredClustering, offer: Offer) -> None:
@@ -114,7 +115,7 @@ def _draw_offer(clustering: StoredClustering, offer: Offer) -> None:
     if offer.prototypes is not None:
         label = f"Split off {percent(offer.moved)}"
         st.button(label, key="paint_split", type="primary", on_click=_split, args=arguments, help=SPLIT_HELP)
-    st.button("Leave", key="paint_leave", on_click=_leave)
+    st.button("Leave", key="paint_leave", on_click=_done)
 
 
 # -- strokes
@@ -133,40 +134,36 @@ def stroke_taker(clustering: StoredClustering) -> Callable[[Stroke], None]:
 def _take(clustering: StoredClustering, stroke: Stroke) -> None:
     from picie_core.labels.brush import brushed, plan_paint
 
-    record, name = memory(), painted_name()
+    record, name = brush_record(), brush_name()
     item = clustering.workspace.image_list().records[stroke.image_id]
     under = brushed(feature_map_of(clustering.run, item), clustering, stroke.points, item.width, item.height)
-    record.offers, record.place = [], (clustering.key, item.id)
+    record.offers, record.where = [], (clustering.key, item.id)
     if name is None:
-        record.said = _answer(clustering, under)
+        record.words = _answer(clustering, under)
         return
-    known = {called.casefold(): class_id for class_id, called in class_names(clustering.workspace).items()}
-    plan = plan_paint(under.clusters, clustering.classes_of(), known.get(name.casefold()))
+    class_id = class_of_name(clustering.workspace, name)
+    if class_id is not None:
+        name = class_names(clustering.workspace)[class_id]  # as it is written there
+    plan = plan_paint(under.clusters, clustering.classes_of(), class_id)
     if plan.to_name:
         clustering.label_map.name_clusters(clustering.key, plan.to_name, name)
     for cluster in (*plan.to_name, *plan.agreeing):
         record.remember(clustering.key, cluster, name, under.embeddings[cluster])
     record.offers = [_offer(clustering, cluster, name, under) for cluster in plan.contradicting]
-    record.said = _told(name, plan.to_name, plan.agreeing)
+    record.words = _stroke_words(name, plan.to_name, plan.agreeing)
 
 
 def _answer(clustering: StoredClustering, under: Brushed) -> str:
     """What is under a click, in words."""
     names, counts = cluster_names(clustering), clustering.counts
-    shares = [counts[cluster] / max(1, counts.sum()) for cluster in under.clusters]
-    return " · ".join(
-        f"{_called(cluster, names)}, {percent(share)} of all pixels"
-        for cluster, share in zip(under.clusters, shares, strict=True)
-    )
+    words = []
+    for cluster in under.clusters:
+        name = f"**{literal(names[cluster])}**" if cluster in names else "no name yet"
+        words.append(f"Cluster {cluster}: {name}, {percent(counts[cluster] / max(1, counts.sum()))} of all pixels")
+    return " · ".join(words)
 
 
-def _called(cluster: int, names: dict[int, str]) -> str:
-    return (
-        f"Cluster {cluster}: **{literal(names[cluster])}**" if cluster in names else f"Cluster {cluster}: no name yet"
-    )
-
-
-def _told(name: str, named: tuple[int, ...], agreeing: tuple[int, ...]) -> str:
+def _stroke_words(name: str, named: tuple[int, ...], agreeing: tuple[int, ...]) -> str:
     what = "left out" if name == IGNORE else f"called **{literal(name)}**"
     if named:
         return f"Now {what}: {_clusters(named)}."
@@ -178,22 +175,19 @@ def _clusters(clusters: tuple[int, ...]) -> str:
 
 
 def _offer(clustering: StoredClustering, cluster: int, new: str, under: Brushed) -> Offer:
-    """What can be done about a contradiction; the split is between what was painted before, or is typical, and now."""
+    """What can be done about a contradiction; it is split between earlier strokes, or what is typical, and this one."""
     from picie_core.clustering.split_proposals import split_between
     from picie_core.labels.brush import moved_share, typical_embeddings
 
-    old, painted, sample = (
-        cluster_names(clustering)[cluster],
-        under.embeddings[cluster],
-        contact_sheet_source(clustering.run).sample,
-    )
-    earlier = memory().embeddings(clustering.key, cluster, old)
+    old, stroke = cluster_names(clustering)[cluster], under.embeddings[cluster]
+    sample = contact_sheet_source(clustering.run).sample
+    earlier = brush_record().embeddings(clustering.key, cluster, old)
     kept = np.concatenate(earlier) if earlier else typical_embeddings(sample, clustering, cluster)
     try:
-        prototypes = split_between(kept, painted)
-    except SettingError:  # both look the same to the network: nothing lies between
-        return Offer(cluster, old, new, painted, None, 0.0)
-    return Offer(cluster, old, new, painted, prototypes, moved_share(sample, clustering, cluster, prototypes))
+        prototypes = split_between(kept, stroke)
+    except SettingError:  # the network cannot tell them apart: nothing lies between
+        return Offer(cluster, old, new, stroke, None, 0.0)
+    return Offer(cluster, old, new, stroke, prototypes, moved_share(sample, clustering, cluster, prototypes))
 
 
 # -- what is done about a contradiction
@@ -202,7 +196,7 @@ def _offer(clustering: StoredClustering, cluster: int, new: str, under: Brushed)
 def _rename(clustering: StoredClustering, offer: Offer) -> None:
     with show_errors():
         clustering.label_map.name_clusters(clustering.key, [offer.cluster], offer.new)
-        memory().remember(clustering.key, offer.cluster, offer.new, offer.painted)
+        brush_record().remember(clustering.key, offer.cluster, offer.new, offer.stroke)
         _done(f"Now called **{literal(offer.new)}**: cluster {offer.cluster}.")
 
 
@@ -212,17 +206,13 @@ def _split(clustering: StoredClustering, offer: Offer) -> None:
     assert offer.prototypes is not None
     with show_errors():
         made = split_painted(clustering.label_map, clustering, offer.cluster, offer.prototypes, offer.new)
-        memory().remember(clustering.key, made, offer.new, offer.painted)
-        _done(f"Cluster {offer.cluster} is split: what is like here is cluster {made}, **{literal(offer.new)}**.")
+        brush_record().remember(clustering.key, made, offer.new, offer.stroke)
+        _done(f"Cluster {offer.cluster} is split: what is like the stroke is cluster {made}, **{literal(offer.new)}**.")
 
 
-def _leave() -> None:
-    _done("")
-
-
-def _done(said: str) -> None:
-    record = memory()
-    record.offers, record.said = record.offers[1:], said
+def _done(words: str = "") -> None:
+    record = brush_record()
+    record.offers, record.words = record.offers[1:], words
 
 
 def pointer_titles(clustering: StoredClustering) -> dict[int, str]:

@@ -7,8 +7,9 @@ import threading
 
 import streamlit as st
 
-from app.session.caches import cached, current_clustering
-from app.session.state import session
+from app.session.cache import cached
+from app.session.current import current_clustering
+from app.session.record import session
 from picie_core.errors import PicieError
 from picie_core.workspace.workspace import Run
 
@@ -22,7 +23,7 @@ NEEDS_CLUSTERS = ("Clusters", "Map", "Masks", "Export")
 def cluster_if_wanted(run: Run | None, screen: str) -> None:
     """Computes the K that was asked for and puts it in use; the first K by itself on a screen that shows clusters.
 
-    Names of the clustering in use before are carried over to one that has none.
+    The names of the clustering in use before are transferred to one that has none.
     """
     record = session()
     if run is None:
@@ -38,18 +39,14 @@ def cluster_if_wanted(run: Run | None, screen: str) -> None:
         use_k(run, k)
 
 
-def find_ahead(run: Run) -> None:
+@cached(16)
+def find_ahead(run: Run) -> threading.Thread | None:
     """Finds the usual numbers of clusters beside the page, once for each sample, so that a click on one is answered.
 
     On one thread, as the page has the right of way; a small sample is clustered as fast as it is asked for.
     """
-
-    if len(run.sample().embeddings) >= WORTH_FINDING_AHEAD:
-        _find_ahead(run)
-
-
-@cached(16)
-def _find_ahead(run: Run) -> threading.Thread:
+    if len(run.sample().embeddings) < WORTH_FINDING_AHEAD:
+        return None
     finding = threading.Thread(target=_find_usual, args=(run,), name="find clusters", daemon=True)
     finding.start()
     return finding

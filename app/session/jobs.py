@@ -17,10 +17,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from picie_core.errors import WorkspaceBusy
-from picie_core.progress import JobStatus, pid_start_time, read_status
+from picie_core.progress import WRITERS, JobStatus, pid_start_time, read_status
 from picie_core.workspace.workspace import Workspace
 
-WRITERS = ("embed", "train")
 KILL_AFTER_S = 20
 STALE_AFTER_S = 60
 _children: list[subprocess.Popen] = []

@@ -25,6 +25,7 @@ def curve_figure(
     epochs: Sequence[int],
     curves: Mapping[str, Sequence[float]],
     title: str,
+    *,
     height: int = 200,
     from_zero: bool = False,
 ) -> go.Figure:
@@ -56,10 +57,10 @@ def curve_figure(
 
 
 @dataclass(frozen=True)
-class Look:
-    """How a map was left by the person who looks at it, so that it can be drawn anew with other colours."""
+class MapView:
+    """How a person left the map: its zoom, legend and outlines, so that it can be drawn anew with other colours."""
 
-    view: tuple[float, float, float, float] | None = None
+    zoom: tuple[float, float, float, float] | None = None
     """The part that is shown: from x to x, from y to y; None for all of it."""
     hidden: frozenset[int] = frozenset()
     """Traces that were switched off in the legend."""
@@ -88,17 +89,18 @@ def scatter_figure(
     xy: np.ndarray,
     groups: np.ndarray,
     parts: Sequence[tuple[int, ...]],
+    *,
     names: Mapping[int, str],
     colors: Mapping[int, str],
     selected: np.ndarray | None = None,
-    look: Look | None = None,
+    view: MapView | None = None,
     height: int = MAP_HEIGHT,
 ) -> go.Figure:
     """Returns the map: one WebGL trace a part, so that the legend switches it on and off.
 
     xy: (n, 2) float32; groups: (n,) int, the key of names and colors; selected: (n,) bool, the others are pale.
     """
-    figure, look = go.Figure(), look or Look()
+    figure, view = go.Figure(), view or MapView()
     for number, part in enumerate(parts):
         chosen = np.isin(groups, part)
         points = _points(xy[chosen], None if selected is None else selected[chosen])
@@ -112,18 +114,19 @@ def scatter_figure(
             name=name,
             meta=names[part[0]],
             marker={"size": 4, "opacity": 0.75, **kind},
-            visible="legendonly" if number in look.hidden else True,
+            visible="legendonly" if number in view.hidden else True,
         )
     figure.update_layout(showlegend=True, height=height)
-    return _laid_out(figure, look)
+    return _laid_out(figure, view)
 
 
 def shaded_figure(
     xy: np.ndarray,
     values: np.ndarray,
     title: str,
+    *,
     selected: np.ndarray | None = None,
-    look: Look | None = None,
+    view: MapView | None = None,
     height: int = MAP_HEIGHT,
 ) -> go.Figure:
     """Returns the map with each point shaded by a number: xy (n, 2), values (n,)."""
@@ -144,7 +147,7 @@ def shaded_figure(
         marker={"size": 4, "opacity": 0.75, "color": values.astype(np.float32).round(3), **shades},
     )
     figure.update_layout(showlegend=False, height=height)
-    return _laid_out(figure, look or Look())
+    return _laid_out(figure, view or MapView())
 
 
 def _many_colors(groups: np.ndarray, part: Sequence[int], colors: Mapping[int, str]) -> dict[str, Any]:
@@ -174,9 +177,9 @@ def _points(xy: np.ndarray, selected: np.ndarray | None) -> dict[str, Any]:
     }
 
 
-def _laid_out(figure: go.Figure, look: Look) -> go.Figure:
+def _laid_out(figure: go.Figure, view: MapView) -> go.Figure:
     axis: dict[str, Any] = {"visible": False, "showgrid": False, "zeroline": False}
-    across, down = ({"range": look.view[:2]}, {"range": look.view[2:]}) if look.view else ({}, {})
+    across, down = ({"range": view.zoom[:2]}, {"range": view.zoom[2:]}) if view.zoom else ({}, {})
     return figure.update_layout(
         margin={"l": 0, "r": LEGEND_PX, "t": 28, "b": 0},  # the same for all colourings: nothing moves
         dragmode="lasso",
@@ -185,7 +188,7 @@ def _laid_out(figure: go.Figure, look: Look) -> go.Figure:
         legend={"itemsizing": "constant", "font": {"size": 12}, "title": None, "tracegroupgap": 0, "y": 1, "x": 1.0},
         newselection=OUTLINE,
         modebar={"orientation": "h"},
-        selections=[*_outlines(look.drawn)],
+        selections=[*_outlines(view.drawn)],
     )
 
 

@@ -1,4 +1,4 @@
-"""Undo and redo, the history of edits, snapshots, and the word about names that were carried over."""
+"""Undo and redo, the history of edits, snapshots, and the notices of label transfers and splits."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from app.session.state import Key, session
+from app.session.record import session
+from app.session.widget_keys import Key
 from app.shared.formatting import count, literal, when
 from app.shared.layout import small
 from app.shared.notices import show_errors
@@ -134,7 +135,7 @@ def _forget(workspace: Workspace, name: str) -> None:
 
 
 def transfer_notice(workspace: Workspace, clustering: Clustering | None) -> None:
-    """Says which names were carried over to the clusters on the page, with the button that undoes it.
+    """Says how many names were transferred to the clusters on the page, with the button that undoes it.
 
     It stands until the next edit, in every tab and after a reload.
     """
@@ -143,18 +144,19 @@ def transfer_notice(workspace: Workspace, clustering: Clustering | None) -> None
         return
     transferred = len(event.payload["classes"])
     names = f"{count(transferred, 'name')} {'was' if transferred == 1 else 'were'}"
-    with st.container(border=True, horizontal=True, vertical_alignment="center", key="carried"):
+    with st.container(border=True, horizontal=True, vertical_alignment="center", key="label_transfer"):
         st.markdown(
-            f":material/move_down: **{names} carried over from {literal(event.payload['source'])}**, to each cluster "
-            "of which one class owns at least half."
+            f":material/move_down: **{names} transferred from {literal(event.payload['source'])}**, to each cluster "
+            "of which one class has at least half of the pixels."
         )
-        st.button("Undo", key="undo_carried", icon=":material/undo:", on_click=undo, args=(workspace, event))
+        st.button("Undo", key="undo_transfer", icon=":material/undo:", on_click=undo, args=(workspace, event))
 
 
 def split_notice(workspace: Workspace, clustering: Clustering | None) -> None:
     """Says which cluster on the page was just split, with the button that undoes it; it stands until the next edit.
 
-    Of one that gave a name it says nothing: what came off is seen where it was picked, and nothing shall move there.
+    Of one that gave a name it says nothing: the crops that were split off are seen where they were picked, and nothing
+    may move there.
     """
     event = workspace.label_map.can_undo()
     if event is None or clustering is None or event.kind != "split" or "names" in event.payload:

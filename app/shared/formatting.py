@@ -71,7 +71,7 @@ def pixels(sizes: Iterable[tuple[int, int]]) -> str:
     return f"{first[0]} × {first[1]} to {last[0]} × {last[1]} px"
 
 
-def place(path: Path | str) -> str:
+def home_path(path: Path | str) -> str:
     """Returns a folder as a person says it: below the home folder with `~`."""
     path = Path(path)
     return f"~/{path.relative_to(Path.home())}" if path.is_relative_to(Path.home()) else str(path)

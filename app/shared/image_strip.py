@@ -10,19 +10,20 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from app.session.caches import cached, contact_sheet_source
-from app.session.state import Key, session
+from app.session.cache import cached, contact_sheet_source
+from app.session.record import session
+from app.session.widget_keys import Key
 from app.shared.formatting import percent
 from app.shared.layout import show_png, small_fit
 from app.shared.thumbnails import thumbnails
-from picie_core.data.image_index import ImageRecord
+from picie_core.data.image_index import ImageList, ImageRecord
 from picie_core.workspace.workspace import StoredClustering, Workspace
 
 FILM = 9
-ORDERS = {"name": "By name", "doubt": "Most doubtful first"}
+ORDERS = {"name": "By name", "uncertainty": "Most uncertain first"}
 ORDER_HELP = (
-    "Most doubtful first: the images with most pixels that are almost as close to a second cluster as to their own, "
-    "told from the sampled pixels."
+    "Most uncertain first: the images with most pixels that are almost as close to a second cluster as to their own, "
+    "estimated from the sampled pixels."
 )
 
 
@@ -34,31 +35,20 @@ class ImageOrder:
     position: dict[int, int]
     """Of each id, from 0."""
     uncertainty: dict[int, float]
-    """Share of doubtful pixels of each image, 0 to 1; empty where the order does not ask for it."""
-
-
-def image_order(clustering: StoredClustering, order: str) -> ImageOrder:
-    """Returns the readable images by name or by doubt; kept until images, clusters or the order change."""
-    listed = clustering.workspace.image_list()
-    images = (len(listed.records), len(listed.problems))
-    return _image_order(clustering, images, order)
+    """Share of uncertain pixels of each image, 0 to 1; empty where the order does not ask for it."""
 
 
 @cached(8)
-def _image_order(clustering: StoredClustering, images: tuple[int, int], order: str) -> ImageOrder:
-    readable = sorted(clustering.workspace.image_list().readable, key=lambda item: item.path)
-    uncertainty = image_uncertainty(clustering) if order == "doubt" else {}
-    if uncertainty:
+def image_order(clustering: StoredClustering, listed: ImageList, order: str) -> ImageOrder:
+    """Returns the readable images by name or by uncertainty; kept until images, clusters or the order change."""
+    readable, uncertainty = sorted(listed.readable, key=lambda item: item.path), {}
+    if order == "uncertainty":
+        from picie_core.clustering.uncertainty import image_uncertainty
+
+        uncertainty = image_uncertainty(contact_sheet_source(clustering.run).sample, clustering)
         readable.sort(key=lambda item: -uncertainty.get(item.id, -1.0))  # images without a sampled pixel come last
     ids = tuple(item.id for item in readable)
-    return ImageOrder(ids, {image_id: place for place, image_id in enumerate(ids)}, uncertainty)
-
-
-def image_uncertainty(clustering: StoredClustering) -> dict[int, float]:
-    """Returns the share of doubtful pixels of each image that has sampled ones, 0 to 1."""
-    from picie_core.clustering.uncertainty import image_uncertainty
-
-    return image_uncertainty(contact_sheet_source(clustering.run).sample, clustering)
+    return ImageOrder(ids, {image_id: position for position, image_id in enumerate(ids)}, uncertainty)
 
 
 def show_image(image_id: int) -> None:
@@ -70,7 +60,7 @@ def show_image(image_id: int) -> None:
 def choose_image(clustering: StoredClustering) -> tuple[ImageRecord, ImageOrder]:
     """Draws the row that steps through the images; returns the chosen one. The address carries its number."""
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        before, field, after, told_of = (st.container(width="content") for _ in range(4))
+        before, field, after, facts = (st.container(width="content") for _ in range(4))
         st.space("stretch")
         chosen = st.segmented_control(
             "Order",
@@ -84,7 +74,7 @@ def choose_image(clustering: StoredClustering) -> tuple[ImageRecord, ImageOrder]
             on_change=_keep_image,
             help=ORDER_HELP,
         )
-    order = image_order(clustering, chosen or "name")
+    order = image_order(clustering, clustering.workspace.image_list(), chosen or "name")
     _go_to_wanted(order)
     number = field.number_input(
         "Image",
@@ -101,11 +91,11 @@ def choose_image(clustering: StoredClustering) -> tuple[ImageRecord, ImageOrder]
     _step(after, "Next", 1, number, len(order.ids))
     item = clustering.workspace.image_list().records[order.ids[number - 1]]
     session().image_id = item.id
-    with told_of:
-        said = [f"of {len(order.ids):,}", f"<b>{html.escape(item.path)}</b>", f"{item.width} × {item.height} px"]
+    with facts:
+        words = [f"of {len(order.ids):,}", f"<b>{html.escape(item.path)}</b>", f"{item.width} × {item.height} px"]
         if item.id in order.uncertainty:
-            said.append(f"{percent(order.uncertainty[item.id])} doubtful")
-        small_fit(" · ".join(said))
+            words.append(f"{percent(order.uncertainty[item.id])} uncertain")
+        small_fit(" · ".join(words))
     return item, order
 
 
@@ -146,8 +136,7 @@ def _keep_image() -> None:
 def film_strip(workspace: Workspace, order: ImageOrder, shown: ImageRecord) -> None:
     """Draws the neighbours of the image, each with a button that goes there."""
     records = workspace.image_list().records
-    place = order.position[shown.id]
-    start = max(0, min(place - FILM // 2, len(order.ids) - FILM))
+    start = max(0, min(order.position[shown.id] - FILM // 2, len(order.ids) - FILM))
     root = str(workspace.images_root)
     grid = st.grid(FILM, min_column_width=56, gap="xsmall", wrap=False)
     for number, image_id in enumerate(order.ids[start : start + FILM], start + 1):

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import streamlit as st
 
-from app.session import cluster_caches
-from app.session.state import session
+from app.session.cache import cached
+from app.session.record import session
 from app.shared.colors import class_colors, cluster_color
 from app.shared.notices import show_errors
 from app.shared.synced_fields import shown_key, typed
-from picie_core.data.class_names import IGNORE_ID
+from picie_core.data.class_names import IGNORE_ID, IGNORE_NAME, name_key
+from picie_core.errors import SettingError
 from picie_core.workspace.workspace import StoredClustering, Workspace
 
 IGNORE = "ignore"
@@ -23,6 +26,12 @@ def class_names(workspace: Workspace) -> dict[int, str]:
     return names | {IGNORE_ID: IGNORE}
 
 
+def class_of_name(workspace: Workspace, name: str) -> int | None:
+    """Returns the id of the class with this name in whatever spelling, None where it would be a new one."""
+    known = {name_key(known): class_id for class_id, known in class_names(workspace).items()}
+    return known.get(name_key(name))
+
+
 def cluster_names(clustering: StoredClustering) -> dict[int, str]:
     """Returns the name of each named cluster; the others are absent."""
     names = class_names(clustering.workspace)
@@ -32,8 +41,24 @@ def cluster_names(clustering: StoredClustering) -> dict[int, str]:
 def names_offered(workspace: Workspace) -> list[str]:
     """Returns the names to offer while typing: the classes in use, then the vocabulary, then `ignore`."""
     used = [name for name in class_names(workspace).values() if name != IGNORE]
-    known = {name.casefold() for name in used}
-    return [*used, *(name for name in cluster_caches.vocabulary(workspace) if name.casefold() not in known), IGNORE]
+    known = {name_key(name) for name in used}
+    return [*used, *(name for name in vocabulary(workspace) if name_key(name) not in known), IGNORE]
+
+
+def vocabulary(workspace: Workspace) -> list[str]:
+    """Returns the names that the workspace offers, read again when the file changes."""
+    path = workspace.vocabulary_path
+    return _vocabulary(path, path.stat().st_mtime_ns) if path.exists() else []
+
+
+@cached(4)
+def _vocabulary(path: Path, stamp: int) -> list[str]:
+    from picie_core.labels.vocabulary import names_in
+
+    try:
+        return names_in(path.read_bytes(), str(path))
+    except SettingError:
+        return []  # the Classes view says what is wrong with it
 
 
 def cluster_title(cluster: int, names: dict[int, str]) -> str:
@@ -73,5 +98,5 @@ def _name(workspace: Workspace, clustering_key: str, cluster: int, key: str) -> 
     name = " ".join(text.split()) if text and text != NO_NAME else None
     with show_errors():
         workspace.label_map.name_clusters(clustering_key, [cluster], name or None)
-        if name and name.casefold() != IGNORE:
+        if name and name_key(name) != IGNORE_NAME:
             session().last_name = name

@@ -1,4 +1,4 @@
-"""What the page says when something goes wrong: never a traceback, always one sentence and a place to read more."""
+"""What the page says for once: errors, never a traceback but a sentence and where to read more, and short notices."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 import streamlit as st
 
 from app.session.folders import workspaces_home
-from app.session.state import RECORD
+from app.session.record import RECORD, session
 from picie_core.errors import PicieError, SettingError, WorkspaceBusy
 
 LOG_LIMIT_BYTES = 1 << 20
@@ -58,3 +58,11 @@ def write_log(error: Exception) -> Path | str:
     except OSError as disk:
         return f"the terminal of the server ({path} cannot be written: {os.strerror(disk.errno or 0)})"
     return path
+
+
+def show_notice() -> None:
+    """Shows the line that the last run of the script left behind, once."""
+    record = session()
+    if record.notice:
+        st.toast(record.notice)
+        record.notice = ""

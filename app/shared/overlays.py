@@ -1,4 +1,4 @@
-"""Masks as they are looked at: at the size of the page, over the photograph, kept between two runs of the script.
+"""Masks as the page shows them: at the size of the page, over the image, kept between two runs of the script.
 
 What is kept is keyed by ids, names and colours, so an edit shows at once and an undone one is there already.
 """
@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from app.session.caches import cached, contact_sheet_source, embedder
+from app.session.cache import cached, contact_sheet_source, embedder
 from app.shared.colors import class_colors, cluster_color
 from picie_core.colors import rgb_color
 from picie_core.data.image_cache import ImageCache
 from picie_core.data.image_file import png_bytes, read_resized
-from picie_core.data.image_index import ImageRecord
+from picie_core.data.image_index import ImageList, ImageRecord
 from picie_core.segmentation.post_processing import (
     MaskAndConfidence,
     PostProcessing,
@@ -33,8 +33,8 @@ UNCERTAIN_COLOR = np.array((214, 120, 40), np.float32)
 
 
 @dataclass(frozen=True)
-class Look:
-    """What of an image is drawn, and how."""
+class OverlayStyle:
+    """Which mask is drawn over an image, and how."""
 
     by: str
     """cluster or class."""
@@ -67,37 +67,36 @@ def _embedded(run: Run, item: ImageRecord) -> np.ndarray:
 
 def network_image(run: Run, item: ImageRecord) -> np.ndarray:
     """Returns an image as the network sees it, also one that was found after the embedding."""
-    listed = run.workspace.image_list()
-    return _images(run, len(listed.records), len(listed.problems)).get(item.id)
+    return _images(run, run.workspace.image_list()).get(item.id)
 
 
 @cached(2)
-def _images(run: Run, records: int, problems: int) -> ImageCache:
+def _images(run: Run, listed: ImageList) -> ImageCache:
     return run.image_cache()
 
 
 # -- labels
 
 Names = tuple[tuple[int, int], ...] | None
-"""Cluster and class id of each named cluster where a mask is one of classes, None where it is one of clusters."""
+"""Cluster and class id of each named cluster for a mask of classes, None for one of clusters."""
 
 
-def _names(clustering: StoredClustering, look: Look) -> Names:
-    return tuple(sorted(clustering.classes_of().items())) if look.by == "class" else None
+def _names(clustering: StoredClustering, style: OverlayStyle) -> Names:
+    return tuple(sorted(clustering.classes_of().items())) if style.by == "class" else None
 
 
-def mask(clustering: StoredClustering, item: ImageRecord, look: Look) -> np.ndarray:
+def mask(clustering: StoredClustering, item: ImageRecord, style: OverlayStyle) -> np.ndarray:
     """Returns the labels of an image as it is shown: (height, width) cluster or class ids, 255 where left out."""
-    made = _labels(clustering, item, _names(clustering, look), look.width_px, look.post_processing)
-    return _at_size(made, item, look)
+    made = _labels(clustering, item, _names(clustering, style), style.width_px, style.post_processing)
+    return _at_size(made, item, style)
 
 
-def confidence(clustering: StoredClustering, item: ImageRecord, look: Look) -> np.ndarray:
-    """Returns how sure the mask is of each shown pixel: (height, width) float32, 0 to 1."""
+def confidence(clustering: StoredClustering, item: ImageRecord, style: OverlayStyle) -> np.ndarray:
+    """Returns the confidence of the mask in each shown pixel: (height, width) float32, 0 to 1."""
     made = _with_confidence(
-        clustering, item, _names(clustering, look), look.width_px, refine=look.post_processing.refine
+        clustering, item, _names(clustering, style), style.width_px, refine=style.post_processing.refine
     )
-    return _at_size(made.confidence, item, look)
+    return _at_size(made.confidence, item, style)
 
 
 @cached(48)
@@ -115,7 +114,7 @@ def _labels(
 
 @cached(16, "Refining the mask")
 def _with_confidence(
-    clustering: StoredClustering, item: ImageRecord, names: Names, width_px: int, refine: str
+    clustering: StoredClustering, item: ImageRecord, names: Names, width_px: int, *, refine: str
 ) -> MaskAndConfidence:
     (height, width), _ = _made_at(item, width_px)
     feature_map, classes_of = feature_map_of(clustering.run, item), None if names is None else dict(names)
@@ -124,13 +123,13 @@ def _with_confidence(
 
 
 def _made_at(item: ImageRecord, width_px: int) -> tuple[tuple[int, int], float]:
-    """(height, width) that a mask is computed at, never above the image's own, and its size per pixel of that."""
+    """(height, width) at which a mask is computed, never above the image's own, and its scale to that."""
     width, height = target_size(item, width_px)
     return (min(height, item.height), min(width, item.width)), min(1.0, width / item.width)
 
 
-def _at_size(labels: np.ndarray, item: ImageRecord, look: Look) -> np.ndarray:
-    width, height = target_size(item, look.width_px)
+def _at_size(labels: np.ndarray, item: ImageRecord, style: OverlayStyle) -> np.ndarray:
+    width, height = target_size(item, style.width_px)
     rows = np.arange(height) * labels.shape[0] // height  # nearest: labels never mix
     columns = np.arange(width) * labels.shape[1] // width
     return labels[rows[:, None], columns]
@@ -139,13 +138,13 @@ def _at_size(labels: np.ndarray, item: ImageRecord, look: Look) -> np.ndarray:
 # -- the whole set
 
 
-def set_coverage(clustering: StoredClustering, look: Look) -> float:
+def set_coverage(clustering: StoredClustering, style: OverlayStyle) -> float:
     """Returns the share of all pixels that the threshold leaves a label, from the sample; refinements left out."""
     from picie_core.clustering.confidence import coverage
 
-    names = _names(clustering, look)
+    names = _names(clustering, style)
     labels, sure = _sampled(clustering, names)
-    return coverage(labels, sure, look.post_processing.min_confidence, ignored=None if names is None else 255)
+    return coverage(labels, sure, style.post_processing.min_confidence, ignored=None if names is None else 255)
 
 
 @cached(8)
@@ -175,18 +174,18 @@ def image_png(workspace: Workspace, item: ImageRecord, width_px: int) -> bytes:
     return _bytes(_photograph(workspace, item, width_px), "PNG")
 
 
-def overlay_png(clustering: StoredClustering, item: ImageRecord, look: Look) -> bytes:
+def overlay_png(clustering: StoredClustering, item: ImageRecord, style: OverlayStyle) -> bytes:
     """Returns the image with its labels drawn over it, composed at the size it is shown, as PNG."""
-    return _overlay(clustering, item, _names(clustering, look), look, _colors(clustering, look), "PNG")
+    return _overlay(clustering, item, _names(clustering, style), style, _colors(clustering, style), "PNG")
 
 
-def overlay_webp(clustering: StoredClustering, item: ImageRecord, look: Look) -> bytes:
+def overlay_webp(clustering: StoredClustering, item: ImageRecord, style: OverlayStyle) -> bytes:
     """Returns the same as lossless WebP, which is written in a third of the time."""
-    return _overlay(clustering, item, _names(clustering, look), look, _colors(clustering, look), "WEBP")
+    return _overlay(clustering, item, _names(clustering, style), style, _colors(clustering, style), "WEBP")
 
 
-def _colors(clustering: StoredClustering, look: Look) -> tuple[tuple[int, str], ...]:
-    return tuple(sorted(label_colors(clustering, look.by).items()))
+def _colors(clustering: StoredClustering, style: OverlayStyle) -> tuple[tuple[int, str], ...]:
+    return tuple(sorted(label_colors(clustering, style.by).items()))
 
 
 @cached(64)
@@ -194,16 +193,16 @@ def _overlay(
     clustering: StoredClustering,
     item: ImageRecord,
     names: Names,
-    look: Look,
+    style: OverlayStyle,
     colors: tuple[tuple[int, str], ...],
     form: str,
 ) -> bytes:
     from picie_core.segmentation.overlay import overlay
 
-    painted = _photograph(clustering.workspace, item, look.width_px)
-    if look.opacity:
+    painted = _photograph(clustering.workspace, item, style.width_px)
+    if style.opacity:
         rgb = {label: rgb_color(color) for label, color in colors}
-        painted = overlay(painted, mask(clustering, item, look), rgb, look.opacity, look.hidden)
+        painted = overlay(painted, mask(clustering, item, style), rgb, style.opacity, style.hidden)
     return _bytes(painted, form)
 
 
@@ -223,18 +222,18 @@ def label_colors(clustering: StoredClustering, by: str) -> Mapping[int, str]:
     return {cluster: cluster_color(cluster) for cluster in range(clustering.k)}
 
 
-def confidence_webp(clustering: StoredClustering, item: ImageRecord, look: Look) -> bytes:
-    """Returns the confidence over the image as WebP: white is sure, black a tie, orange below the threshold."""
-    sure = confidence(clustering, item, look)
+def confidence_webp(clustering: StoredClustering, item: ImageRecord, style: OverlayStyle) -> bytes:
+    """Returns the confidence over the image as WebP: white is 1, black a tie, orange below the threshold."""
+    sure = confidence(clustering, item, style)
     shade = np.repeat(255 * sure[..., None], 3, axis=2)
-    below = sure < look.post_processing.min_confidence
+    below = sure < style.post_processing.min_confidence
     shade[below] = (
-        UNCERTAIN_COLOR * (0.45 + 0.55 * sure[below] / max(look.post_processing.min_confidence, 1e-6))[:, None]
+        UNCERTAIN_COLOR * (0.45 + 0.55 * sure[below] / max(style.post_processing.min_confidence, 1e-6))[:, None]
     )
-    image = _photograph(clustering.workspace, item, look.width_px)
-    return _bytes((image + np.float32(look.opacity) * (shade - image) + 0.5).astype(np.uint8), "WEBP")
+    image = _photograph(clustering.workspace, item, style.width_px)
+    return _bytes((image + np.float32(style.opacity) * (shade - image) + 0.5).astype(np.uint8), "WEBP")
 
 
-def before(look: Look) -> Look:
-    """Returns the same look without refinement and without the removal of specks."""
-    return replace(look, post_processing=replace(look.post_processing, refine="none", min_area_px=0))
+def before(style: OverlayStyle) -> OverlayStyle:
+    """Returns the same style without edge refinement and without small-region removal."""
+    return replace(style, post_processing=replace(style.post_processing, refine="none", min_area_px=0))

@@ -1,20 +1,23 @@
-"""The controls of what becomes of doubtful pixels, borders and specks: the same on the Masks and Export screens."""
+"""The controls of post-processing on the Masks and Export screens: threshold, edge refinement, small regions."""
 
 from __future__ import annotations
 
 import streamlit as st
 
-from app.session.state import Key
+from app.session.widget_keys import Key
 from picie_core.segmentation.edge_refinement import METHODS
 from picie_core.segmentation.post_processing import PostProcessing
 
-REFINEMENTS = {"none": "As they are", "guided": "Guided filter", "pamr": "PAMR"}
+REFINEMENTS = {"none": "None", "guided": "Guided filter", "pamr": "PAMR"}
 THRESHOLD_HELP = (
-    "Pixels that are less sure than this become 255. The confidence is 0 where the two best scores are equal and "
-    "near 1 where the best one leads by far."
+    "Pixels with a lower confidence become 255. The confidence is 0 where the two best scores are equal and near 1 "
+    "where the best one leads by far."
 )
-REFINE_HELP = "Draws the borders of the mask to the edges of the picture. Takes about a second an image."
-AREA_HELP = "Regions of fewer pixels, at full size, take the label beside them. 0 keeps all. What is ignored stays so."
+REFINE_HELP = "Aligns the borders of the mask with the edges of the image. Takes about a second per image."
+AREA_HELP = (
+    "Small-region removal: regions of fewer pixels, at full size, take the label beside them. 0 keeps all. Ignored "
+    "regions stay."
+)
 
 
 def draw_threshold(possible: bool = True) -> float:
@@ -33,10 +36,10 @@ def draw_threshold(possible: bool = True) -> float:
     return chosen if possible else 0.0
 
 
-def draw_tidying() -> tuple[str, int]:
-    """Draws the refinement and the least area; returns both."""
+def draw_post_processing(min_confidence: float) -> PostProcessing:
+    """Draws edge refinement and least area; returns both with the threshold."""
     refine = st.selectbox(
-        "Borders",
+        "Edge refinement",
         METHODS,
         format_func=lambda method: REFINEMENTS[method],
         key=Key.REFINE,
@@ -46,12 +49,12 @@ def draw_tidying() -> tuple[str, int]:
     area = st.number_input(
         "Smallest region, px", 0, 1_000_000, 0, step=50, key=Key.MIN_AREA, persist_state="session", help=AREA_HELP
     )
-    return refine, int(area)
+    return PostProcessing(min_confidence, refine, int(area))
 
 
-def finish_words(post_processing: PostProcessing) -> str:
-    """Returns what differs from plain masks in a few words, such as `below 0.30 ignored · guided filter`."""
-    words = [f"below {post_processing.min_confidence:.2f} ignored"] * bool(post_processing.min_confidence)
-    words += [REFINEMENTS[post_processing.refine]] * (post_processing.refine != "none")
-    words += [f"regions from {post_processing.min_area_px:,} px"] * bool(post_processing.min_area_px)
+def post_processing_words(chosen: PostProcessing) -> str:
+    """Returns what differs from plain masks in a few words, such as `below 0.30 ignored · Guided filter`."""
+    words = [f"below {chosen.min_confidence:.2f} ignored"] * bool(chosen.min_confidence)
+    words += [REFINEMENTS[chosen.refine]] * (chosen.refine != "none")
+    words += [f"regions from {chosen.min_area_px:,} px"] * bool(chosen.min_area_px)
     return " · ".join(words)

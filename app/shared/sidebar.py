@@ -7,13 +7,15 @@ from pathlib import Path
 
 import streamlit as st
 
-from app.session.caches import current_clustering, label_version, reading
 from app.session.clustering import QUICK_K
+from app.session.current import current_clustering, open_workspace, reading
 from app.session.folders import check_folder, known_workspaces, workspace_name
 from app.session.jobs import Job, running_jobs
-from app.session.state import Key, current_run, current_workspace, open_workspace, session
+from app.session.record import session
+from app.session.widget_keys import Key
 from app.shared.edit_history import NOTICED, draw_edits
-from app.shared.formatting import duration, literal, percent, place, progress_line
+from app.shared.formatting import duration, home_path, literal, percent, progress_line
+from app.shared.job_panel import job_share, job_words
 from app.shared.layout import small
 from app.shared.notices import show_errors
 from app.shared.synced_fields import shown_key, typed
@@ -22,30 +24,32 @@ from picie_core.workspace.workspace import Run, Workspace
 
 LARGEST_K = 500
 WATCH_S = 1
-"""Seconds between two looks at the workspace: what another tab edits is on the page within two."""
-JOB_TITLES = {
-    "embed": "Embedding",
-    "train": "Training",
-    "project": "UMAP",
-    "scores": "Trying K",
-    "truth": "Ground truth",
-    "export": "Exporting",
-    "scan": "Scanning",
-}
+"""Seconds between two reads of the workspace: what another tab edits is on the page within two."""
 
 
-def draw_sidebar() -> None:
-    """Draws the sidebar; without a workspace it only says so."""
+def draw_sidebar(workspace: Workspace | None, run: Run | None) -> None:
+    """Draws the sidebar; without a workspace it only offers those that are known."""
     with st.sidebar, show_errors():
-        workspace = current_workspace()
         _workspace_part(workspace)
         if workspace is None:
             return
-        run = current_run(workspace)
-        session().drawn_version = label_version(workspace)
+        session().drawn_version = workspace.label_map.version()
         _run_part(workspace, run)
         if run is not None:
-            _clusters_part(run)
+            clustering = current_clustering(run)
+            k = clustering.base_k if clustering else QUICK_K[1]
+            key = shown_key(Key.K, k)
+            st.number_input(
+                "Clusters K",
+                2,
+                LARGEST_K,
+                k,
+                step=1,
+                key=key,
+                on_change=want_k,
+                args=(key,),
+                help="How many kinds of pixels to tell apart. The network does not run again when it changes.",
+            )
         st.fragment(run_every=WATCH_S)(_watch)(workspace, run, signature(workspace, run))
 
 
@@ -58,30 +62,25 @@ def _workspace_part(workspace: Workspace | None) -> None:
     label = workspace_name(workspace.root) if workspace else "Open a workspace"
     with st.popover(Path(label).name, icon=":material/folder_open:", width="stretch"):
         if workspace:
-            st.caption(f"Workspace {literal(place(workspace.root))}")
-            st.caption(f"Images {literal(place(workspace.record['images_root']))}")
+            st.caption(f"Workspace {literal(home_path(workspace.root))}")
+            st.caption(f"Images {literal(home_path(workspace.record['images_root']))}")
         for root in known:
             if workspace is None or root != workspace.root:
                 st.button(f"Open {root.name}", key=f"open_{root}", on_click=_open, args=(root,), width="stretch")
         if workspace:
-            st.button("Choose other images", key="close_workspace", on_click=_close, width="stretch")
+            label = "Choose other images"
+            st.button(label, key="close_workspace", on_click=open_workspace, args=(None,), width="stretch")
 
 
 def _open(root: Path) -> None:
     open_workspace(check_folder(root))
 
 
-def _close() -> None:
-    open_workspace(Path())
-    session().workspace = ""
-
-
 def _run_part(workspace: Workspace, run: Run | None) -> None:
-    done = [info for info in workspace.runs() if info.state == "done"]
     if run is None:
         st.selectbox("Embedder", ["none yet"], disabled=True, key="run_none")
         return
-    titles = run_titles(done)
+    titles = run_titles([info for info in workspace.runs() if info.state == "done"])
     key = shown_key(Key.RUN, run.name)
     st.selectbox(
         "Embedder",
@@ -114,23 +113,6 @@ def _choose_run(workspace: Workspace, key: str) -> None:
     workspace.choose_run(record.run)
 
 
-def _clusters_part(run: Run) -> None:
-    clustering = current_clustering(run)
-    k = clustering.base_k if clustering else QUICK_K[1]
-    key = shown_key(Key.K, k)
-    st.number_input(
-        "Clusters K",
-        2,
-        LARGEST_K,
-        k,
-        step=1,
-        key=key,
-        on_change=want_k,
-        args=(key,),
-        help="How many kinds of pixels to tell apart. The network does not run again when it changes.",
-    )
-
-
 def want_k(key: str) -> None:
     """Asks for the K that the widget `key` holds; it is computed before the page is drawn."""
     if typed(key) and st.session_state[key]:
@@ -160,16 +142,14 @@ def _watch(workspace: Workspace, run: Run | None, drawn: tuple) -> None:
             st.progress(min(1.0, share), text=f"Named {percent(share)} of all pixels")
         draw_edits(workspace, clustering)
         for job in running_jobs(workspace):
-            draw_job(job)
-        if label_version(workspace) != session().drawn_version or signature(workspace, run) != drawn:
+            _draw_job(job)
+        if workspace.label_map.version() != session().drawn_version or signature(workspace, run) != drawn:
             st.rerun()
 
 
-def draw_job(job: Job) -> None:
-    """Draws one running job in the sidebar: what, how far, how long still."""
-    title = JOB_TITLES.get(job.status.command, job.status.command)
-    progress, unit = job.status.progress, "" if job.status.command in ("project", "scores") else "images"
-    share = progress.done / progress.total if progress and progress.total else 0.0
+def _draw_job(job: Job) -> None:
+    """Draws one running job, narrower than its panel on a screen: what and how long, below it how far."""
+    words, progress = job_words(job), job.status.progress
     with st.container(border=True, gap="xsmall", key=f"job_{job.status.command}"):
-        st.progress(min(1.0, share), text=f"{title} · {duration(job.seconds)}")
-        small(html.escape(progress_line(progress, unit)) if progress else "starting")
+        st.progress(job_share(job), text=f"{words.title} · {duration(job.seconds)}")
+        small(html.escape(progress_line(progress, words.unit)) if progress else "starting")

@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from app.session.state import session
+from app.session.record import session
 
 TURN = "~"
 

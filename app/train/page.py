@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import html
 import shlex
-import time
 from datetime import datetime
 from typing import Any
 
 import streamlit as st
 
+from app.session.current import current_run
 from app.session.estimates import estimate_embed_s, estimate_train_s
-from app.session.jobs import KILL_AFTER_S, STALE_AFTER_S, WRITERS, Job, command_line, job_of, log_tail, start, stop
-from app.session.state import current_run, session
+from app.session.jobs import STALE_AFTER_S, Job, command_line, job_of, log_tail, start
+from app.shared.empty_screens import need_workspace
 from app.shared.formatting import about, count, device_here, duration, literal
-from app.shared.layout import headline, job_bar, need_workspace, small
-from app.shared.notices import show_errors
-from app.train.curves import draw_curves
+from app.shared.job_panel import job_ending, job_panel, job_words, watch_job
+from app.shared.layout import headline, small
+from app.train.curves import draw_curves, metric_name
 from app.train.forms import FROZEN, SETTINGS, TRAINED, draw_frozen, draw_training
-from app.train.history import History, metric_name, read_history
 from app.train.settings_form import problem_of
+from picie_core.progress import WRITERS
 from picie_core.workspace.run_info import METHOD_TITLES, RunInfo
+from picie_core.workspace.training_run import read_history
 from picie_core.workspace.workspace import Run, Workspace
 
 TITLE = "Train"
@@ -66,114 +67,64 @@ def estimate(workspace: Workspace, work: str, readable: int, values: dict[str, A
     return estimate_train_s(workspace, readable, values["size_px"], values["epochs"])
 
 
-def watched_job(workspace: Workspace) -> Job | None:
-    """Returns the running writer of the workspace, else the one that ended last."""
+def last_job(workspace: Workspace) -> Job | None:
+    """Returns the running embedding or training, else the one that ended last."""
     jobs = [job for command in WRITERS if (job := job_of(workspace, command))]
     return max(jobs, key=lambda job: (job.is_running, job.status.heartbeat), default=None)
 
 
-def draw_job(workspace: Workspace) -> None:
-    """Draws the job while it runs: progress, stop, curves, log. Redraws the page when it has ended."""
-    with show_errors():
-        job = watched_job(workspace)
-        if job is None or not job.is_running:
-            st.rerun()
-            return
-        with st.container(border=True):
-            with st.container(horizontal=True, vertical_alignment="center", wrap=False):
-                with st.container(gap="xsmall"):
-                    st.markdown(f"**{literal(job_title(workspace, job))}** :gray[for {duration(job.seconds)}]")
-                    job_bar(job)
-                draw_stop(job)
-            metrics = job.status.progress.metrics if job.status.progress else {}
-            figures = [f"{html.escape(metric_name(name))} <b>{value:.3f}</b>" for name, value in metrics.items()]
-            small(" · ".join(figures) or "&nbsp;")
-            if job.silent_s > STALE_AFTER_S:
-                st.warning(
-                    f"No sign of life for {duration(job.silent_s)}. It may be in a long step; else stop it and resume."
-                )
-            if job.status.command == "train":
-                draw_curves(Run(workspace, job.status.run) if job.status.run else None, running=True)
-        draw_log(job)
+def draw_running(workspace: Workspace, job: Job) -> None:
+    """Draws a job while it runs: progress, stop, metrics, curves, log."""
+    with st.container(border=True):
+        st.markdown(f"**{literal(job_title(workspace, job))}** :gray[for {duration(job.seconds)}]")
+        job_panel(job)
+        metrics = job.status.progress.metrics if job.status.progress else {}
+        words = [f"{html.escape(metric_name(name))} <b>{value:.3f}</b>" for name, value in metrics.items()]
+        small(" · ".join(words) or "&nbsp;")
+        if job.silent_s > STALE_AFTER_S:
+            silent = duration(job.silent_s)
+            st.warning(f"No sign of life for {silent}. It may be in a long step; else stop it and resume.")
+        if job.status.command == "train":
+            draw_curves(Run(workspace, job.status.run) if job.status.run else None, running=True)
+    with st.expander("Log"):
+        st.code(log_tail(job) or "nothing yet", language=None, height=220)
 
 
 def job_title(workspace: Workspace, job: Job) -> str:
     """Returns what a running job does, such as `Training PiCIE`; its run has a name once it has started."""
-    if job.status.command != "train":
-        return "Embedding"
-    if not job.status.run or not (workspace.run_dir(job.status.run) / "run.json").exists():
-        return "Training"
+    title = job_words(job).title
+    if job.status.command != "train" or not (workspace.run_dir(job.status.run or "-") / "run.json").exists():
+        return title
     method = workspace.run_info(job.status.run).method
-    return f"Training {METHOD_TITLES.get(method, method)}"
-
-
-def draw_stop(job: Job) -> None:
-    """Draws the button that asks the job to stop, and after a while the one that ends it at once."""
-    asked = session().stop_asked.get(job.status.command, 0.0)
-    waiting = time.time() - asked if asked >= job.status.started else None
-    if waiting is None:
-        st.button("Stop", icon=":material/stop:", key="stop_job", on_click=ask_to_stop, args=(job,))
-    elif waiting < KILL_AFTER_S:
-        st.button("Stopping after this step", icon=":material/stop:", key="stop_wait", disabled=True)
-    else:
-        st.button(
-            "End it at once",
-            icon=":material/dangerous:",
-            key="stop_kill",
-            on_click=stop,
-            args=(job, True),
-            help="The last checkpoint stays whole; what came after it is lost.",
-        )
-
-
-def ask_to_stop(job: Job) -> None:
-    """Asks the job to stop and remembers when."""
-    session().stop_asked[job.status.command] = time.time()
-    stop(job)
-
-
-def draw_log(job: Job, open_it: bool = False) -> None:
-    """Draws the last lines of the log."""
-    with st.expander("Log", expanded=open_it):
-        st.code(log_tail(job) or "nothing yet", language=None, height=220)
+    return f"{title} {METHOD_TITLES.get(method, method)}"
 
 
 def draw_ending(workspace: Workspace, job: Job) -> None:
     """Says how the last job ended, and offers to resume a training that did not come to its end."""
-    name = "Training" if job.status.command == "train" else "Embedding"
-    asked = session().stop_asked.get(job.status.command, 0.0) >= job.status.started
-    state = "stopped" if job.state == "crashed" and asked else job.state
-    if state == "done":
+    job_ending(job)
+    checkpoint = workspace.run_dir(job.status.run or "-") / "checkpoint.pt"
+    if job.state == "done" or job.status.command != "train" or not checkpoint.exists():
         return
-    after = f"after {duration(job.seconds)}" if job.status.progress else "while it was starting"
-    words = {
-        "stopped": f"{name} was stopped {after}.",
-        "failed": f"{name} failed: {job.status.message}",
-        "crashed": f"{name} ended without a word {after}: its process is gone (killed, or the "
-        "machine went down). What was stored before is whole.",
-    }
-    (st.info if state == "stopped" else st.error)(words[state])
-    resumable = job.status.command == "train" and (workspace.run_dir(job.status.run or "-") / "checkpoint.pt").exists()
-    if resumable and st.button("Resume the training", icon=":material/replay:", key="resume"):
+    if st.button("Resume the training", icon=":material/replay:", key="resume"):
         processes = str(workspace.run_info(job.status.run).settings.get("processes", 1))
         start(workspace, "train", ["--resume", job.status.run, "--processes", processes])
         st.rerun()
-    draw_log(job, open_it=state != "stopped")
 
 
 def draw_runs(workspace: Workspace) -> None:
-    """Draws every run with its figures, and the curve of the newest training."""
+    """Draws every run with its metrics, and the curves of the newest training."""
     runs = workspace.runs()
     if not runs:
         return
     st.markdown("**Embedders made so far**")
     used = current_run(workspace)
+    histories = {run.id: read_history(workspace, run.id) for run in runs if run.method != "frozen"}
     st.dataframe(
         {
-            "In use": ["●" if run.id == used else "" for run in runs],
+            "In use": ["●" if used and run.id == used.name else "" for run in runs],
             "Embedder": [run.title for run in runs],
             "Name": [run.id for run in runs],
-            "State": [state_words(workspace, run) for run in runs],
+            "State": [state_words(run, histories.get(run.id)) for run in runs],
             "Images": [run.images or None for run in runs],
             "Size, px": [run.settings.get("size_px") for run in runs],
             "Time": [duration(run.seconds) if run.seconds else "" for run in runs],
@@ -184,21 +135,15 @@ def draw_runs(workspace: Workspace) -> None:
         column_config={"In use": st.column_config.TextColumn(width=60, alignment="center")},
         alt="Runs of this workspace, newest first",
     )
-    trained = next((run for run in runs if run.method != "frozen" and history_of(workspace, run)), None)
+    trained = next((run for run in runs if histories.get(run.id)), None)
     if trained is not None:
         st.markdown(f"**{literal(trained.title)}** :gray[{literal(trained.id)}]")
         draw_curves(Run(workspace, trained.id), running=False)
 
 
-def state_words(workspace: Workspace, run: RunInfo) -> str:
+def state_words(run: RunInfo, history: list[dict[str, Any]] | None) -> str:
     """Returns the state of a run, and whether its training had collapsed at the end."""
-    history = history_of(workspace, run) if run.method != "frozen" else []
     return f"{run.state}, collapsed" if history and history[-1].get("collapsed") else run.state
-
-
-def history_of(workspace: Workspace, run: RunInfo) -> History:
-    """Returns the epochs of a run."""
-    return read_history(workspace.run_dir(run.id) / "history.jsonl")
 
 
 workspace = need_workspace(TITLE)
@@ -209,11 +154,11 @@ facts = (
     else "No embedder yet. Start with the frozen one: it takes seconds."
 )
 headline(TITLE, facts, ("Look at the clusters", "clusters") if used else None, primary=False)
-watched = watched_job(workspace)
-if watched is not None and watched.is_running:
-    st.fragment(run_every=1)(draw_job)(workspace)
+job = last_job(workspace)
+if job is not None and job.is_running:
+    watch_job(workspace, job.status.command, lambda job: draw_running(workspace, job))
 else:
-    if watched is not None:
-        draw_ending(workspace, watched)
+    if job is not None:
+        draw_ending(workspace, job)
     draw_form(workspace)
     draw_runs(workspace)

@@ -19,7 +19,7 @@ from picie_core.data.image_file import read_image
 from picie_core.data.image_index import ImageList, add_problem, scan_images
 from picie_core.errors import PicieError, WorkspaceBusy
 from picie_core.labels.label_map import LabelMap
-from picie_core.progress import JobStatus, Report, ignore_progress, read_status
+from picie_core.progress import WRITERS, JobStatus, Report, ignore_progress, read_status
 
 FORMAT = "picie-workspace"
 VERSION = 1

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from app.shared.charts import LEGEND_GROUPS, Look, curve_figure, legend_parts, scatter_figure, shaded_figure
+from app.shared.charts import LEGEND_GROUPS, MapView, curve_figure, legend_parts, scatter_figure, shaded_figure
 
 
 def test_the_map_draws_every_point_once_in_the_colour_of_its_group() -> None:
     """One trace a group that has points, WebGL, all points together, names as given."""
     xy, groups = np.arange(10.0).reshape(5, 2), np.array([0, 2, 2, 0, 2])
     parts = legend_parts(groups, [2, 1, 0])
-    figure = scatter_figure(xy, groups, parts, {0: "road", 1: "sky", 2: "tree"}, dict.fromkeys(range(3), "#112233"))
+    figure = scatter_figure(
+        xy, groups, parts, names={0: "road", 1: "sky", 2: "tree"}, colors=dict.fromkeys(range(3), "#112233")
+    )
     assert [(trace.type, trace.name, len(trace.x)) for trace in figure.data] == [
         ("scattergl", "tree", 3),
         ("scattergl", "road", 2),
@@ -28,7 +30,7 @@ def test_a_legend_of_500_clusters_stays_short_and_has_the_largest() -> None:
     assert [part[0] for part in parts[:-1]] == list(range(LEGEND_GROUPS - 1))
     names = {group: f"cluster {group}" for group in range(500)}
     colors = {group: f"#{group:06x}" for group in range(500)}
-    figure = scatter_figure(np.zeros((len(groups), 2), np.float32), groups, parts, names, colors)
+    figure = scatter_figure(np.zeros((len(groups), 2), np.float32), groups, parts, names=names, colors=colors)
     assert sum(len(trace.x) for trace in figure.data) == len(groups)
     rest = figure.data[-1]
     assert rest.name == f"{500 - LEGEND_GROUPS + 1} others"
@@ -40,27 +42,29 @@ def test_a_legend_of_500_clusters_stays_short_and_has_the_largest() -> None:
 def test_a_map_that_is_drawn_anew_looks_as_it_was_left() -> None:
     """The view, the traces that were switched off, the dimmed points and the outline are part of the figure."""
     xy, groups = np.arange(8.0).reshape(4, 2), np.array([0, 1, 1, 0])
-    look = Look(
-        view=(0, 1, 2, 3),
+    view = MapView(
+        zoom=(0, 1, 2, 3),
         hidden=frozenset({1}),
         drawn={"box": [{"x": [0, 2], "y": [0, 2]}], "lasso": [{"x": [0, 1, 1], "y": [0, 0, 1]}]},
     )
     selected = np.array([True, False, True, False])
     names, colors = {0: "a", 1: "b"}, {0: "#000000", 1: "#ffffff"}
-    figure = scatter_figure(xy, groups, [(0,), (1,)], names, colors, selected, look)
+    figure = scatter_figure(xy, groups, [(0,), (1,)], names=names, colors=colors, selected=selected, view=view)
     assert [trace.visible for trace in figure.data] == [True, "legendonly"]
     assert [list(trace.selectedpoints) for trace in figure.data] == [[0], [1]]
     assert (figure.layout.xaxis.range, figure.layout.yaxis.range) == ((0, 1), (2, 3))
     assert figure.layout.selections[0].type == "rect"
     assert figure.layout.selections[1].path == "M0,0L1,0L1,1Z"
-    plain = scatter_figure(xy, groups, [(0,), (1,)], names, colors)
+    plain = scatter_figure(xy, groups, [(0,), (1,)], names=names, colors=colors)
     assert plain.data[0].selectedpoints is None and plain.layout.xaxis.range is None
 
 
 def test_a_name_is_never_read_as_markup_and_fits_the_legend() -> None:
     """What people typed is escaped where Plotly reads HTML; a long name is cut, the card has all of it."""
     names = {0: "<b>road</b>", 1: "a very long name of an image.png"}
-    figure = scatter_figure(np.zeros((2, 2)), np.array([0, 1]), [(0,), (1,)], names, dict.fromkeys(names, "#000000"))
+    figure = scatter_figure(
+        np.zeros((2, 2)), np.array([0, 1]), [(0,), (1,)], names=names, colors={0: "#000", 1: "#000"}
+    )
     assert figure.data[0].name == "&lt;b&gt;road&lt;/b&gt;"
     assert figure.data[1].name == "…f an image.png" and figure.data[1].meta == names[1]
 

@@ -14,6 +14,7 @@ import streamlit as st
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
+from app.clusters.record import ClustersRecord
 from app.session import clustering
 from app.shared.components import naming
 from picie_core.clustering.clustering import Clustering
@@ -55,7 +56,7 @@ def cards(tab: AppTest) -> list[int]:
 
 def focus_of(tab: AppTest) -> int | None:
     """The cluster that the naming bar names."""
-    return tab.session_state["picie"].looking.focus
+    return tab.session_state["picie"].of(ClustersRecord).focus
 
 
 @pytest.fixture
@@ -139,7 +140,7 @@ def test_picked_clusters_are_named_together(tab: AppTest, workspace: Workspace) 
     tab.checkbox(key=f"pick_{key}_{order[3]}").uncheck().run()
     tab.button(key="press_l").click().run()
     assert names_of(workspace) == {order[1]: "wall", order[4]: "wall"}
-    assert not sound(tab).session_state["picie"].looking.picked
+    assert not sound(tab).session_state["picie"].of(ClustersRecord).picked
     workspace.label_map.undo()
     assert names_of(workspace) == {}
 
@@ -196,11 +197,11 @@ def test_more_crops_open_in_pages(tab: AppTest) -> None:
 
 def test_a_tile_opens_its_image_at_the_place(tab: AppTest, workspace: Workspace) -> None:
     """A click on the first tile names the image that it is cut from, and leads to it on the Masks screen."""
-    tab.session_state["picie"].looking.dialog = ("place", "tiles", cards(tab)[0], 0.05, 0.05)
+    tab.session_state["picie"].of(ClustersRecord).dialog = ("place", "tiles", cards(tab)[0], 0.05, 0.05)
     sound(tab.run())
     shown = [item.path for item in workspace.image_list().readable if item.path.replace("-", "\\-")[:6] in text_of(tab)]
     assert shown and "96 × 72 px" in text_of(tab)
-    tab.session_state["picie"].looking.dialog = ("place", "tiles", cards(tab)[0], 0.2475, 0.05)
+    tab.session_state["picie"].of(ClustersRecord).dialog = ("place", "tiles", cards(tab)[0], 0.2475, 0.05)
     assert "no image at this place" in text_of(tab.run())
 
 
@@ -281,13 +282,13 @@ def test_choosing_k_offers_to_try_and_shows_what_was_tried(
     assert clusters_of(workspace).base_k == 6
 
 
-def test_names_are_carried_to_another_k_and_the_notice_takes_them_back(tab: AppTest, workspace: Workspace) -> None:
+def test_names_are_transferred_to_another_k_and_the_notice_takes_them_back(tab: AppTest, workspace: Workspace) -> None:
     """K moves up, the clusters of a class keep its name where it owns them, and Undo unnames them."""
     workspace.label_map.name_clusters(clusters_of(workspace).key, range(6), "everything")
     tab.number_input(key="k_number").set_value(8).run()
     assert set(names_of(workspace).values()) == {"everything"} and len(names_of(workspace)) == 8
-    assert "carried over from K = 6" in text_of(sound(tab))
-    tab.button(key="undo_carried").click().run()
+    assert "transferred from K = 6" in text_of(sound(tab))
+    tab.button(key="undo_transfer").click().run()
     assert names_of(workspace) == {} and clusters_of(workspace).base_k == 8
 
 
@@ -332,8 +333,8 @@ def test_usual_k_are_found_ahead(
     run, key = workspace.current_run(), clusters_of(workspace).key
     monkeypatch.setattr(clustering, "WORTH_FINDING_AHEAD", 1)
     started: list[threading.Thread] = []
-    find = clustering._find_ahead
-    monkeypatch.setattr(clustering, "_find_ahead", lambda *place: started.append(find(*place)))
+    find = clustering.find_ahead
+    monkeypatch.setattr(clustering, "find_ahead", lambda *place: started.append(find(*place)))
     tab = sound(open_screen("clusters", workspace))
     sound(tab.run())
     assert len(set(started)) == 1
@@ -404,19 +405,19 @@ def test_picked_crops_come_off_their_cluster(workspace: Workspace, open_screen: 
     tab = sound(open_screen("clusters", workspace).segmented_control(key="cluster_view").set_value("guide").run())
     step = next(step for step in steps_of(workspace) if step.kind != "group")
     assert step.kind == "inside" and "Do all crops show the same?" in text_of(sound(tab))
-    tab.session_state["picie"].looking.crops = {0, 1}
+    tab.session_state["picie"].of(ClustersRecord).crops = {0, 1}
     told_name(tab, "other")
     assert names_of(workspace) == dict.fromkeys(range(6), "thing") | {6: "other"}
-    assert clusters_of(workspace).k == 7 and not sound(tab).session_state["picie"].looking.crops
+    assert clusters_of(workspace).k == 7 and not sound(tab).session_state["picie"].of(ClustersRecord).crops
     assert "Do all crops show the same?" in text_of(tab), "more can be picked from the same crops"
     assert "is split into" not in text_of(tab), "nothing moves below the pointer"
-    tab.session_state["picie"].looking.crops = {1, 3}
+    tab.session_state["picie"].of(ClustersRecord).crops = {1, 3}
     told_name(tab, "third")
     assert names_of(workspace) == dict.fromkeys(range(6), "thing") | {6: "other", 7: "third"}
-    assert sound(tab).session_state["picie"].looking.crop_split.sets == {"other": {0}, "third": {1, 3}}
-    tab.session_state["picie"].looking.crops = {5}
+    assert sound(tab).session_state["picie"].of(ClustersRecord).crop_split.sets == {"other": {0}, "third": {1, 3}}
+    tab.session_state["picie"].of(ClustersRecord).crops = {5}
     told_name(tab, "THIRD")
-    assert sound(tab).session_state["picie"].looking.crop_split.sets == {"other": {0}, "third": {1, 3, 5}}
+    assert sound(tab).session_state["picie"].of(ClustersRecord).crop_split.sets == {"other": {0}, "third": {1, 3, 5}}
     tab.button(key="undo").click().run()
     sound(tab)
     assert clusters_of(workspace).k == 6 and names_of(workspace) == dict.fromkeys(range(6), "thing")

@@ -1,4 +1,4 @@
-"""Undo, redo, history, snapshots and carried names, as a browser tab would see them."""
+"""Undo, redo, history, snapshots and label transfers, as a browser tab would see them."""
 
 from __future__ import annotations
 
@@ -97,19 +97,19 @@ def test_history_and_snapshots(named: Workspace, open_screen: OpenScreen) -> Non
     assert "1 to 60 characters" in tab.error[0].value
 
 
-def test_names_that_were_carried_over_are_told_and_undone(named: Workspace, open_screen: OpenScreen) -> None:
-    """Moving K carries names; the page says so in every tab until it is undone or something else is edited."""
+def test_a_label_transfer_is_told_and_undone(named: Workspace, open_screen: OpenScreen) -> None:
+    """Moving K transfers names; the page says so in every tab until it is undone or something else is edited."""
     tab = open_screen("clusters", named)
     tab.number_input(key="k_choice").set_value(12).run()
     assert not tab.exception and not tab.error, text_of(tab)
     transferred = names_of(named)
     assert set(transferred.values()) == {"grass", "sky"}
-    assert f"**{len(transferred)} names were carried over from K \\= 6**" in text_of(tab).replace("K =", "K \\=")
+    assert f"**{len(transferred)} names were transferred from K \\= 6**" in text_of(tab).replace("K =", "K \\=")
     other = open_screen("masks", named)
-    assert "carried over" in text_of(other) and "carried over" not in text_of(open_screen("images", named))
-    tab.button(key="undo_carried").click().run()
-    assert names_of(named) == {} and "carried over" not in text_of(tab)
-    assert "carried over" not in text_of(other.run())
+    assert "were transferred" in text_of(other) and "were transferred" not in text_of(open_screen("images", named))
+    tab.button(key="undo_transfer").click().run()
+    assert names_of(named) == {} and "were transferred" not in text_of(tab)
+    assert "were transferred" not in text_of(other.run())
 
 
 def test_an_edit_at_another_k_is_said_to_be_there(named: Workspace, open_screen: OpenScreen) -> None:

@@ -12,10 +12,10 @@ from app.shared.formatting import (
     about,
     count,
     duration,
+    home_path,
     literal,
     percent,
     pixels,
-    place,
     progress_line,
     size,
     whole_eta_s,
@@ -38,8 +38,8 @@ from picie_core.progress import Progress
         (about(38), "≈ 40 s"),
         (about(720), "≈ 12 min"),
         (size(12_400_000), "12.4 MB"),
-        (place(Path.home() / "camvid"), "~/camvid"),
-        (place("/data/camvid"), "/data/camvid"),
+        (home_path(Path.home() / "camvid"), "~/camvid"),
+        (home_path("/data/camvid"), "/data/camvid"),
         (pixels([(480, 360), (480, 360)]), "480 × 360 px"),
         (pixels([(4000, 3000), (320, 240)]), "320 × 240 to 4000 × 3000 px"),
     ],
@@ -68,7 +68,7 @@ def test_the_first_page_loads_no_heavy_library() -> None:
     heavy = ["torch", "faiss", "sklearn", "umap", "torchvision", "lightning_fabric"]
     code = (
         "import sys, app.session.clustering, app.shared.layout, app.shared.notices, app.shared.sidebar;"
-        "import app.session.state, app.session.caches, app.session.estimates;"
+        "import app.session.record, app.session.current, app.session.cache, app.session.estimates;"
         f"print([name for name in {heavy} if name in sys.modules])"
     )
     root = Path(__file__).resolve().parents[2]

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app.map import umap_job
+from app.map import selection, umap_job
+from app.map.record import MapRecord
 from app.map.selection import CROPS
-from app.session import caches
-from app.session.state import RECORD
+from app.session.record import RECORD
 from picie_core.clustering.projection import UmapSettings
 from picie_core.workspace.workspace import Workspace
 from tests.app.conftest import text_of
@@ -138,7 +138,7 @@ def test_what_the_legend_hides_is_not_selected(workspace: Workspace, open_screen
     """With one cluster isolated in the legend a box around everything holds this cluster only."""
     found = workspace.current_run().clustering()
     tab = open_screen("map", workspace)
-    state = tab.session_state[RECORD].map
+    state = tab.session_state[RECORD].of(MapRecord)
     assert [part[0] for part in state.parts] == list(range(6))
     state.hidden = frozenset(range(1, 6))
     select(tab, box=[EVERYTHING])
@@ -151,8 +151,8 @@ def test_pages_of_the_mosaic_differ(
 ) -> None:
     """The second page holds other pixels than the first; a selection of one has one page, and no way to another."""
     asked = []
-    real = caches.points_sheet
-    monkeypatch.setattr(caches, "points_sheet", lambda *all: asked.append(list(all[1])) or real(*all))
+    real = selection.crops_of
+    monkeypatch.setattr(selection, "crops_of", lambda *all: asked.append(list(all[1])) or real(*all))
     tab = open_screen("map", workspace)
     select(tab, box=[EVERYTHING])
     digest = hashlib.sha256(np.arange(900).tobytes()).hexdigest()[:16]
@@ -221,7 +221,7 @@ def test_a_selection_on_one_map_is_selected_on_the_other(workspace: Workspace, o
     assert not tab.exception and not tab.error, text_of(tab)
     np.testing.assert_array_equal(tab.session_state[RECORD].selected, chosen)
     assert f"<b>{len(chosen):,} of 900</b>" in text_of(tab)
-    look, shown = tab.session_state[RECORD].map.baked
+    look, shown = tab.session_state[RECORD].of(MapRecord).baked
     np.testing.assert_array_equal(shown, chosen)
     assert not look.drawn
 
@@ -230,6 +230,6 @@ def test_a_selection_of_another_sample_is_not_shown(workspace: Workspace, open_s
     """Ids of a run that was made again mean other pixels: nothing is selected any more."""
     tab = open_screen("map", workspace)
     select(tab, box=[EVERYTHING])
-    tab.session_state[RECORD].map.selected_of = ("elsewhere", "run", 0.0)
+    tab.session_state[RECORD].of(MapRecord).selected_of = ("elsewhere", "run", 0.0)
     tab.run()
     assert "Draw a lasso" in text_of(tab)

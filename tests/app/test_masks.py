@@ -1,4 +1,4 @@
-"""The Masks screen: what a click asks, names and offers; doubt and its coverage; ten thousand images."""
+"""The Masks screen: what a click asks, names and offers; post-processing and its coverage; ten thousand images."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def largest(mask: np.ndarray) -> list[int]:
 
 
 def choose(tab: AppTest, space: Workspace, name: str) -> None:
-    """Chooses what is painted, made known before: the test's own field takes nothing that is not in its list."""
+    """Chooses the name of the brush, made known before: the field of the test takes nothing that is not in its list."""
     if name not in {item.name for item in space.label_map.classes()}:
         key, before = space.current_run().clustering().key, names_of(space)
         unnamed = next(cluster for cluster in range(6) if cluster not in before)
@@ -95,7 +95,7 @@ def choose(tab: AppTest, space: Workspace, name: str) -> None:
     tab.selectbox(key="paint_name").set_value(name).run()
 
 
-# -- painting
+# -- brush strokes
 
 
 def test_a_click_without_a_name_only_asks(workspace: Workspace, open_screen: OpenScreen, browser: Browser) -> None:
@@ -163,10 +163,10 @@ def test_a_contradiction_can_split_that_cluster_and_no_other(
     assert names_of(workspace) == {cluster: "sky"} and workspace.current_run().clustering().k == 6
 
 
-def test_what_was_painted_before_is_what_a_split_keeps(
+def test_a_split_keeps_what_an_earlier_stroke_named(
     workspace: Workspace, open_screen: OpenScreen, browser: Browser
 ) -> None:
-    """A cluster that was painted at one place and then elsewhere is split between the two places."""
+    """A cluster with strokes of two names is split between the two positions."""
     mask, _ = clusters_of(workspace)
     cluster = largest(mask)[0]
     inside = np.argwhere(mask == cluster)
@@ -190,7 +190,7 @@ def test_a_stroke_that_is_none_is_passed_over() -> None:
         assert read_stroke(wrong, (10, 8)) is None
 
 
-# -- doubt, borders, specks
+# -- post-processing
 
 
 def test_a_threshold_tells_what_it_leaves(workspace: Workspace, open_screen: OpenScreen, browser: Browser) -> None:
@@ -199,7 +199,7 @@ def test_a_threshold_tells_what_it_leaves(workspace: Workspace, open_screen: Ope
     tab.slider(key="min_confidence").set_value(0.3).run()
     text = text_of(tab)
     assert "covers <b>" in text and "of all" in text and "below 0.30 ignored" in text
-    assert "not sure enough" in {box.label for box in tab.checkbox}
+    assert "too uncertain" in {box.label for box in tab.checkbox}
     tab.segmented_control(key="mask_view").set_value("confidence").run()
     assert "confidence" in browser.data["alt"] and not tab.exception and not tab.error
 
@@ -214,10 +214,11 @@ def test_a_refinement_shows_before_and_after(
     tab.selectbox(key="refine").set_value(method).run()
     assert browser.data["stamp"] != plain and not tab.exception and not tab.error, text_of(tab)
     tab.toggle(key="mask_before").set_value(True).run()
-    assert "before borders and specks" in str(tab.main) or not tab.exception
+    alts = [image.alt for pictures in tab.get("image") for image in pictures.proto.imgs]
+    assert any("its mask before post-processing" in alt for alt in alts) and not tab.exception
 
 
-def test_the_export_screen_takes_the_finish_over(
+def test_the_export_screen_takes_the_post_processing_over(
     workspace: Workspace, open_screen: OpenScreen, browser: Browser
 ) -> None:
     """What was set on the Masks screen is in the command of the Export screen; by default it names nothing."""
@@ -234,7 +235,7 @@ def test_the_export_screen_takes_the_finish_over(
 # -- many images
 
 
-def test_the_most_doubtful_image_comes_first_and_the_image_stays(
+def test_the_most_uncertain_image_comes_first_and_the_image_stays(
     workspace: Workspace, open_screen: OpenScreen, browser: Browser
 ) -> None:
     """Another order numbers the images anew and goes on showing the same one."""
@@ -244,15 +245,15 @@ def test_the_most_doubtful_image_comes_first_and_the_image_stays(
     ranked = list(image_uncertainty(run.sample(), run.clustering()))
     tab = open_screen("masks", workspace, image_number="4")
     assert "scene-3.png" in text_of(tab)
-    tab.segmented_control(key="image_order").set_value("doubt").run()
+    tab.segmented_control(key="image_order").set_value("uncertainty").run()
     assert "scene-3.png" in text_of(tab) and tab.number_input(key="image_number").value == ranked.index(3) + 1
     tab.number_input(key="image_number").set_value(1).run()
-    assert f"scene-{ranked[0]}.png" in text_of(tab) and "doubtful" in text_of(tab)
+    assert f"scene-{ranked[0]}.png" in text_of(tab) and "uncertain" in text_of(tab)
 
 
 def test_another_screen_can_ask_for_an_image(workspace: Workspace, open_screen: OpenScreen, browser: Browser) -> None:
     """An image is found by its id in whatever order, and stepping goes on from there."""
-    tab = open_screen("masks", workspace, image_order="doubt")
+    tab = open_screen("masks", workspace, image_order="uncertainty")
     tab.session_state["picie"].image_id, tab.session_state["picie"].find_image = 3, True
     tab.run()
     assert "scene-3.png" in text_of(tab) and not tab.exception
@@ -260,7 +261,7 @@ def test_another_screen_can_ask_for_an_image(workspace: Workspace, open_screen: 
     assert "scene-3.png" in text_of(tab)
 
 
-def test_images_without_stored_cells_are_embedded_once(
+def test_images_without_stored_features_are_embedded_once(
     workspace: Workspace, open_screen: OpenScreen, browser: Browser
 ) -> None:
     """Beyond the disk budget the network runs, once an image: naming on it and other views use what it gave."""

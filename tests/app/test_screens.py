@@ -61,7 +61,7 @@ def test_a_folder_outside_the_roots_is_refused_on_the_page(home: Path, open_scre
     tab.text_input(key="folder").set_value("/etc")
     next(button for button in tab.button if button.label == "Open").click()
     tab.run()
-    assert "PICIE_ROOTS" in tab.error[0].value and not tab.exception
+    assert "PICIE_ROOTS" in tab.error[0].value and len(tab.error) == 1 and not tab.exception
     assert not (home / "home").exists()
 
 
@@ -84,16 +84,28 @@ def test_a_workspace_that_is_gone_is_told_in_one_sentence(home: Path, open_scree
     tab = AppTest.from_file(str(Path(__file__).parents[2] / "app" / "main.py"), default_timeout=30)
     tab.query_params["workspace"] = str(home / "gone")
     tab.run()
-    assert not tab.exception and "no workspace at" in tab.error[0].value
+    assert not tab.exception and "no workspace at" in tab.error[0].value and len(tab.error) == 1
 
 
 def test_a_workspace_whose_images_lie_outside_the_roots_is_refused(
     workspace: Workspace, open_screen: OpenScreen, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A workspace below the roots is no way around them."""
+    """A workspace below the roots is no way around them; the page says so once and offers other images."""
     monkeypatch.setenv("PICIE_ROOTS", str(workspace.root))
     tab = open_screen("images", workspace)
     assert "PICIE_ROOTS" in tab.error[0].value and not tab.exception and not tab.dataframe
+    assert len(tab.error) == 1 and button_labels(tab) == ["Choose other images"]
+    tab.button(key="leave_workspace").click().run()
+    assert not tab.error and "Try the sample" in button_labels(tab)
+
+
+def test_a_link_out_of_the_roots_is_refused_once(home: Path, open_screen: OpenScreen) -> None:
+    """An address that names a folder elsewhere gives one message, and the way to choose images."""
+    tab = AppTest.from_file(str(Path(__file__).parents[2] / "app" / "main.py"), default_timeout=30)
+    tab.query_params["workspace"] = "/etc/work"
+    tab.run()
+    assert "PICIE_ROOTS" in tab.error[0].value and len(tab.error) == 1 and not tab.exception
+    assert "Try the sample" in button_labels(tab)
 
 
 def test_moving_k_changes_the_clusters_everywhere(workspace: Workspace, open_screen: OpenScreen) -> None:

@@ -35,7 +35,7 @@ def write_job(workspace: Workspace, pid: int, pid_start: float) -> None:
     losses = {"loss": 1.5, "within": 1.0, "cross": 2.0}
     health = {"label_entropy": 0.9, "dead_clusters": 0, "changed_labels": 0.4}
     history = workspace.run_dir(RUN) / "history.jsonl"
-    history.write_text(json.dumps({"epoch": 1, **losses, **health}) + '\n{"epoch": 2, "lo')
+    history.write_text(json.dumps({"epoch": 1, **losses, **health}) + "\n")
 
 
 @pytest.fixture
@@ -51,8 +51,27 @@ def test_a_running_training_is_shown_in_a_new_tab(running: Workspace, open_scree
     assert not tab.exception and not tab.error, text_of(tab)
     assert "Training PiCIE" in text_of(tab) and "loss <b>1.250</b>" in text_of(tab)
     assert any("left in all" in bar.proto.text for bar in tab.get("progress"))
-    assert len(tab.get("plotly_chart")) == 4  # one epoch is whole, the line being written is left for later
+    assert len(tab.get("plotly_chart")) == 4
     assert button_labels(tab)[-1] == "Stop" and "Train" not in " ".join(button_labels(tab))
+
+
+def test_the_table_marks_the_embedder_in_use(workspace: Workspace, open_screen: OpenScreen) -> None:
+    """Of all runs the one that the screens speak of has the mark."""
+    workspace.write_run(RunInfo(RUN, "picie", "stopped", time.time(), {"k": 6, "size_px": 64}))
+    table = open_screen("train", workspace).dataframe[0].value
+    used = workspace.current_run().name
+    assert dict(zip(table["Name"], table["In use"], strict=True)) == {RUN: "", used: "●"}
+
+
+def test_a_collapse_is_told_with_its_remedy(running: Workspace, open_screen: OpenScreen) -> None:
+    """The warning is the core's sentence, while the training goes on and in the table of runs after it."""
+    record = {"epoch": 2, "loss": 0.1, "collapsed": True, "collapse": "100 % of the pixels are in one cluster"}
+    with open(running.run_dir(RUN) / "history.jsonl", "a") as file:
+        file.write(json.dumps(record) + "\n")
+    told = open_screen("train", running).warning[0].value
+    assert "Epoch 2: the training has collapsed, 100 % of the pixels" in told and "Stop it and train again" in told
+    running.job_path("train").unlink()
+    assert "stopped, collapsed" in set(open_screen("train", running).dataframe[0].value["State"])
 
 
 def test_a_job_that_does_not_stop_can_be_ended(running: Workspace, open_screen: OpenScreen) -> None:

@@ -70,7 +70,7 @@ def test_edits_are_undone_by_keys_in_any_tab(
     assert watch.complaints == []
 
 
-def test_another_k_carries_names_and_a_snapshot_brings_them_back(server: Server, page: Page, watch: Watch) -> None:
+def test_another_k_transfers_names_and_a_snapshot_brings_them_back(server: Server, page: Page, watch: Watch) -> None:
     """The notice counts the names, its button takes them away; the history lists it all; a snapshot is returned to."""
     open_clusters(page, server)
     give_name(page, 0, "grass")
@@ -83,9 +83,9 @@ def test_another_k_carries_names_and_a_snapshot_brings_them_back(server: Server,
     field = page.get_by_test_id("stMain").get_by_role("spinbutton", name="Any K")
     field.fill("12")
     field.press("Enter")
-    notice = page.get_by_text(re.compile(r"names were carried over from K = 6"))
+    notice = page.get_by_text(re.compile(r"names were transferred from K = 6"))
     expect(notice).to_be_visible()
-    page.locator(".st-key-carried").get_by_role("button", name="Undo", exact=True).click()
+    page.locator(".st-key-label_transfer").get_by_role("button", name="Undo", exact=True).click()
     expect(notice).to_have_count(0)
     page.get_by_role("button", name="History").click()
     expect(page.get_by_text(re.compile(r"undid: transferred \d+ names from K = 6"))).to_be_visible()

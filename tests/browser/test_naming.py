@@ -125,14 +125,14 @@ def split_and_undo(page: Page, workspace: Workspace, cluster: str) -> None:
     assert names_of(workspace) == before
 
 
-def carry_to_another_k(page: Page, workspace: Workspace) -> None:
+def transfer_to_another_k(page: Page, workspace: Workspace) -> None:
     """Names come along to more clusters, a line says so, and its undo takes them away again."""
     number = page.get_by_role("spinbutton", name="Any K")
     number.fill(str(K + 4))
     number.press("Enter")
-    expect(page.get_by_text(f"carried over from K = {K}")).to_be_visible()
+    expect(page.get_by_text(f"transferred from K = {K}")).to_be_visible()
     assert {"grass", "sky"} <= set(names_of(workspace).values())
-    page.locator(".st-key-undo_carried button").click()
+    page.locator(".st-key-undo_transfer button").click()
     expect(page.get_by_text("0 % of pixels named")).to_be_visible()
     assert names_of(workspace) == {}
 
@@ -185,6 +185,6 @@ def test_naming_by_keys_a_split_and_another_k(page: Page, watch: Watch, made: Pa
         page.reload()
         expect(on_card(page, order[1])).to_have_value("sky")
         split_and_undo(page, workspace, order[0])
-        carry_to_another_k(page, workspace)
+        transfer_to_another_k(page, workspace)
         assert "Traceback" not in server.log.read_text()
     assert not watch.complaints, "\n".join(watch.complaints)
