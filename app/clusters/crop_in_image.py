@@ -52,7 +52,7 @@ def place_png(clustering: StoredClustering, cluster: int, item: ImageRecord, til
     from picie_core.segmentation.overlay import overlay
 
     width, height = overlays.target_size(item, WIDTH_PX)
-    image = overlays.image_at(str(clustering.workspace.images_root), item.path, item.stamp, width, height)
+    image = overlays.photograph(clustering.workspace, item, WIDTH_PX)
     labels = overlays.mask(clustering, item, overlays.OverlayStyle("cluster", WIDTH_PX))
     color = rgb_color(shown_color(clustering, cluster))
     painted = overlay(image, np.where(labels == cluster, 1, 0), {1: color}, opacity, outline=True)

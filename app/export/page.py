@@ -133,7 +133,7 @@ def previews(clustering: StoredClustering, choice: Choice) -> None:
     style = OverlayStyle(by, PREVIEW_PX, hidden=left_out, post_processing=choice.post_processing)
     for column, item in zip(st.columns(PREVIEWS, gap="xsmall"), items, strict=False):
         with column:
-            data = overlays.overlay_png(clustering, item, style)
+            data = overlays.overlay_image(clustering, item, style, "PNG")
             picture(f"picture_preview_{item.id}", data, f"Mask of {item.path}", item.width / item.height)
     ids = f"cluster ids, 0 to {clustering.k - 1}" if choice.raw else "class ids, and 255 where the photograph shows"
     st.caption(f"{count(len(items), 'mask')} as they will be written. Their pixels hold {ids}.")

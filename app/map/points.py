@@ -1,4 +1,4 @@
-"""The points of the map: where every sampled pixel lies, which are drawn, how sure they are, and their crops."""
+"""The points of the map: where every sampled pixel lies, which are drawn, their confidence and their crops."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ def brush_record() -> BrushRecord:
 
 def brush_name() -> str | None:
     """Returns the name that a stroke gives, None while clicks only ask."""
-    return " ".join((st.session_state.get(Key.PAINT_NAME) or "").split()) or None
+    return " ".join((st.session_state.get(Key.BRUSH_NAME) or "").split()) or None
 
 
 def choose_name(workspace: Workspace) -> None:
@@ -82,7 +82,7 @@ def choose_name(workspace: Workspace) -> None:
         "Name of the brush",
         list(class_names(workspace).values()),
         index=None,
-        key=Key.PAINT_NAME,
+        key=Key.BRUSH_NAME,
         accept_new_options=True,
         placeholder="This is…",
         label_visibility="collapsed",
@@ -100,7 +100,7 @@ def brush_row(clustering: StoredClustering, image_id: int, unnamed: bool) -> Non
     record = brush_record()
     if record.where != (clustering.key, image_id):
         record.offers, record.words = [], ""
-    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="paint_row"):
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="brush_row"):
         choose_name(clustering.workspace)
         if record.offers:
             _draw_offer(clustering, record.offers[0])
@@ -111,11 +111,11 @@ def brush_row(clustering: StoredClustering, image_id: int, unnamed: bool) -> Non
 def _draw_offer(clustering: StoredClustering, offer: Offer) -> None:
     st.markdown(f"Cluster {offer.cluster} is **{literal(offer.old)}**.", width="content")
     arguments = (clustering, offer)
-    st.button("Rename all of it", key="paint_rename", on_click=_rename, args=arguments, help=RENAME_HELP)
+    st.button("Rename all of it", key="brush_rename", on_click=_rename, args=arguments, help=RENAME_HELP)
     if offer.prototypes is not None:
         label = f"Split off {percent(offer.moved)}"
-        st.button(label, key="paint_split", type="primary", on_click=_split, args=arguments, help=SPLIT_HELP)
-    st.button("Leave", key="paint_leave", on_click=_done)
+        st.button(label, key="brush_split", type="primary", on_click=_split, args=arguments, help=SPLIT_HELP)
+    st.button("Leave", key="brush_leave", on_click=_done)
 
 
 # -- strokes

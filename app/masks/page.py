@@ -132,7 +132,7 @@ def pictures(clustering: StoredClustering, shown: ImageRecord, view: View) -> No
             picture("picture_original", original, f"{shown.path}, untouched", aspect)
     if view.before:
         with places[-2]:
-            plain = overlays.overlay_png(clustering, shown, overlays.before(view.style))
+            plain = overlays.overlay_image(clustering, shown, overlays.before(view.style), "PNG")
             picture("picture_before", plain, f"{shown.path}, its mask before post-processing", aspect)
     with places[-1]:
         main_picture(clustering, shown, view.style, view.confidence)
@@ -144,7 +144,7 @@ def main_picture(clustering: StoredClustering, shown: ImageRecord, style: Overla
         drawn = overlays.confidence_webp(clustering, shown, style)
         alt = f"{shown.path} with the confidence of its {style.by} mask drawn over it"
     else:
-        drawn = overlays.overlay_webp(clustering, shown, style)
+        drawn = overlays.overlay_image(clustering, shown, style, "WEBP")
         alt = f"{shown.path} with its {'clusters' if style.by == 'cluster' else 'classes'} drawn over it"
     clusters = overlays.mask(clustering, shown, OverlayStyle("cluster", LOOKUP_PX))
     paintable(

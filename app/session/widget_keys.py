@@ -36,7 +36,7 @@ class Key:
     MIN_CONFIDENCE = "min_confidence"
     REFINE = "refine"
     MIN_AREA = "min_area"
-    PAINT_NAME = "paint_name"
+    BRUSH_NAME = "brush_name"
     EXPORT_FORMAT = "export_format"
     EXPORT_RAW = "export_raw"
     EXPORT_VAL = "export_val"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -28,41 +27,28 @@ UNDO_KEYS, REDO_KEYS = "Ctrl+Z", "Ctrl+Shift+Z"
 def draw_edits(workspace: Workspace, clustering: Clustering | None) -> None:
     """Draws undo, redo and the history in one row; a tooltip says what would be undone."""
     label_map = workspace.label_map
+    steps = (("Undo", UNDO_KEYS, label_map.can_undo(), undo), ("Redo", REDO_KEYS, label_map.can_redo(), redo))
     with st.container(horizontal=True, gap="xsmall", wrap=False, key="edits"):
-        _step("Undo", UNDO_KEYS, label_map.can_undo(), undo, workspace, clustering)
-        _step("Redo", REDO_KEYS, label_map.can_redo(), redo, workspace, clustering)
+        for label, keys, event, step in steps:
+            words = f"Nothing to {label.lower()}"
+            if event is not None:
+                here = clustering is None or event.payload.get("clustering", clustering.key) == clustering.key
+                words = f"{label}: {literal(event.words)}{'' if here else ', at another K'} ({keys})"
+            st.button(
+                label,
+                key=label.lower(),
+                width="stretch",
+                shortcut=keys,
+                disabled=event is None,
+                help=words,
+                on_click=step,
+                args=(workspace, event),
+            )
         history = st.popover("History", key=Key.HISTORY, on_change="rerun", width="stretch")
     if history.open:
         with history, show_errors():
             draw_history(workspace)
             draw_snapshots(workspace)
-
-
-def _step(
-    label: str,
-    keys: str,
-    event: Event | None,
-    step: Callable[[Workspace, Event | None], None],
-    workspace: Workspace,
-    clustering: Clustering | None,
-) -> None:
-    words = f"{label}: {_named(event, clustering)} ({keys})" if event else f"Nothing to {label.lower()}"
-    st.button(
-        label,
-        key=label.lower(),
-        width="stretch",
-        shortcut=keys,
-        disabled=event is None,
-        help=words,
-        on_click=step,
-        args=(workspace, event),
-    )
-
-
-def _named(event: Event, clustering: Clustering | None) -> str:
-    """What an edit did; names of clusters that are not on the page are said to be at another K."""
-    elsewhere = clustering is not None and event.payload.get("clustering", clustering.key) != clustering.key
-    return literal(event.words) + (", at another K" if elsewhere else "")
 
 
 def undo(workspace: Workspace, meant: Event | None) -> None:

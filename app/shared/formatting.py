@@ -104,7 +104,7 @@ def whole_eta_s(progress: Progress) -> float | None:
 
 
 def device_here() -> str:
-    """Returns what long work will run on, told without loading torch: `NVIDIA GPU` or `CPU, 2 cores`."""
+    """Returns what long work will run on, without loading torch: `NVIDIA GPU` or `CPU, 2 cores`."""
     if os.path.exists("/dev/nvidia0"):
         return "NVIDIA GPU"
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import html
 from dataclasses import dataclass
+from typing import Literal
 
 import streamlit as st
 
@@ -87,8 +88,18 @@ def choose_image(clustering: StoredClustering) -> tuple[ImageRecord, ImageOrder]
         label_visibility="collapsed",
         help="Type a number to jump",
     )
-    _step(before, "Previous", -1, number, len(order.ids))
-    _step(after, "Next", 1, number, len(order.ids))
+    for column, label, by in ((before, "Previous", -1), (after, "Next", 1)):
+        side: Literal["left", "right"] = "left" if by < 0 else "right"
+        column.button(
+            label,
+            icon=f":material/chevron_{side}:",
+            icon_position=side,
+            key=f"{label.lower()}_image",
+            disabled=not 1 <= number + by <= len(order.ids),
+            on_click=go_to,
+            args=(number + by,),
+            shortcut=side,
+        )
     item = clustering.workspace.image_list().records[order.ids[number - 1]]
     session().image_id = item.id
     with facts:
@@ -107,21 +118,6 @@ def _go_to_wanted(order: ImageOrder) -> None:
     record.find_image = False
     if st.session_state.get(Key.IMAGE_NUMBER, 1) > len(order.ids):
         st.session_state[Key.IMAGE_NUMBER] = len(order.ids)
-
-
-def _step(place: st.delta_generator.DeltaGenerator, label: str, by: int, number: int, count: int) -> None:
-    """Draws the button, with its arrow key, that goes to the image before or after."""
-    side = "left" if by < 0 else "right"
-    place.button(
-        label,
-        icon=f":material/chevron_{side}:",
-        icon_position="left" if by < 0 else "right",
-        key=f"{label.lower()}_image",
-        disabled=not 1 <= number + by <= count,
-        on_click=go_to,
-        args=(number + by,),
-        shortcut=side,
-    )
 
 
 def go_to(number: int) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -87,7 +86,7 @@ def _names(clustering: StoredClustering, style: OverlayStyle) -> Names:
 
 def mask(clustering: StoredClustering, item: ImageRecord, style: OverlayStyle) -> np.ndarray:
     """Returns the labels of an image as it is shown: (height, width) cluster or class ids, 255 where left out."""
-    made = _labels(clustering, item, _names(clustering, style), style.width_px, style.post_processing)
+    made = _labels(clustering, item, _names(clustering, style), style.width_px, post_processing=style.post_processing)
     return _at_size(made, item, style)
 
 
@@ -101,7 +100,7 @@ def confidence(clustering: StoredClustering, item: ImageRecord, style: OverlaySt
 
 @cached(48)
 def _labels(
-    clustering: StoredClustering, item: ImageRecord, names: Names, width_px: int, post_processing: PostProcessing
+    clustering: StoredClustering, item: ImageRecord, names: Names, width_px: int, *, post_processing: PostProcessing
 ) -> np.ndarray:
     (height, width), scale = _made_at(item, width_px)
     classes_of = None if names is None else dict(names)
@@ -143,8 +142,8 @@ def set_coverage(clustering: StoredClustering, style: OverlayStyle) -> float:
     from picie_core.clustering.confidence import coverage
 
     names = _names(clustering, style)
-    labels, sure = _sampled(clustering, names)
-    return coverage(labels, sure, style.post_processing.min_confidence, ignored=None if names is None else 255)
+    labels, confidences = _sampled(clustering, names)
+    return coverage(labels, confidences, style.post_processing.min_confidence, ignored=None if names is None else 255)
 
 
 @cached(8)
@@ -159,51 +158,38 @@ def _sampled(clustering: StoredClustering, names: Names) -> tuple[np.ndarray, np
 
 
 @cached(24)
-def image_at(images_root: str, path: str, stamp: int, width: int, height: int) -> np.ndarray:
+def photograph(workspace: Workspace, item: ImageRecord, width_px: int) -> np.ndarray:
     """Returns an image at the size it is shown: uint8 (height, width, 3)."""
-    read = Image.fromarray(read_resized(Path(images_root) / path, min(width, height)))
-    return np.asarray(read.resize((width, height), Image.Resampling.LANCZOS))
-
-
-def _photograph(workspace: Workspace, item: ImageRecord, width_px: int) -> np.ndarray:
-    return image_at(str(workspace.images_root), item.path, item.stamp, *target_size(item, width_px))
+    size = target_size(item, width_px)
+    read = Image.fromarray(read_resized(workspace.images_root / item.path, min(size)))
+    return np.asarray(read.resize(size, Image.Resampling.LANCZOS))
 
 
 def image_png(workspace: Workspace, item: ImageRecord, width_px: int) -> bytes:
     """Returns the untouched image at the size it is shown, as PNG."""
-    return _bytes(_photograph(workspace, item, width_px), "PNG")
+    return _bytes(photograph(workspace, item, width_px), "PNG")
 
 
-def overlay_png(clustering: StoredClustering, item: ImageRecord, style: OverlayStyle) -> bytes:
-    """Returns the image with its labels drawn over it, composed at the size it is shown, as PNG."""
-    return _overlay(clustering, item, _names(clustering, style), style, _colors(clustering, style), "PNG")
+def overlay_image(clustering: StoredClustering, item: ImageRecord, style: OverlayStyle, form: str) -> bytes:
+    """Returns the image with its labels drawn over it, composed at the size it is shown.
 
-
-def overlay_webp(clustering: StoredClustering, item: ImageRecord, style: OverlayStyle) -> bytes:
-    """Returns the same as lossless WebP, which is written in a third of the time."""
-    return _overlay(clustering, item, _names(clustering, style), style, _colors(clustering, style), "WEBP")
-
-
-def _colors(clustering: StoredClustering, style: OverlayStyle) -> tuple[tuple[int, str], ...]:
-    return tuple(sorted(label_colors(clustering, style.by).items()))
+    form: PNG, or WEBP, which is lossless too and is written in a third of the time.
+    """
+    colors = tuple(sorted(label_colors(clustering, style.by).items()))
+    return _overlay(clustering, item, style, form, drawn_with=(_names(clustering, style), colors))
 
 
 @cached(64)
 def _overlay(
-    clustering: StoredClustering,
-    item: ImageRecord,
-    names: Names,
-    style: OverlayStyle,
-    colors: tuple[tuple[int, str], ...],
-    form: str,
+    clustering: StoredClustering, item: ImageRecord, style: OverlayStyle, form: str, *, drawn_with: tuple
 ) -> bytes:
     from picie_core.segmentation.overlay import overlay
 
-    painted = _photograph(clustering.workspace, item, style.width_px)
+    drawn = photograph(clustering.workspace, item, style.width_px)
     if style.opacity:
-        rgb = {label: rgb_color(color) for label, color in colors}
-        painted = overlay(painted, mask(clustering, item, style), rgb, style.opacity, style.hidden)
-    return _bytes(painted, form)
+        colors = {label: rgb_color(color) for label, color in drawn_with[1]}
+        drawn = overlay(drawn, mask(clustering, item, style), colors, style.opacity, style.hidden)
+    return _bytes(drawn, form)
 
 
 def _bytes(picture: np.ndarray, form: str) -> bytes:
@@ -224,13 +210,11 @@ def label_colors(clustering: StoredClustering, by: str) -> Mapping[int, str]:
 
 def confidence_webp(clustering: StoredClustering, item: ImageRecord, style: OverlayStyle) -> bytes:
     """Returns the confidence over the image as WebP: white is 1, black a tie, orange below the threshold."""
-    sure = confidence(clustering, item, style)
-    shade = np.repeat(255 * sure[..., None], 3, axis=2)
-    below = sure < style.post_processing.min_confidence
-    shade[below] = (
-        UNCERTAIN_COLOR * (0.45 + 0.55 * sure[below] / max(style.post_processing.min_confidence, 1e-6))[:, None]
-    )
-    image = _photograph(clustering.workspace, item, style.width_px)
+    values, least = confidence(clustering, item, style), style.post_processing.min_confidence
+    shade = np.repeat(255 * values[..., None], 3, axis=2)
+    below = values < least
+    shade[below] = UNCERTAIN_COLOR * (0.45 + 0.55 * values[below] / max(least, 1e-6))[:, None]
+    image = photograph(clustering.workspace, item, style.width_px)
     return _bytes((image + np.float32(style.opacity) * (shade - image) + 0.5).astype(np.uint8), "WEBP")
 
 

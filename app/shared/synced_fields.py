@@ -16,7 +16,7 @@ def shown_key(base: str, value: Any) -> str:
 
     The key is a new one whenever the value was changed anywhere else than in this field. An open page sends the
     contents of all its fields along whenever it looks for changes, and before it has heard of one it sends the old
-    contents: under the old key they are nobody's, else they would be taken for what a person typed.
+    contents: under the old key they are passed over, else they would be taken for what a person typed.
 
     The value must not be put into `st.session_state` instead: that tells the page once, and where a run of the script
     is cut short the page never hears of it, shows the new field empty and reports that as what a person typed.
@@ -30,7 +30,7 @@ def shown_key(base: str, value: Any) -> str:
 def typed(key: str) -> bool:
     """Returns whether a person put something new into the field with this key; the first question of its `on_change`.
 
-    What an open page sends for a field that is not drawn any more, or what the field shows anyway, is no wish.
+    What an open page sends for a field that is not drawn any more, or what the field shows anyway, was not typed.
     """
     base, _, turn = key.partition(TURN)
     value, now = session().shown.get(base, (None, 0))

@@ -36,7 +36,7 @@ RECIPE_HELP = (
 
 def draw_frozen(workspace: Workspace) -> tuple[dict[str, Any], list[str]]:
     """Draws the settings of the frozen embedder; returns them, and the arguments of `embed`."""
-    values = draw_settings(SETTINGS[FROZEN], MAIN[FROZEN], "frozen", {"weights": default_weights()})
+    values = draw_settings(SETTINGS[FROZEN], MAIN[FROZEN], "frozen", defaults={"weights": default_weights()})
     options = arguments_of(SETTINGS[FROZEN], values, ("size_px", "weights"))
     return values, [str(workspace.images_root), *options]
 
@@ -61,7 +61,8 @@ def draw_training(workspace: Workspace) -> tuple[dict[str, Any], list[str]]:
         persist_state="session",
     )
     starts = recipe_values(recipe, method)
-    values = draw_settings(SETTINGS[TRAINED], MAIN[TRAINED], "picie", {"weights": default_weights()}, starts)
+    defaults = {"weights": default_weights()}
+    values = draw_settings(SETTINGS[TRAINED], MAIN[TRAINED], "picie", defaults=defaults, recipe=starts)
     chosen = ["--method", method, *(["--recipe", recipe] if recipe != RECIPES[0] else [])]
     options = arguments_of(SETTINGS[TRAINED], values, ("size_px", "weights"), starts)
     return values, [str(workspace.images_root), *chosen, *options]

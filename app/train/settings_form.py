@@ -68,13 +68,14 @@ def draw_settings(
     settings: Sequence[type],
     main: tuple[str, ...],
     place: str,
+    *,
     defaults: Mapping[str, Any] | None = None,
     recipe: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Draws a field for every setting, those in `main` in sight and the rest folded away. Returns the values by name.
 
     defaults: values to start from where they differ from those of the core. recipe: the same, by the chosen recipe;
-    its fields are others than those of the defaults, so that each keeps what was typed into it.
+    its fields have keys of their own, so that each keeps what was typed into it.
     """
     known = {one.name: one for kind in settings for one in fields(kind)}
     starts = {name: one.default for name, one in known.items()} | dict(defaults or {}) | dict(recipe or {})

@@ -92,7 +92,7 @@ def choose(tab: AppTest, space: Workspace, name: str) -> None:
         space.label_map.name_clusters(key, [unnamed], name)
         space.label_map.name_clusters(key, [unnamed], None)
         tab.run()
-    tab.selectbox(key="paint_name").set_value(name).run()
+    tab.selectbox(key="brush_name").set_value(name).run()
 
 
 # -- brush strokes
@@ -134,10 +134,10 @@ def test_a_contradiction_changes_nothing_until_it_is_decided(
     choose(tab, workspace, "cloud")
     browser.paint(tab, a_pixel(mask, cluster))
     assert f"Cluster {cluster} is **sky**" in text_of(tab) and names_of(workspace) == {cluster: "sky"}
-    tab.button(key="paint_leave").click().run()
-    assert names_of(workspace) == {cluster: "sky"} and "paint_rename" not in {b.key for b in tab.button}
+    tab.button(key="brush_leave").click().run()
+    assert names_of(workspace) == {cluster: "sky"} and "brush_rename" not in {b.key for b in tab.button}
     browser.paint(tab, a_pixel(mask, cluster))
-    tab.button(key="paint_rename").click().run()
+    tab.button(key="brush_rename").click().run()
     assert names_of(workspace) == {cluster: "cloud"} and not tab.exception and not tab.error
 
 
@@ -151,7 +151,7 @@ def test_a_contradiction_can_split_that_cluster_and_no_other(
     tab = open_screen("masks", workspace)
     choose(tab, workspace, "cloud")
     browser.paint(tab, a_pixel(mask, cluster))
-    tab.button(key="paint_split").click().run()
+    tab.button(key="brush_split").click().run()
     assert not tab.exception and not tab.error, text_of(tab)
     assert names_of(workspace) == {cluster: "sky", 6: "cloud"} and "is split" in text_of(tab)
     after, now = clusters_of(workspace)
@@ -176,7 +176,7 @@ def test_a_split_keeps_what_an_earlier_stroke_named(
     browser.paint(tab, first)
     choose(tab, workspace, "far")
     browser.paint(tab, last)
-    tab.button(key="paint_split").click().run()
+    tab.button(key="brush_split").click().run()
     after, _ = clusters_of(workspace)
     assert (after[first[1], first[0]], after[last[1], last[0]]) == (cluster, 6)
     assert names_of(workspace) == {cluster: "near", 6: "far"}
