@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 import uuid
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -78,7 +79,12 @@ def command_line(workspace: Workspace, command: str, arguments: list[str]) -> li
     return ["python", "-m", "picie_core", command, *arguments, "--workspace", str(workspace.root)]
 
 
-def start(workspace: Workspace, command: str, arguments: list[str]) -> int:
+def start(
+    workspace: Workspace,
+    command: str,
+    arguments: list[str],
+    spawn: Callable[..., subprocess.Popen] = subprocess.Popen,
+) -> int:
     """Starts the command in the background and returns its pid. Raises WorkspaceBusy while one is at work."""
     for job in running_jobs(workspace):
         if job.status.command == command or {job.status.command, command} <= set(WRITERS):
@@ -92,15 +98,13 @@ def start(workspace: Workspace, command: str, arguments: list[str]) -> int:
     with open(path.with_suffix(".log"), "wb") as log:
         log.write(f"$ {' '.join(command_line(workspace, command, arguments))}\n".encode())
         log.flush()
-        child = subprocess.Popen(
-            words, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
-        )
+        child = spawn(words, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
     _children.append(child)
-    _write_first_status(path, command, child.pid)
+    write_first_status(path, command, child.pid)
     return child.pid
 
 
-def _write_first_status(path: Path, command: str, pid: int) -> None:
+def write_first_status(path: Path, command: str, pid: int) -> None:
     """Says that the job is starting, until the process says so itself; never replaces what the process wrote."""
     now = time.time()
     status = JobStatus(command, "running", pid, pid_start_time(pid) or 0.0, now, now)

@@ -6,7 +6,9 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,57 +20,58 @@ from picie_core.workspace.workspace import Workspace
 SLEEPER = [sys.executable, "-c", "import signal; signal.pause()"]
 
 
+Start = Callable[[str], int]
+
+
 @pytest.fixture
-def sleeper(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Workspace:
-    """A workspace whose jobs do nothing for ever; whatever is left of them is ended afterwards."""
-    popen = subprocess.Popen
+def start(workspace: Workspace) -> Iterator[Start]:
+    """Starts a command of the workspace that does nothing for ever; whatever is left of them is ended afterwards."""
     started: list[subprocess.Popen] = []
 
-    def start(words: list[str], **options: object) -> subprocess.Popen:
-        started.append(popen(SLEEPER, **options))  # type: ignore[call-overload]
+    def spawn(words: list[str], **options: Any) -> subprocess.Popen:
+        started.append(subprocess.Popen(SLEEPER, **options))
         return started[-1]
 
-    monkeypatch.setattr(jobs.subprocess, "Popen", start)
-    yield workspace
+    yield lambda command: jobs.start(workspace, command, ["IMAGES"], spawn)
     for child in started:
         child.kill()
         child.wait()
 
 
-def test_a_job_is_known_from_its_first_moment(sleeper: Workspace) -> None:
+def test_a_job_is_known_from_its_first_moment(workspace: Workspace, start: Start) -> None:
     """Before the process has written anything, the page says that it is starting; its group is its own."""
-    pid = jobs.start(sleeper, "embed", ["IMAGES"])
-    job = jobs.job_of(sleeper, "embed")
+    pid = start("embed")
+    job = jobs.job_of(workspace, "embed")
     assert job is not None and job.state == "starting" and job.is_running
     assert os.getpgid(pid) == pid
     assert jobs.log_tail(job).startswith("$ python -m picie_core embed IMAGES --workspace")
 
 
-def test_two_writers_are_refused_and_a_reader_is_not(sleeper: Workspace) -> None:
+def test_two_writers_are_refused_and_a_reader_is_not(workspace: Workspace, start: Start) -> None:
     """`train` does not start while `embed` is at work; `export` does."""
-    jobs.start(sleeper, "embed", [])
+    start("embed")
     with pytest.raises(WorkspaceBusy, match="embed"):
-        jobs.start(sleeper, "train", [])
-    jobs.start(sleeper, "export", [])
-    assert {job.status.command for job in jobs.running_jobs(sleeper)} == {"embed", "export"}
+        start("train")
+    start("export")
+    assert {job.status.command for job in jobs.running_jobs(workspace)} == {"embed", "export"}
 
 
-def test_stop_ends_the_whole_group_and_is_seen(sleeper: Workspace) -> None:
+def test_stop_ends_the_whole_group_and_is_seen(workspace: Workspace, start: Start) -> None:
     """A process that ends without a last word is shown as crashed, even while it is a zombie."""
-    pid = jobs.start(sleeper, "embed", [])
-    job = jobs.job_of(sleeper, "embed")
+    pid = start("embed")
+    job = jobs.job_of(workspace, "embed")
     assert job is not None
     jobs.stop(job)
     assert os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT).si_status == signal.SIGTERM
-    after = jobs.job_of(sleeper, "embed")
-    assert after is not None and after.state == "crashed" and not jobs.running_jobs(sleeper)
+    after = jobs.job_of(workspace, "embed")
+    assert after is not None and after.state == "crashed" and not jobs.running_jobs(workspace)
 
 
 def test_the_first_status_never_replaces_what_the_process_wrote(workspace: Workspace) -> None:
     """A fast process writes its own status before the page does: that one stays."""
     path = workspace.job_path("cluster")
     StatusFile(path, "cluster")(Progress("kmeans", 3, 10))
-    jobs._write_first_status(path, "cluster", os.getpid())
+    jobs.write_first_status(path, "cluster", os.getpid())
     status = read_status(path)
     assert status is not None and status.progress is not None and status.progress.done == 3
     assert [file.name for file in path.parent.glob(".*")] == []
