@@ -69,7 +69,7 @@ def paint_all(page: Page) -> list[float]:
     seconds = []
     for number, place in enumerate(PLACES):
         page.wait_for_function(IDLE)
-        field = page.get_by_role("combobox", name="Paint")
+        field = page.get_by_role("combobox", name="Brush")
         field.fill(f"thing {number}")
         field.press("Enter")
         expect(field).to_have_value(f"thing {number}")

@@ -10,7 +10,7 @@ from app.clusters.charts import k_figure
 from app.session.jobs import Job, job_of, start
 from app.session.record import session
 from app.shared.job_panel import job_ending, watch_job
-from app.shared.notices import show_errors
+from app.shared.notices import attempt
 from picie_core.workspace.workspace import Run, StoredClustering
 
 if TYPE_CHECKING:
@@ -82,14 +82,9 @@ def _draw_start(run: Run, curve: ScoreCurve | None, job: Job | None) -> None:
                     f"Try K up to {highest}",
                     key=f"scores_{highest}",
                     icon=":material/play_arrow:",
-                    on_click=_start,
-                    args=(run, highest),
+                    on_click=attempt,
+                    args=(start, run.workspace, COMMAND, ["--run", run.name, "--up-to", str(highest)]),
                 )
-
-
-def _start(run: Run, highest: int) -> None:
-    with show_errors():
-        start(run.workspace, COMMAND, ["--run", run.name, "--up-to", str(highest)])
 
 
 def _points_known(run: Run) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import streamlit as st
@@ -33,6 +33,7 @@ from app.shared.layout import headline, small_fit
 from app.shared.naming import cluster_names, cluster_title
 from app.shared.notices import show_errors
 from app.shared.pages import page_path
+from picie_core.data.image_index import ImageRecord
 from picie_core.workspace.workspace import Run, StoredClustering
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ def point_at(placed: Projection, shown: np.ndarray, at: list[float]) -> int:
     return int(shown[away.argmin()])
 
 
-def image_of(run: Run, row: int) -> Any:
+def image_of(run: Run, row: int) -> ImageRecord:
     """Returns the image record of a sampled pixel."""
     return run.workspace.image_list().records[int(contact_sheet_source(run).sample.positions[row, 0])]
 

@@ -27,7 +27,7 @@ REMEMBERED = 200
 RENAME_HELP = "The whole cluster gets the new name, in every image."
 SPLIT_HELP = "Pixels that are more like your stroke get the new name; the rest of the cluster keeps the old one."
 NOTHING_NAMED = "No cluster has a name yet, so no class can be drawn: choose a name, then click on the picture."
-HINT = "Choose a name, then click or brush on the picture. Without a name a click says which cluster is there."
+HINT = "Choose a name, then click or brush on the picture. Without one a click says what is there."
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +79,7 @@ def brush_name() -> str | None:
 def choose_name(workspace: Workspace) -> None:
     """Draws the field with the name of the brush: a known class, or a new one that is typed."""
     st.selectbox(
-        "Name of the brush",
+        "Brush",
         list(class_names(workspace).values()),
         index=None,
         key=Key.BRUSH_NAME,

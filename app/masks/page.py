@@ -71,7 +71,7 @@ def choose_view(clustering: StoredClustering) -> View:
         style = OverlayStyle(by or "cluster", PICTURE_PX, opacity / 100, post_processing=draw_post_processing(least))
         changed = overlays.before(style) != style
         before = st.toggle(
-            "Show the mask before it beside it", key=Key.MASK_BEFORE, persist_state="session", disabled=not changed
+            "Compare with the mask before", key=Key.MASK_BEFORE, persist_state="session", disabled=not changed
         )
     return View(style, view == "confidence", beside, before and changed)
 

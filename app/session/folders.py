@@ -82,13 +82,11 @@ def images_of(root: Path) -> Path | None:
 
 def known_workspaces() -> list[Path]:
     """Returns the workspaces that the app made before, the one used last first."""
-    found = [path.parent for path in workspaces_home().glob("*/workspace.json")]
-    return sorted(found, key=lambda root: -_last_used(root))
-
-
-def _last_used(root: Path) -> float:
-    labels = root / "labels.sqlite"
-    return (labels if labels.exists() else root / "workspace.json").stat().st_mtime
+    used = {}
+    for path in workspaces_home().glob("*/workspace.json"):
+        labels = path.with_name("labels.sqlite")
+        used[path.parent] = (labels if labels.exists() else path).stat().st_mtime
+    return sorted(used, key=lambda root: -used[root])
 
 
 def workspace_name(root: Path) -> str:

@@ -11,7 +11,7 @@ from app.session.record import session
 from app.session.widget_keys import Key
 from app.shared.formatting import count, literal, when
 from app.shared.layout import small
-from app.shared.notices import show_errors
+from app.shared.notices import attempt, show_errors
 from picie_core.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -87,19 +87,25 @@ def draw_snapshots(workspace: Workspace) -> None:
             "Name of the snapshot", key=Key.SNAPSHOT, placeholder="Name…", max_chars=60, label_visibility="collapsed"
         )
         st.button("Save", key="save_snapshot", on_click=_save, args=(workspace,), help="Keep all names as they are now")
-    for snapshot in workspace.label_map.snapshots():
+    label_map = workspace.label_map
+    for snapshot in label_map.snapshots():
         with st.container(horizontal=True, vertical_alignment="center", gap="xsmall", wrap=False):
             with st.container(gap=None):
                 st.markdown(literal(snapshot.name))
                 small(f"{when(snapshot.at)} · {count(snapshot.clusters, 'named cluster')}")
-            st.button("Return", key=f"return_{snapshot.name}", on_click=_return, args=(workspace, snapshot.name))
+            st.button(
+                "Return",
+                key=f"return_{snapshot.name}",
+                on_click=attempt,
+                args=(label_map.restore_snapshot, snapshot.name),
+            )
             st.button(
                 ":material/delete:",
                 key=f"forget_{snapshot.name}",
                 type="tertiary",
                 help=f"Delete the snapshot {literal(snapshot.name)}",
-                on_click=_forget,
-                args=(workspace, snapshot.name),
+                on_click=attempt,
+                args=(label_map.delete_snapshot, snapshot.name),
             )
 
 
@@ -107,17 +113,6 @@ def _save(workspace: Workspace) -> None:
     with show_errors():
         workspace.label_map.save_snapshot(st.session_state[Key.SNAPSHOT])
         st.session_state[Key.SNAPSHOT] = ""
-
-
-def _return(workspace: Workspace, name: str) -> None:
-    with show_errors():
-        workspace.label_map.restore_snapshot(name)
-        session().notice = f"Returned to “{literal(name)}”; Undo goes back"
-
-
-def _forget(workspace: Workspace, name: str) -> None:
-    with show_errors():
-        workspace.label_map.delete_snapshot(name)
 
 
 def transfer_notice(workspace: Workspace, clustering: Clustering | None) -> None:

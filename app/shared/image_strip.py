@@ -76,7 +76,12 @@ def choose_image(clustering: StoredClustering) -> tuple[ImageRecord, ImageOrder]
             help=ORDER_HELP,
         )
     order = image_order(clustering, clustering.workspace.image_list(), chosen or "name")
-    _go_to_wanted(order)
+    record = session()
+    if record.find_image and record.image_id in order.position:
+        st.session_state[Key.IMAGE_NUMBER] = order.position[record.image_id] + 1
+    record.find_image = False
+    if st.session_state.get(Key.IMAGE_NUMBER, 1) > len(order.ids):
+        st.session_state[Key.IMAGE_NUMBER] = len(order.ids)
     number = field.number_input(
         "Image",
         1,
@@ -101,23 +106,13 @@ def choose_image(clustering: StoredClustering) -> tuple[ImageRecord, ImageOrder]
             shortcut=side,
         )
     item = clustering.workspace.image_list().records[order.ids[number - 1]]
-    session().image_id = item.id
+    record.image_id = item.id
     with facts:
         words = [f"of {len(order.ids):,}", f"<b>{html.escape(item.path)}</b>", f"{item.width} × {item.height} px"]
         if item.id in order.uncertainty:
             words.append(f"{percent(order.uncertainty[item.id])} uncertain")
         small_fit(" · ".join(words))
     return item, order
-
-
-def _go_to_wanted(order: ImageOrder) -> None:
-    """Sets the number to that of the image that was asked for, and one that is too large to the last."""
-    record = session()
-    if record.find_image and record.image_id in order.position:
-        st.session_state[Key.IMAGE_NUMBER] = order.position[record.image_id] + 1
-    record.find_image = False
-    if st.session_state.get(Key.IMAGE_NUMBER, 1) > len(order.ids):
-        st.session_state[Key.IMAGE_NUMBER] = len(order.ids)
 
 
 def go_to(number: int) -> None:

@@ -90,7 +90,8 @@ def _ask(job: Job, on_stop: Callable[[], None] | None) -> None:
 
 def job_panel(job: Job, width: Width = "stretch", on_stop: Callable[[], None] | None = None) -> None:
     """Draws progress and stop button in one row."""
-    with st.container(horizontal=True, vertical_alignment="center", wrap=width != "stretch", gap="small"):
+    room: Literal["stretch", "content"] = "stretch" if width == "stretch" else "content"
+    with st.container(horizontal=True, vertical_alignment="center", wrap=False, width=room):
         job_bar(job, width)
         stop_button(job, on_stop)
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import os
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import streamlit as st
 
@@ -36,6 +37,12 @@ def show_errors() -> Iterator[None]:
             f"to try again. Details are in {write_log(error)}.",
             icon=":material/error:",
         )
+
+
+def attempt(action: Callable[..., Any], *arguments: Any) -> None:
+    """Does what a click asks for, and shows what went wrong with it."""
+    with show_errors():
+        action(*arguments)
 
 
 def _plain(error: PicieError) -> str:

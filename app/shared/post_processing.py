@@ -14,10 +14,7 @@ THRESHOLD_HELP = (
     "where the best one leads by far."
 )
 REFINE_HELP = "Aligns the borders of the mask with the edges of the image. Takes about a second per image."
-AREA_HELP = (
-    "Small-region removal: regions of fewer pixels, at full size, take the label beside them. 0 keeps all. Ignored "
-    "regions stay."
-)
+AREA_HELP = "Regions of fewer pixels, at full size, take the label beside them. 0 keeps all. Ignored regions stay."
 
 
 def draw_threshold(possible: bool = True) -> float:
@@ -47,7 +44,7 @@ def draw_post_processing(min_confidence: float) -> PostProcessing:
         help=REFINE_HELP,
     )
     area = st.number_input(
-        "Smallest region, px", 0, 1_000_000, 0, step=50, key=Key.MIN_AREA, persist_state="session", help=AREA_HELP
+        "Small-region removal, px", 0, 1_000_000, 0, step=50, key=Key.MIN_AREA, persist_state="session", help=AREA_HELP
     )
     return PostProcessing(min_confidence, refine, int(area))
 

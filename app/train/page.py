@@ -5,7 +5,6 @@ from __future__ import annotations
 import html
 import shlex
 from datetime import datetime
-from typing import Any
 
 import streamlit as st
 
@@ -20,7 +19,7 @@ from app.train.curves import draw_curves, metric_name
 from app.train.forms import FROZEN, SETTINGS, TRAINED, draw_frozen, draw_training
 from app.train.settings_form import problem_of
 from picie_core.progress import WRITERS
-from picie_core.workspace.run_info import METHOD_TITLES, RunInfo
+from picie_core.workspace.run_info import METHOD_TITLES
 from picie_core.workspace.training_run import read_history
 from picie_core.workspace.workspace import Run, Workspace
 
@@ -31,40 +30,31 @@ def draw_form(workspace: Workspace) -> None:
     """Draws the settings of what is to be done, what it will cost, and the button that starts it."""
     readable = len(workspace.image_list().readable)
     with st.container(border=True):
-        work = draw_work(workspace)
+        work = st.segmented_control(
+            "What to do",
+            [FROZEN, TRAINED],
+            default=FROZEN if current_run(workspace) is None else TRAINED,
+            required=True,
+            key="work",
+            label_visibility="collapsed",
+        )
         values, arguments = draw_frozen(workspace) if work == FROZEN else draw_training(workspace)
         command = "embed" if work == FROZEN else "train"
         problem = problem_of(SETTINGS[work], values)
         if problem:
             st.error(problem, icon=":material/tune:")
         with st.container(horizontal=True, vertical_alignment="center"):
-            label = f"{'Embed' if work == FROZEN else 'Train'} {about(estimate(workspace, work, readable, values))}"
+            if work == FROZEN:
+                label = f"Embed {about(estimate_embed_s(workspace, readable, values['size_px']))}"
+            else:
+                seconds = estimate_train_s(workspace, readable, values["size_px"], values["epochs"])
+                label = f"Train {about(seconds)}"
             if st.button(label, type="primary", icon=":material/play_arrow:", key="start_job", disabled=bool(problem)):
                 start(workspace, command, arguments)
                 st.rerun()
             st.caption(f"{count(readable, 'image')}, on {device_here()}, in the background: the tab may be closed.")
         with st.expander("The command that does the same"):
             st.code(shlex.join(command_line(workspace, command, arguments)), language="bash", wrap_lines=True)
-
-
-def draw_work(workspace: Workspace) -> str:
-    """Draws the choice between embedding and training and returns it."""
-    chosen = st.segmented_control(
-        "What to do",
-        [FROZEN, TRAINED],
-        default=FROZEN if current_run(workspace) is None else TRAINED,
-        required=True,
-        key="work",
-        label_visibility="collapsed",
-    )
-    return chosen or FROZEN
-
-
-def estimate(workspace: Workspace, work: str, readable: int, values: dict[str, Any]) -> float:
-    """Returns about how many seconds the work will take with these settings."""
-    if work == FROZEN:
-        return estimate_embed_s(workspace, readable, values["size_px"])
-    return estimate_train_s(workspace, readable, values["size_px"], values["epochs"])
 
 
 def last_job(workspace: Workspace) -> Job | None:
@@ -119,12 +109,13 @@ def draw_runs(workspace: Workspace) -> None:
     st.markdown("**Embedders made so far**")
     used = current_run(workspace)
     histories = {run.id: read_history(workspace, run.id) for run in runs if run.method != "frozen"}
+    collapsed = {run for run, history in histories.items() if history and history[-1].get("collapsed")}
     st.dataframe(
         {
             "In use": ["●" if used and run.id == used.name else "" for run in runs],
             "Embedder": [run.title for run in runs],
             "Name": [run.id for run in runs],
-            "State": [state_words(run, histories.get(run.id)) for run in runs],
+            "State": [f"{run.state}{', collapsed' * (run.id in collapsed)}" for run in runs],
             "Images": [run.images or None for run in runs],
             "Size, px": [run.settings.get("size_px") for run in runs],
             "Time": [duration(run.seconds) if run.seconds else "" for run in runs],
@@ -139,11 +130,6 @@ def draw_runs(workspace: Workspace) -> None:
     if trained is not None:
         st.markdown(f"**{literal(trained.title)}** :gray[{literal(trained.id)}]")
         draw_curves(Run(workspace, trained.id), running=False)
-
-
-def state_words(run: RunInfo, history: list[dict[str, Any]] | None) -> str:
-    """Returns the state of a run, and whether its training had collapsed at the end."""
-    return f"{run.state}, collapsed" if history and history[-1].get("collapsed") else run.state
 
 
 workspace = need_workspace(TITLE)

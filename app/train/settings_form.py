@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import Field, fields
 from typing import Any
 
@@ -51,17 +51,13 @@ LABELS = {
     "processes": "Processes",
 }
 
+IN_A_ROW = 4
 GROUPS = {TrainSettings: "How it learns", SampleSettings: "What it sees", EmbedderSettings: "What the network is"}
 
 
 def flag_of(name: str) -> str:
     """Returns how the command line spells a setting."""
     return "--" + name.removesuffix("_px").replace("_", "-")
-
-
-def label_of(name: str) -> str:
-    """Returns how the page calls a setting."""
-    return LABELS.get(name, name.replace("_", " ").capitalize())
 
 
 def draw_settings(
@@ -87,8 +83,9 @@ def draw_settings(
     with st.expander("More settings"):
         for kind in settings:
             st.caption(GROUPS[kind])
-            for row in _rows([one.name for one in fields(kind) if one.name not in main], 4):
-                for column, name in zip(st.columns(4), row, strict=False):
+            rest = [one.name for one in fields(kind) if one.name not in main]
+            for row in range(0, len(rest), IN_A_ROW):
+                for column, name in zip(st.columns(IN_A_ROW), rest[row : row + IN_A_ROW], strict=False):
                     with column:
                         values[name] = draw_field(known[name], starts[name], places[name])
     return values
@@ -104,16 +101,12 @@ def problem_of(settings: Sequence[type], values: Mapping[str, Any]) -> str:
     return ""
 
 
-def _rows(names: list[str], width: int) -> Iterator[list[str]]:
-    for start in range(0, len(names), width):
-        yield names[start : start + width]
-
-
 def draw_field(one: Field, start: Any, place: str) -> Any:
     """Draws the field that fits the kind of a setting and returns its value."""
     meaning = one.metadata.get("help", "")
     text = {"help": meaning[:1].upper() + meaning[1:] + f". Default: {one.default}.", "key": f"set_{place}_{one.name}"}
-    label, choices = label_of(one.name), one.metadata.get("choices")
+    label = LABELS.get(one.name, one.name.replace("_", " ").capitalize())
+    choices = one.metadata.get("choices")
     low, high = one.metadata.get("low"), one.metadata.get("high")
     if choices:
         return st.selectbox(label, choices, index=list(choices).index(start), persist_state="session", **text)

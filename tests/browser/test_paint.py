@@ -79,7 +79,7 @@ def picture(page: Page) -> Locator:
 
 def choose(page: Page, name: str) -> None:
     """Says what is painted from now on."""
-    field = page.get_by_role("combobox", name="Paint")
+    field = page.get_by_role("combobox", name="Brush")
     field.click()
     field.fill(name)
     field.press("Enter")
