@@ -145,7 +145,7 @@ class WorkspaceFolder:
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            alive = [job for name, job in self.jobs().items() if job.alive and name in ("embed", "train")]
+            alive = [job for name, job in self.jobs().items() if job.alive and name in WRITERS]
             writer = f"`{alive[0].command}` (pid {alive[0].pid})" if alive else "another process"
             raise WorkspaceBusy(
                 f"{self.root} is being written by {writer}: wait for it or stop it, then run {command} again"
