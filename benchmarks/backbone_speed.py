@@ -14,7 +14,8 @@ import time
 import numpy as np
 import torch
 
-from picie_core.models.embedder import Embedder, FrozenEmbedder
+from picie_core.models.embedder import Embedder
+from picie_core.models.inference import FrozenEmbedder
 from picie_core.settings import CONV_BACKBONES, EmbedderSettings
 
 PRECISIONS = (torch.float32, torch.bfloat16)

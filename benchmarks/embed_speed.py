@@ -17,7 +17,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from picie_core.models.embedder import Embedder, FrozenEmbedder
+from picie_core.models.embedder import Embedder
+from picie_core.models.inference import FrozenEmbedder
 from picie_core.settings import EmbedderSettings, SampleSettings
 from picie_core.workspace.embedding import make_sample, start_embedder
 from picie_core.workspace.workspace import Workspace

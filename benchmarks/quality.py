@@ -22,7 +22,8 @@ from picie_core.data.datasets import open_labelled_set
 from picie_core.data.labelled_set import LabelledSet
 from picie_core.evaluation.metrics import summary
 from picie_core.evaluation.set_evaluation import confusions
-from picie_core.models.embedder import Embedder, FrozenEmbedder
+from picie_core.models.embedder import Embedder
+from picie_core.models.inference import FrozenEmbedder
 from picie_core.settings import EmbedderSettings, SampleSettings, TrainSettings
 from picie_core.training.trainer import Training
 from picie_core.workspace.embedding import fit_embedder, make_sample, start_embedder

@@ -12,8 +12,16 @@ class SettingError(PicieError, ValueError):
 
 
 class SharedError(PicieError):
-    """All processes of a training meet this error at once, so the first one alone tells it."""
+    """All workers of a training raise this error at once, so rank 0 alone reports it."""
+
+
+class WorkersLost(PicieError):
+    """The connection to another worker of the training broke."""
 
 
 class WorkspaceBusy(PicieError):
     """Another process is writing this workspace."""
+
+
+class Stopped(Exception):
+    """A job stopped on request after it stored what it had; the message says how to go on."""

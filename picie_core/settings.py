@@ -42,6 +42,9 @@ def _problem(one: Field, value: Any) -> str | None:
     return None
 
 
+MASK_METHODS = ("supervised", "probe")
+"""The training methods that learn from masks: K is the number of their classes."""
+METHODS = ("picie", "mdc", "iic", *MASK_METHODS)
 CONV_BACKBONES = ("resnet18", "resnet34", "resnet50", "mobilenet_v2")
 """The convolutional networks, under their torchvision names."""
 VIT_BACKBONES = {
@@ -72,7 +75,7 @@ class EmbedderSettings:
     backbone: str = setting(
         "resnet18",
         "backbone; resnet18 is the paper's, mobilenet_v2 the lightest; dino... and timm:NAME (any vision transformer "
-        "that timm knows) are slower and mean more; they need timm",
+        "of timm) are slower and more semantic; they need timm",
         choices=BACKBONES,
     )
     weights: str = setting(
@@ -82,34 +85,42 @@ class EmbedderSettings:
     )
     stages: int = setting(
         3,
-        "backbone stages in use, of a transformer its last blocks; the paper uses 4, 3 is faster and clusters better "
-        "frozen",
+        "backbone stages in use, of a transformer its last blocks; the paper uses 4, but 3 are faster and cluster "
+        "better frozen",
         low=1,
         high=4,
     )
     dim: int = setting(128, "embedding width D", low=2, high=1024)
     pool: int = setting(
-        3, "cells to average features over; 1 is none, as in the paper; 3 to 5 cluster better", low=1, high=31
+        3,
+        "side of the average pooling of features, in stride-4 positions; 1 is none, the paper's; 3 to 5 cluster better",
+        low=1,
+        high=31,
     )
     context: int = setting(
-        32, "cells of a second, wide average of each stage that the decoder sees too; 0 is none, as in the paper", low=0
+        32,
+        "side of a second, wide average pooling of each stage, an additional input of the decoder, in stride-4 "
+        "positions; 0 is none, as in the paper",
+        low=0,
     )
     decoder: str = setting(
-        "pca", "start of the linear decoder: pca of the stages, or random as in the paper", choices=("pca", "random")
+        "pca", "initial linear decoder: pca of the stage features, or random as in the paper", choices=("pca", "random")
     )
     stage_norm: str = setting(
-        "unit", "unit: each stage at unit length, so that stages compare; none is the paper's", choices=("unit", "none")
+        "unit",
+        "unit normalises each stage to unit length, so that stages share a scale; none is the paper's",
+        choices=("unit", "none"),
     )
     padding: str = setting(
         "zeros",
-        "what convolutions see beyond the border: zeros, as published, or replicate: then picture borders get no "
+        "padding of the convolutions: zeros, as published, or replicate, which keeps image borders from becoming "
         "clusters of their own",
         choices=("zeros", "replicate"),
     )
     scales: str = setting(
         "1",
-        "scales of an image whose embeddings are averaged when it is embedded, not in training; 1,2 sees finer things "
-        "for 5 times the work",
+        "image scales whose embeddings are averaged, in inference only; 1,2 resolves smaller objects and takes 5 times "
+        "as long",
     )
 
     @property
@@ -132,19 +143,19 @@ class EmbedderSettings:
 
 @dataclass(frozen=True)
 class SampleSettings:
-    """How much of the images the embedding sample and the dense cells hold."""
+    """What is embedded: image size, embedding sample and dense features."""
 
     size_px: int = setting(
-        320, "shorter side of the images in the network; larger sees smaller things", low=32, high=4096
+        320, "shorter side of the images at the network's input, px; larger resolves smaller objects", low=32, high=4096
     )
     pixels: int = setting(200_000, "pixels in the embedding sample", low=100, high=10_000_000)
-    batch: int = setting(16, "images a step; halve it when memory is short", low=1, high=1024)
+    batch: int = setting(16, "batch size, in images; halve it when memory is short", low=1, high=1024)
     dense_mb: int = setting(
         10_240,
-        "disk for the dense cells of a run, MB; the images beyond it are embedded again when they are looked at",
+        "disk for the dense features of a run, MB; images beyond it are embedded again when they are shown",
         low=0,
     )
-    seed: int = setting(0, "seed of every random draw", low=0)
+    seed: int = setting(0, "seed of all random numbers", low=0)
 
     def __post_init__(self) -> None:
         check_settings(self)
@@ -154,60 +165,74 @@ class SampleSettings:
 class TrainSettings:
     """The objective and its optimiser; `size_px`, `batch`, `seed` and the sample are in SampleSettings."""
 
-    k: int = setting(27, "clusters that the training agrees with", low=2, high=1000)
+    k: int = setting(27, "clusters K of the pseudo-labels", low=2, high=1000)
     overcluster: int = setting(
-        0, "clusters of a second, finer clustering with a loss of its own; 100 is the paper's +H, 0 is none", low=0
+        0, "clusters of an auxiliary over-clustering with its own loss; 100 is the paper's +H, 0 is none", low=0
     )
-    epochs: int = setting(10, "passes over the images", low=1, high=1000)
+    epochs: int = setting(10, "epochs: passes over the images", low=1, high=1000)
     lr_decoder: float = setting(3e-4, "learning rate of the decoder (Adam)", low=0)
     lr_backbone: float = setting(3e-5, "learning rate of the backbone; 0 freezes it", low=0)
-    lr_head: float = setting(1e-2, "learning rate of the classifier of mdc, iic, supervised and probe", low=0)
+    lr_head: float = setting(1e-2, "learning rate of the classifier head of mdc, iic, supervised and probe", low=0)
     schedule: str = setting(
-        "cosine", "cosine warms up and falls to zero, constant is the paper's", choices=("cosine", "constant")
+        "cosine",
+        "learning-rate schedule: cosine with a warm-up, or constant, the paper's",
+        choices=("cosine", "constant"),
     )
     temperature: float = setting(
-        0.1, "divides the cosine in the loss; 1 is the paper's and flattens out early", low=1e-3
+        0.1, "temperature of the softmax over cosines; with 1, the paper's, the loss flattens out early", low=1e-3
     )
     balance: float = setting(
-        -0.5, "class weights are frequency to this power; 0 is none, 1 is the authors' code", low=-1, high=1
+        -0.5,
+        "class weights of the loss are cluster frequency to this power; 0 is none, 1 is the authors' code",
+        low=-1,
+        high=1,
     )
     labels: str = setting(
         "step",
-        "who labels the pixels: the network of this step, of the epoch's start (the paper's) or an averaged teacher",
-        choices=("step", "epoch", "teacher"),
+        "network that assigns the pseudo-labels: that of the current step, or that of the epoch's start (the paper's)",
+        choices=("step", "epoch"),
     )
-    momentum: float = setting(0.99, "share of itself that the averaged teacher keeps each step", low=0, high=0.9999)
-    hold_shares: float = setting(
-        1.0, "how firmly labels keep to their clusters' shares within an epoch; 0 lets clusters swallow others", low=0
+    prior_matching: float = setting(
+        1.0,
+        "strength of the logit adjustment that keeps the label distribution at the cluster proportions of the epoch's "
+        "clustering, against collapse; 0 is none, as in the paper",
+        low=0,
     )
     centroids: str = setting(
-        "kept", "kept starts an epoch's clustering from the one before, anew is the paper's", choices=("kept", "anew")
+        "kept",
+        "initial centroids of an epoch's k-means: kept from the epoch before, or drawn anew (the paper's)",
+        choices=("kept", "anew"),
     )
     clustered: str = setting(
         "steps",
-        "what an epoch clusters: cells of the last steps of the epoch before, or of a pass of its own (the paper's)",
+        "features that an epoch clusters: of the last steps of the epoch before, or of a separate pass (the paper's)",
         choices=("steps", "pass"),
     )
     batch_norm: str = setting(
-        "frozen", "frozen keeps the backbone's statistics, train is the paper's", choices=("frozen", "train")
+        "frozen", "batch norm: frozen statistics, or train (the paper's)", choices=("frozen", "train")
     )
-    frozen_stages: int = setting(0, "early backbone stages that do not train, the stem with the first", low=0, high=4)
-    cluster_images: int = setting(64, "images that each epoch's clustering sees", low=1)
-    displacement: int = setting(1, "cells by which iic moves one view against the other at most", low=0, high=10)
+    cluster_images: int = setting(64, "images whose features an epoch clusters", low=1)
+    displacement: int = setting(
+        1, "largest displacement between the views of iic, in stride-4 positions", low=0, high=10
+    )
     settle: float = setting(
-        0.0, "stop when a smaller share of the labels changes in an epoch; 0 runs all epochs", low=0, high=1
+        0.0, "early stop: when a smaller share of the labels changes in an epoch; 0 runs all epochs", low=0, high=1
     )
     keep_epochs: int = setting(
-        0, "store the network after every so many epochs, as epochs/N of the run; 0 keeps the last alone", low=0
+        0, "keep the network of every so many epochs, as epochs/N of the run; 0 keeps only the last", low=0
     )
     precision: str = setting(
-        "auto", "auto, 32-true or bf16-mixed (Lightning Fabric)", choices=("auto", "32-true", "bf16-mixed")
+        "auto",
+        "32-true, bf16-mixed or auto: bfloat16 where the device is fast at it",
+        choices=("auto", "32-true", "bf16-mixed"),
     )
     processes: int = setting(
-        1, "processes on this machine, one a GPU; also with --resume, which keeps all other settings", low=1
+        1, "workers on this machine (world size), one per GPU; may differ when a run is resumed", low=1
     )
 
     def __post_init__(self) -> None:
         check_settings(self)
         if 0 < self.overcluster <= self.k:
-            raise SettingError(f"overcluster={self.overcluster} is not finer than k={self.k}: give more, or 0 for none")
+            raise SettingError(
+                f"overcluster={self.overcluster} must exceed k={self.k}: give more, or 0 for no over-clustering"
+            )

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import pytest
 from threadpoolctl import threadpool_limits
@@ -17,9 +15,6 @@ from picie_core.cli import COMMANDS
 from picie_core.cli.parser import run_command
 from picie_core.workspace.workspace import Workspace
 from tests.factories import TINY, draw_scene, embedded, write_scenes  # noqa: F401 (test files import draw_scene)
-
-if TYPE_CHECKING:
-    from picie_core.training.losses.picie import PicieLoss
 
 # Before torch and faiss load, and for the loaded numpy: sums of one thread repeat bit by bit, here and in processes
 # that tests start, and other test processes keep their core.
@@ -92,21 +87,6 @@ def copies(seven: Workspace, tmp_path: Path) -> Callable[[str], Workspace]:
         return Workspace.open(tmp_path / name)
 
     return copy
-
-
-@pytest.fixture
-def replace_loss(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[PicieLoss], PicieLoss]], None]:
-    """Returns a function that makes every training pass its losses through another one from now on."""
-
-    def replace(change: Callable[[PicieLoss], PicieLoss]) -> None:
-        import_module("picie_core.training.losses.picie")  # so that the modules that use the loss are there
-        picie_loss = import_module("picie_core.training.losses.picie").picie_loss
-
-        for name, module in list(sys.modules.items()):
-            if name.startswith("picie_core.") and getattr(module, "picie_loss", None) is picie_loss:
-                monkeypatch.setattr(module, "picie_loss", lambda *args, **more: change(picie_loss(*args, **more)))
-
-    return replace
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import multiprocessing
 import os
 import signal
 import socket
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from importlib import import_module
@@ -31,6 +32,23 @@ _SERVER.set_forkserver_preload(
         "faiss",
     ]
 )
+
+
+def start_process(*words: object, **environment: str) -> subprocess.Popen[str]:
+    """The command line as a person starts it, with one thread, in a process group of its own."""
+    command = [sys.executable, "-m", "picie_core", *map(str, words)]
+    pipe = subprocess.PIPE
+    surroundings = {**os.environ, "OMP_NUM_THREADS": "1", **environment}
+    return subprocess.Popen(command, text=True, stdout=pipe, stderr=pipe, env=surroundings, start_new_session=True)
+
+
+def wait_for(process: subprocess.Popen[str], words: str) -> None:
+    """Comes back when the process has written `words` to its standard error; fails when it ends before."""
+    assert process.stderr is not None
+    for line in iter(lambda: process.stderr.readline(200), ""):  # a progress bar ends no line
+        if words in line:
+            return
+    raise AssertionError(f"the process ended before it wrote {words!r}")
 
 
 class Started:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,10 @@ from PIL import Image
 from picie_core.models.embedder import Embedder
 from picie_core.settings import EmbedderSettings, SampleSettings, TrainSettings
 from picie_core.training.batches import ReadMask
-from picie_core.training.checkpoint import load_checkpoint, save_checkpoint
+from picie_core.training.checkpoint import load_checkpoint, restore_training, save_checkpoint, training_state
+from picie_core.training.losses import MakeObjective, make_objective
+from picie_core.training.losses.objective import Step, StepLoss
+from picie_core.training.losses.picie import Picie
 from picie_core.training.trainer import EpochRecord, Training
 from picie_core.workspace.workspace import Workspace
 
@@ -22,12 +27,38 @@ STEPS = 3
 CLOCK = ("seconds", "images_per_s", "clustering_s", "spent_s")
 
 
-def start_training(space: Workspace, method: str, masks: ReadMask | None = None, **changes: Any) -> Training:
+def start_training(
+    space: Workspace,
+    method: str,
+    masks: ReadMask | None = None,
+    make: MakeObjective = make_objective,
+    **changes: Any,
+) -> Training:
     """A training of the scenes from random weights; `changes` are fields of TrainSettings."""
     network = Embedder(EmbedderSettings(weights="none", stages=1, dim=8, pool=5, context=0)).eval()
     settings = TrainSettings(**{"k": 3, "epochs": 2, "cluster_images": 4, "precision": "32-true", **changes})
     ids = [record.id for record in space.image_list().readable]
-    return Training(network, space.image_cache(64), ids, settings, SAMPLING, "cpu", method, masks)
+    return Training(network, space.image_cache(64), ids, settings, SAMPLING, "cpu", method, masks=masks, make=make)
+
+
+def changed_picie(change: Callable[[StepLoss], StepLoss]) -> MakeObjective:
+    """Returns what makes PiCIE with every loss passed through `change`."""
+
+    class Changed(Picie):
+        def loss(self, step: Step) -> StepLoss:
+            return change(super().loss(step))
+
+    def make(method: str, settings: TrainSettings, dim: int, seed: int, device: Any, workers: Any) -> Changed:
+        return Changed(settings, seed, device, workers)
+
+    return make
+
+
+def all_in_one_cluster(step: StepLoss) -> StepLoss:
+    """The same loss, with all pixels of each view in the first cluster."""
+    counts = torch.zeros_like(step.label_counts)
+    counts[:, 0] = step.label_counts.sum(1)
+    return replace(step, label_counts=counts)
 
 
 def masks_of_scenes(space: Workspace) -> ReadMask:
@@ -60,12 +91,11 @@ def check_resume(
     expected = [figures(record) for record in whole.epochs()]
     first = start_training(space, method, masks, **changes)
     left = iter(range(stop_after - 1))
-    first.stop = lambda: next(left, None) is None
-    found = [figures(record) for record in first.epochs()]
+    found = [figures(record) for record in first.epochs(stop=lambda: next(left, None) is None)]
     assert first.epoch * STEPS + first.step == stop_after
-    save_checkpoint(folder / "checkpoint.pt", first.state())
+    save_checkpoint(folder / "checkpoint.pt", training_state(first))
     second = start_training(space, method, masks, **changes)
-    second.load_state(load_checkpoint(folder / "checkpoint.pt"))
+    restore_training(second, load_checkpoint(folder / "checkpoint.pt"))
     found += [figures(record) for record in second.epochs()]
     assert found == expected
-    assert same(second.state(), whole.state())
+    assert same(training_state(second), training_state(whole))

@@ -28,17 +28,19 @@ from torch.nn import functional as F
 
 from picie_core.clustering.kmeans import assign, spherical_kmeans
 from picie_core.evaluation.metrics import confusion, match_many_to_one, match_one_to_one, score
-from picie_core.models.embedder import pick_device
+from picie_core.models.inference import pick_device
 from picie_core.segmentation.masks import channel_scores
-from picie_core.settings import TrainSettings
+from picie_core.settings import SampleSettings, TrainSettings
 from picie_core.training.augmentations import FLIP_P, GREY_P
 from picie_core.training.losses.objective import Step, flatten
 from picie_core.training.losses.picie import Picie
 from picie_core.training.losses.pseudo_labels import ViewClusters
+from picie_core.workspace.training_plan import TrainingPlan
+from picie_core.workspace.training_run import train_workspace
 from picie_core.workspace.workspace import Workspace
 from tests.conftest import draw_scene
 from tests.hand_made import clustering_of
-from tests.small_trainings import figures, start_training
+from tests.small_trainings import all_in_one_cluster, changed_picie, figures, start_training
 
 CPU = torch.device("cpu")
 
@@ -215,17 +217,19 @@ def test_dead_clusters_come_back():
     assert all((clusters.shares > 0).all() for clusters in objective.levels[0])
 
 
-def test_a_collapse_is_told_everywhere(finished_copy, tiny, say, replace_loss):
-    """All pixels in one cluster: the history, the log, the result and the job say so, with what to change."""
-    replace_loss(lambda found: dataclasses.replace(found, labels=tuple(map(torch.zeros_like, found.labels))))
-    options = ("--k", 4, "--epochs", 1, "--cluster-images", 6, "--precision", "32-true", "--device", "cpu", "--json")
-    said = say("train", "--workspace", finished_copy.root, *tiny, *options)
-    assert said.code == 0
-    result = json.loads(said.out)
+def test_a_collapse_is_told_everywhere(finished_copy):
+    """All pixels in one cluster: the history, the log and the run's record say so, with what to change."""
+    plan = TrainingPlan(
+        training=TrainSettings(k=4, epochs=1, cluster_images=6, precision="32-true"),
+        sampling=SampleSettings(size_px=64, pixels=600, batch=4),
+        start=finished_copy.current_run().name,
+    )
+    notes: list[str] = []
+    make = changed_picie(all_in_one_cluster)
+    trained = train_workspace(finished_copy, plan, device="cpu", note=notes.append, make=make)
     told = "epoch 1: the training has collapsed, 100 % of the pixels are in one cluster: lower --lr-decoder"
-    assert told in said.err and told in result["collapse"]
-    assert told in finished_copy.jobs()["train"].result["collapse"]
-    folder: Path = finished_copy.run_dir(result["run"])
+    assert notes == [trained.collapse] and trained.collapse.startswith(told)
+    folder: Path = finished_copy.run_dir(trained.info.id)
     (line,) = [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
     assert (line["collapsed"], line["largest_share"], line["dead_clusters"]) == (True, 1.0, 3)
     assert line["label_entropy"] == pytest.approx(0, abs=1e-9)
@@ -234,7 +238,7 @@ def test_a_collapse_is_told_everywhere(finished_copy, tiny, say, replace_loss):
 
 def test_a_collapse_of_the_embeddings_is_told(finished):
     """Rates that are far too high bring all embeddings to one point: however even its clusters, it is called so."""
-    work = start_training(finished, "picie", lr_decoder=0.3, lr_backbone=0.03, hold_shares=0.0, temperature=1.0)
+    work = start_training(finished, "picie", lr_decoder=0.3, lr_backbone=0.03, prior_matching=0.0, temperature=1.0)
     records = list(work.epochs())
     assert records[-1].spread < 0.005 and records[-1].collapsed
     sound = list(start_training(finished, "picie").epochs())

@@ -10,7 +10,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from picie_core.training.losses.objective import Processes
+from picie_core.training.losses.objective import WorkerGroup
 
 Made = TypeVar("Made")
 PATIENCE_S = 60
@@ -19,7 +19,7 @@ PATIENCE_S = 60
 class OneOfTwo:
     """One of two processes; both have to sum and to broadcast in the same order."""
 
-    world = 2
+    world_size = 2
 
     def __init__(self, rank: int, shelf: list[Tensor], barrier: threading.Barrier):
         self.rank, self.shelf, self.barrier = rank, shelf, barrier
@@ -40,7 +40,7 @@ class OneOfTwo:
         return both
 
 
-def on_two_processes(work: Callable[[Processes], Made]) -> list[Made]:
+def on_two_processes(work: Callable[[WorkerGroup], Made]) -> list[Made]:
     """Returns what `work` gives in each of two processes that run it together."""
     shelf, barrier = [torch.zeros(0)] * 2, threading.Barrier(2)
 

@@ -15,7 +15,7 @@ from picie_core.data.image_index import ImageList
 from picie_core.workspace.workspace import Run, StoredClustering, Workspace
 
 if TYPE_CHECKING:
-    from picie_core.models.embedder import FrozenEmbedder
+    from picie_core.models.inference import FrozenEmbedder
     from picie_core.segmentation.contact_sheet import ContactSheetSource
 
 F = TypeVar("F", bound=Callable[..., Any])

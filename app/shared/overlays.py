@@ -59,7 +59,7 @@ def feature_map_of(run: Run, item: ImageRecord) -> np.ndarray:
 
 @cached(12, "Embedding this image: its features are not stored")
 def _embedded(run: Run, item: ImageRecord) -> np.ndarray:
-    from picie_core.models.embedder import embed_image
+    from picie_core.models.inference import embed_image
 
     return embed_image(embedder(run), network_image(run, item))
 

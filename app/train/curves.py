@@ -10,7 +10,7 @@ import streamlit as st
 
 from app.shared.charts import curve_figure
 from app.shared.formatting import count
-from picie_core.workspace.training_run import collapse_words, read_history
+from picie_core.workspace.training_history import collapse_words, read_history
 from picie_core.workspace.workspace import Run
 
 History = list[dict[str, Any]]

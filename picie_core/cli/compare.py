@@ -14,17 +14,18 @@ from filelock import FileLock, Timeout
 from picie_core.atomic_files import write_json, write_text
 from picie_core.cli.embed import embed
 from picie_core.cli.options import DeviceOption
-from picie_core.cli.parser import Job, Option, Stopped
+from picie_core.cli.parser import Job, Option
 from picie_core.cli.train import train
 from picie_core.data.datasets import open_labelled_set
 from picie_core.data.image_folder import find_images
 from picie_core.data.image_selection import store_selection
 from picie_core.data.labelled_set import LabelledSet
-from picie_core.errors import PicieError, SettingError, WorkspaceBusy
+from picie_core.errors import PicieError, SettingError, Stopped, WorkspaceBusy
 from picie_core.evaluation.comparison.curves import write_curves
 from picie_core.evaluation.comparison.table import RowResults, RunResult, SetResults, compare_table, table_records
 from picie_core.progress import Report
-from picie_core.workspace.training_run import read_history, stored_settings
+from picie_core.workspace.training_history import read_history
+from picie_core.workspace.training_plan import stored_settings
 from picie_core.workspace.workspace import Run, Workspace
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def compare(
     written anew after every run. Look at the runs of a data set in the app: -- --workspace DIR/sets/NAME/workspace.
     """
     from picie_core.cli.compare_plan import read_plan, slug, write_example
-    from picie_core.models.embedder import pick_device
+    from picie_core.models.inference import pick_device
 
     if example:
         return write_example(plan)
@@ -180,11 +181,11 @@ class _Comparison:
 
 def _make(planned: PlannedRun, data: PreparedSet, device: str, job: Job) -> RunResult:
     """Returns the result of a run, which is there already, goes on, or is made."""
-    from picie_core.cli.compare_plan import LEARN_FROM_MASKS
+    from picie_core.settings import MASK_METHODS
 
     workspace, settings, method = data.workspace, planned.settings(data.classes), planned.row.method
     start, first = time.monotonic(), int(method == "frozen")  # a frozen run has no settings of a training
-    masks = data.masks if method in LEARN_FROM_MASKS else None
+    masks = data.masks if method in MASK_METHODS else None
     same = [
         info
         for info in workspace.runs()

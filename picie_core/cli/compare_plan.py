@@ -13,13 +13,11 @@ from pydantic import AfterValidator, Field, ValidationInfo
 
 from picie_core.atomic_files import write_text
 from picie_core.errors import SettingError
-from picie_core.settings import EmbedderSettings, SampleSettings, TrainSettings
-from picie_core.training.losses import METHODS
+from picie_core.settings import MASK_METHODS, METHODS, EmbedderSettings, SampleSettings, TrainSettings
 from picie_core.training.recipes import RECIPES, recipe_settings
 
 Settings = tuple[TrainSettings, EmbedderSettings, SampleSettings]
 
-LEARN_FROM_MASKS = ("supervised", "probe")
 ELSEWHERE = ("seed", "epochs", "processes", "keep_epochs", "dense_mb")
 """Settings that stand elsewhere in a plan, or follow from it."""
 
@@ -170,7 +168,7 @@ class Plan(Part):
                 raise ValueError(f"{kind} has the names {twice[0]!r} and {twice[1]!r}: give different ones")
         for run in self.runs():
             place = f"row {run.row.name!r} on set {run.data.name!r}"
-            if run.row.method in LEARN_FROM_MASKS and run.data.masks is None:
+            if run.row.method in MASK_METHODS and run.data.masks is None:
                 raise ValueError(f"{place} learns from masks: give the set masks, or leave the row out")
             try:
                 run.settings(2)

@@ -43,8 +43,9 @@ def embed(
     """
     workspace = open_or_create(workspace_root, images, data_choice(images, dataset, root, split, list_file))
     with workspace.writer_lock("embed"), Job(workspace, "embed") as job:
-        from picie_core.models.embedder import FrozenEmbedder, save_embedder
-        from picie_core.workspace.embedding import make_sample, start_embedder
+        from picie_core.models.embedder import save_embedder
+        from picie_core.models.inference import FrozenEmbedder
+        from picie_core.workspace.embedding import finish_run, make_sample, start_embedder
 
         start = time.time()
         workspace.scan(job)
@@ -56,7 +57,7 @@ def embed(
         engine = FrozenEmbedder(network, device)
         made = make_sample(workspace, run, engine, sampling, embedder_to_fit=network, report=job)
         save_embedder(network, workspace.run_dir(run) / "embedder", sampling.size_px)
-        return finish_run(workspace, job, info, asdict(made))
+        return job.done(run_result(workspace, finish_run(workspace, info, asdict(made)), asdict(made)))
 
 
 def frozen_run_name(embedder: EmbedderSettings, sampling: SampleSettings) -> str:
@@ -65,20 +66,14 @@ def frozen_run_name(embedder: EmbedderSettings, sampling: SampleSettings) -> str
     return f"frozen-{embedder.backbone.removeprefix(TIMM_PREFIX)}-{sampling.size_px}-{digest}"
 
 
-def finish_run(workspace: Workspace, job: Job, info: RunInfo, made: dict[str, Any]) -> dict[str, Any]:
-    """Marks a run as done, makes it the one in use, and returns the result of the command."""
-    seconds = round(time.time() - info.created, 2)
-    workspace.write_run(
-        RunInfo(**{**info.__dict__, "state": "done", "images": made["images"], "seconds": seconds}),
-        sample=made,
-    )
-    workspace.choose_run(info.id)
+def run_result(workspace: Workspace, info: RunInfo, made: dict[str, Any]) -> dict[str, Any]:
+    """Returns the result of the command that made a run."""
     listed = workspace.image_list()  # once more: decoding may have found problems that the scan did not
     result = {
         "workspace": str(workspace.root),
         "run": info.id,
         "images": len(listed.readable),
         "unreadable": len(listed.problems),
-        "seconds": seconds,
+        "seconds": info.seconds,
     }
-    return job.done({**result, **{name: value for name, value in made.items() if name != "images"}})
+    return {**result, **{name: value for name, value in made.items() if name != "images"}}

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from picie_core.data.datasets import DataChoice
 from picie_core.data.image_selection import store_selection
-from picie_core.errors import PicieError, SettingError
+from picie_core.errors import PicieError, SettingError, Stopped
 from picie_core.progress import Progress, StatusFile
 from picie_core.settings import TrainSettings
 from picie_core.training.recipes import PAPER, RECIPES, recipe_values
@@ -43,10 +43,6 @@ class MarkdownTable(list[dict[str, Any]]):
         names = list(self[0]) if self else []
         rows = [names, ["---"] * len(names), *([_cell(row[name]) for name in names] for row in self)]
         return "\n".join(f"| {' | '.join(row)} |" for row in rows)
-
-
-class Stopped(Exception):
-    """A job stopped on request after it stored what it had; the message says how to go on."""
 
 
 def build_parser(commands: dict[str, Command]) -> argparse.ArgumentParser:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
+import logging
+import os
 import signal
+import sys
+import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, replace
-from functools import partial
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from tempfile import TemporaryDirectory
+from typing import Annotated, Any
 
-from picie_core.cli.embed import finish_run
+from picie_core.cli.embed import run_result
 from picie_core.cli.options import (
     DatasetOption,
     DeviceOption,
@@ -24,33 +27,16 @@ from picie_core.cli.options import (
     WorkspaceOption,
     data_choice,
 )
-from picie_core.cli.parser import Job, Option, Stopped, open_or_create
-from picie_core.data.datasets import DataChoice
-from picie_core.data.labelled_set import LabelledSet
-from picie_core.errors import PicieError, SharedError
-from picie_core.settings import EmbedderSettings, SampleSettings, TrainSettings
-from picie_core.training.distributed import Lifeline, Others, Place, losses_told, place_here
-from picie_core.training.losses import METHODS
-from picie_core.workspace.run_info import RunInfo
-from picie_core.workspace.training_run import (
-    all_settings,
-    collapse_of,
-    masks_of,
-    run_epochs,
-    start_network,
-    stop_on_signal,
-    stopped_run,
-    store_head,
-    stored_settings,
-)
+from picie_core.cli.parser import Job, Option, open_or_create
+from picie_core.errors import PicieError, SettingError, Stopped, WorkersLost
+from picie_core.settings import METHODS, EmbedderSettings, SampleSettings, TrainSettings
+from picie_core.training.worker import Worker
+from picie_core.workspace.training_plan import TrainingPlan
+from picie_core.workspace.training_run import join_training, train_workspace
 from picie_core.workspace.workspace import Workspace
 
-if TYPE_CHECKING:
-    from lightning_fabric import Fabric
-
-    from picie_core.data.image_cache import ImageCache
-    from picie_core.models.embedder import Embedder
-    from picie_core.training.trainer import Training
+LOST_S = 60.0
+"""A worker that lost another one leaves the launcher this long to find that one first, and to end this one."""
 
 
 def train(
@@ -59,12 +45,12 @@ def train(
     embedder: EmbedderSettings = EmbedderSettings(),
     sampling: SampleSettings = SampleSettings(),
     images: ImagesOption = None,
-    method: Annotated[str, Option("what the training agrees with", choices=METHODS)] = "picie",
+    method: Annotated[str, Option("training objective", choices=METHODS)] = "picie",
     masks: Annotated[
         Path | None, Option("folder of masks that supervised and probe learn from; not needed with --root")
     ] = None,
     start: Annotated[str | None, Option("run whose embedder to start from; without it the frozen start")] = None,
-    resume: Annotated[str | None, Option("go on with this stopped run; its settings are used")] = None,
+    resume: Annotated[str | None, Option("go on with this stopped run, by its own settings")] = None,
     device: DeviceOption = "auto",
     dataset: DatasetOption = "folders",
     root: RootOption = None,
@@ -78,186 +64,155 @@ def train(
     Watch the label entropy: near 0 is a collapse, then lower --lr-decoder. --recipe paper is the paper's setting.
     Several GPUs: --processes N, or `torchrun --nproc-per-node N -m picie_core -- train ...`, also on several machines.
     """
-    place = place_here(training.processes)
-    if place.rank > 0:
-        return _follow(place, workspace_root, training, resume, device)
     data = data_choice(images, dataset, root, split, list_file)
-    workspace = open_or_create(workspace_root, images, data)
-    plan = _Plan(method, training, embedder, sampling, start, masks, data)
+    plan = TrainingPlan(method, training, embedder, sampling, start, masks, data)
+    worker = Worker.from_environment(training.processes)
+    if training.processes > worker.world_size:
+        return _launch_workers(workspace_root, images, plan, resume, device)
+    with _stop_on_signal() as stop:
+        return _train_as(worker, workspace_root, images, plan, resume, device, stop)
+
+
+def _train_as(
+    worker: Worker,
+    workspace_root: Path,
+    images: Path | None,
+    plan: TrainingPlan,
+    resume: str | None,
+    device: str,
+    stop: Callable[[], bool],
+) -> dict[str, Any]:
+    """Trains as one worker; rank 0 returns the result of the command, the others nothing."""
+    if worker.rank > 0:
+        join_training(workspace_root, plan, worker, resume=resume, device=device, stop=stop)
+        return {}
+    workspace = open_or_create(workspace_root, images, plan.data)
     with workspace.writer_lock("train"), Job(workspace, "train") as job:
-        if resume:
-            info = stopped_run(workspace, resume)
-            plan = _plan_of(info)
-        else:
-            info = RunInfo(plan.run_name(), method, "running", time.time(), plan.settings())
-        return _train(workspace, plan, place, device, job, replace(info, state="running"))
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """What is to be trained and how."""
-
-    method: str
-    training: TrainSettings
-    embedder: EmbedderSettings
-    sampling: SampleSettings
-    start: str | None
-    masks: Path | None
-    data: DataChoice | None
-    """The data set that was named, with its own ground truth."""
-
-    def truth(self, workspace: Workspace) -> LabelledSet | None:
-        """Returns the ground truth to learn from, None for methods that need none."""
-        return masks_of(workspace, self.masks, self.method, self.data)
-
-    def run_name(self) -> str:
-        """Returns a name that tells trainings apart, also two with equal settings, such as `picie-k27-1f3a`."""
-        digest = hashlib.sha256(json.dumps([self.settings(), time.time()]).encode()).hexdigest()[:4]
-        return f"{self.method}-k{self.training.k}-{digest}"
-
-    def settings(self) -> dict[str, Any]:
-        """Returns what the run stores of it."""
-        more = {
-            "start": self.start,
-            "masks": None if self.masks is None else str(self.masks.absolute()),
-            "data": None if self.data is None else self.data.record(),
-        }
-        return {**all_settings(self.training, self.embedder, self.sampling), **more}
-
-
-def _plan_of(info: RunInfo) -> _Plan:
-    """Returns the plan of a run that was started earlier, whatever this command line says."""
-    masks, data = info.settings.get("masks"), info.settings.get("data")
-    return _Plan(
-        info.method,
-        *stored_settings(info),
-        info.settings.get("start"),
-        Path(masks) if masks else None,
-        DataChoice.from_record(data) if data else None,
-    )
-
-
-@dataclass(frozen=True)
-class _Told:
-    """What the first process tells the others."""
-
-    run: str
-    plan: _Plan
-    images: list[int]
-    network: EmbedderSettings
-    weights: dict[str, Any]
-    stored: dict[str, Any] | None
-    """The checkpoint to go on from."""
-
-    def work(
-        self, workspace: Workspace, network: Embedder, cache: ImageCache, fabric: Fabric
-    ) -> tuple[Training, list[str]]:
-        """Returns the training of `network`, and the class names where there is a ground truth; K is their number."""
-        from picie_core.training.trainer import Training
-
-        plan = self.plan
-        truth = plan.truth(workspace)
-        names = [record.path for record in workspace.image_list().records]
-        settings = replace(plan.training, k=len(truth.class_names)) if truth else plan.training
-        read_mask = (lambda image_id: truth.mask_of(names[image_id])) if truth else None
-        work = Training(
-            network, cache, self.images, settings, plan.sampling, method=plan.method, masks=read_mask, fabric=fabric
+        trained = train_workspace(
+            workspace,
+            plan,
+            resume=resume,
+            device=device,
+            report=job,
+            stop=stop,
+            note=job.note,
+            started=job.status.name_run,
+            worker=worker,
         )
-        if self.stored is not None:
-            work.load_state(self.stored)
-        return work, list(truth.class_names) if truth else []
-
-
-def _train(workspace: Workspace, plan: _Plan, place: Place, device: str, job: Job, info: RunInfo) -> dict[str, Any]:
-    from picie_core.models.embedder import FrozenEmbedder, save_embedder
-    from picie_core.workspace.embedding import make_sample
-
-    job.status.name_run(info.id)
-    plan.truth(workspace)  # what is wrong with them is told at once
-    workspace.scan(job)
-    workspace.write_run(info)
-    with _failure_recorded(workspace, info.id):
-        network, work, classes, info = _run(workspace, plan, place, device, job, info)
-        work.batches.cache.flush()
-        if not work.finished:
-            workspace.write_run(replace(info, state="stopped"))
-            raise Stopped(f"stopped in epoch {work.epoch + 1}; go on with {place.resume_words(info.id)}")
-        save_embedder(network, workspace.run_dir(info.id) / "embedder", plan.sampling.size_px)
-        store_head(workspace, info.id, work, classes)
-        made = make_sample(workspace, info.id, FrozenEmbedder(network, device), plan.sampling, report=job)
-        return finish_run(
-            workspace, job, info, {**asdict(made), "epochs": work.epoch, **collapse_of(workspace, info.id)}
-        )
-
-
-def _run(
-    workspace: Workspace, plan: _Plan, place: Place, device: str, job: Job, info: RunInfo
-) -> tuple[Embedder, Training, list[str], RunInfo]:
-    """Prepares and runs the epochs, with the other processes where there are any."""
-    import torch
-
-    from picie_core.training.checkpoint import load_checkpoint
-    from picie_core.training.fabric import launch, leave_processes, make_fabric
-
-    leave = partial(leave_processes, torch.get_num_threads())  # Fabric shares the cores out among the processes
-    precision = plan.training.precision
-    words = ("train", "--workspace", str(workspace.root), "--device", device, "--precision", precision)
-    with Others(place, info.id, words, leave) as others, losses_told(others.words):
-        checkpoint = workspace.run_dir(info.id) / "checkpoint.pt"
-        stored = load_checkpoint(checkpoint) if checkpoint.exists() else None
-        network = _network(workspace, plan, stored is not None, device, job)
-        cache = workspace.image_cache(plan.sampling.size_px, writable=True)
-        fabric = launch(make_fabric(plan.training, device, place))
-        images = [record.id for record in workspace.image_list().readable]
-        told = _Told(info.id, plan, images, network.settings, {} if stored else network.state_dict(), stored)
-        work, classes = fabric.broadcast(told).work(workspace, network, cache, fabric)
-        return network, work, classes, run_epochs(workspace, job, work, info, job.note)
-
-
-def _network(workspace: Workspace, plan: _Plan, resumed: bool, device: str, job: Job) -> Embedder:
-    from picie_core.models.embedder import Embedder
-
-    if resumed and plan.start is None:  # the checkpoint fills it
-        return Embedder(plan.embedder, plan.sampling.seed)
-    return start_network(workspace, plan.embedder, plan.sampling, plan.start, job, device)
+        return job.done(run_result(workspace, trained.info, trained.record()))
 
 
 @contextmanager
-def _failure_recorded(workspace: Workspace, run: str) -> Iterator[None]:
-    """Marks the run as failed when an error ends it."""
+def _stop_on_signal() -> Iterator[Callable[[], bool]]:
+    """Yields a function that says whether Ctrl-C or SIGTERM came; a second one ends the process at once.
+
+    Only the main thread receives signals; elsewhere it never stops.
+    """
+    received: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+    previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def restore() -> None:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+    def receive(number: int, frame: object) -> None:
+        received.append(number)
+        restore()
+
+    for number in previous:
+        signal.signal(number, receive)
+    try:
+        yield lambda: bool(received)
+    finally:
+        restore()
+
+
+# -- several workers on this machine
+
+
+def _launch_workers(
+    workspace_root: Path, images: Path | None, plan: TrainingPlan, resume: str | None, device: str
+) -> dict[str, Any]:
+    """Lets torchrun's launcher run the workers, and returns the result of rank 0, or raises what rank 0 raised.
+
+    When one of them ends early, the launcher ends the others.
+    """
+    from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+    processes, end = plan.training.processes, "the workers ended without a result"
+    with TemporaryDirectory() as folder, _quiet_launcher(), _stop_on_signal():  # to restore the launcher's handlers
+        outcome = Path(folder) / "outcome"
+        config = LaunchConfig(
+            min_nodes=1,
+            max_nodes=1,
+            nproc_per_node=processes,
+            run_id=uuid.uuid4().hex,
+            rdzv_backend="c10d",
+            rdzv_endpoint="localhost:0",
+            local_addr="127.0.0.1",
+            max_restarts=0,
+            logs_specs=DefaultLogsSpecs(log_dir=folder),
+            signals_to_handle="SIGINT,SIGTERM",
+        )
+        try:
+            elastic_launch(config, _run_worker)(outcome, workspace_root, images, plan, resume, device)
+        except SignalException:
+            pass
+        except ChildFailedError as error:
+            rank, failure = error.get_first_failure()
+            code = failure.exitcode
+            how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
+            end = f"rank {rank} of {processes} {how}"
+        left = json.loads(outcome.read_text()) if outcome.exists() else {}
+    if "error" in left:
+        raise {one.__name__: one for one in (Stopped, SettingError)}.get(left["error"], PicieError)(left["message"])
+    if not left:
+        status = Workspace.open(workspace_root).jobs().get("train")
+        words = Worker(0, processes, processes, by_option=True).resume_words(status.run if status else "RUN")
+        raise PicieError(f"{end}; the last checkpoint is good, go on with {words}")
+    return left
+
+
+def _run_worker(
+    outcome: Path, workspace_root: Path, images: Path | None, plan: TrainingPlan, resume: str | None, device: str
+) -> None:
+    """Trains in a process of the launcher; rank 0 leaves the result, or the error to raise, in `outcome`.
+
+    A worker that ends by its own error exits, because its connections have to close: others may wait for them.
+    """
+    os.setsid()  # Ctrl-C reaches the launcher alone, which passes it on
+    worker = Worker.from_environment(plan.training.processes)
+    result: dict[str, Any] | Exception
+    with _stop_on_signal() as stop:
+        try:
+            result = _train_as(worker, workspace_root, images, plan, resume, device, stop)
+        except (PicieError, Stopped) as error:
+            result = error
+    if isinstance(result, WorkersLost):
+        time.sleep(0 if stop() else LOST_S)
+    elif worker.rank == 0:
+        failure = isinstance(result, Exception)
+        left = {"error": type(result).__name__, "message": str(result)} if failure else result
+        outcome.write_text(json.dumps(left))
+    elif isinstance(result, Exception):
+        print(f"train: {result}", file=sys.stderr)
+    if isinstance(result, Exception) or stop():  # after a signal the launcher waits for the end of the process
+        sys.exit(1)
+
+
+@contextmanager
+def _quiet_launcher() -> Iterator[None]:
+    """Keeps the launcher's log of its own work off the terminal: what ended is said by this command."""
+    logger, handler = logging.getLogger("torch.distributed.elastic"), logging.NullHandler()
+    logger.addHandler(handler)
+    logger.propagate = False
     try:
         yield
-    except Stopped:
-        raise
-    except Exception:
-        with suppress(PicieError):  # the disk may be full: the first error is the one to tell
-            workspace.write_run(replace(workspace.run_info(run), state="failed"))
-        raise
-
-
-def _follow(
-    place: Place, workspace_root: Path, training: TrainSettings, resume: str | None, device: str
-) -> dict[str, Any]:
-    """Trains beside the first process, which tells what to train and does all the writing."""
-    from picie_core.models.embedder import Embedder
-    from picie_core.training.fabric import launch, make_fabric
-
-    for one in (signal.SIGINT, signal.SIGTERM):  # it has nothing to store, and may be told to end while it waits
-        signal.signal(one, signal.SIG_DFL)
-    lifeline = Lifeline(place)
-    if resume:
-        training, _, _ = stored_settings(Workspace.open(workspace_root).run_info(resume))
-    with losses_told(lifeline.words):
-        fabric = launch(make_fabric(training, device, place))
-        told: _Told | None = fabric.broadcast(None)
-        assert told is not None
-        lifeline.run = told.run
-        workspace = Workspace.open(workspace_root)
-        network = Embedder(told.network)
-        if told.weights:
-            network.load_state_dict(told.weights)
-        work, _ = told.work(workspace, network, workspace.image_cache(told.plan.sampling.size_px), fabric)
-        with suppress(SharedError), stop_on_signal() as work.stop:  # the first process tells it
-            for _ in work.epochs():
-                pass
-    return {}
+    finally:
+        logger.removeHandler(handler)
+        logger.propagate = True

@@ -18,12 +18,13 @@ from picie_core.data.image_source import GivenImages
 from picie_core.data.sample_writer import SampleRows, draw_positions
 from picie_core.errors import PicieError, SettingError
 from picie_core.estimators.spherical_kmeans import draw_seeds
-from picie_core.models.embedder import Embedder, FrozenEmbedder, embed_image
+from picie_core.models.embedder import Embedder
 from picie_core.models.embedding_pass import ImagePass, embed_images, fit_decoder
-from picie_core.models.untrained_backbone import start_network
+from picie_core.models.inference import FrozenEmbedder, embed_image
 from picie_core.progress import Report, ignore_progress
 from picie_core.segmentation.masks import cluster_mask
 from picie_core.settings import EmbedderSettings, SampleSettings, TrainSettings
+from picie_core.training.untrained_backbone import start_network
 
 Images = Sequence[np.ndarray | str | Path] | np.ndarray | str | Path
 """uint8 RGB arrays (H, W, 3) of any sizes, paths of image files, or one folder, whose images come in path order."""

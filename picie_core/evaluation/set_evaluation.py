@@ -22,7 +22,7 @@ from picie_core.data.labelled_set import LabelledSet
 from picie_core.errors import PicieError
 from picie_core.evaluation.metrics import centre_square, confusion, summary
 from picie_core.models.classifier_head import Head
-from picie_core.models.embedder import FrozenEmbedder
+from picie_core.models.inference import FrozenEmbedder
 from picie_core.progress import Meter, Report, ignore_progress
 from picie_core.segmentation.upsampling import upsample_argmax
 

@@ -23,15 +23,15 @@ from picie_core.settings import CONV_BACKBONES, TIMM_PREFIX, VIT_BACKBONES, Embe
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 MOBILENET_CUTS = (2, 4, 7, 14, 18)
-"""Where the stages of MobileNetV2 start, each at a block that halves the map; its last layer serves the classifier."""
+"""Where the stages of MobileNetV2 start, at blocks that halve the map; its last layer is the classifier's."""
 
 
 class StageMaps(list[Tensor]):
-    """The maps of the stages in use, [(B, C_s, h_s, w_s)], and the stride-4 cells (h, w) that they are decoded to."""
+    """The maps of the stages in use, [(B, C_s, h_s, w_s)], and the size (h, w) of the stride-4 map."""
 
-    def __init__(self, maps: Iterable[Tensor], cells: tuple[int, int]):
+    def __init__(self, maps: Iterable[Tensor], size: tuple[int, int]):
         super().__init__(maps)
-        self.cells = cells
+        self.size = size
 
 
 class ConvBackbone(nn.Module):

@@ -9,7 +9,9 @@ from torch import Tensor
 
 from picie_core.data.image_source import ImageSource
 from picie_core.errors import PicieError
-from picie_core.models.embedder import Embedder, FrozenEmbedder
+from picie_core.models.decoder import fit_pca_decoder
+from picie_core.models.embedder import Embedder
+from picie_core.models.inference import FrozenEmbedder
 from picie_core.progress import Meter, Report, ignore_progress
 from picie_core.settings import SampleSettings
 
@@ -84,7 +86,7 @@ def fit_decoder(images: ImagePass, network: Embedder, device: str) -> None:
         return
     engine = FrozenEmbedder(network, device)
     features = [engine.stage_features(batch) for _, batch in images.batches("fit decoder", FIT_IMAGES)]
-    network.fit_decoder(features, seed=images.settings.seed)
+    fit_pca_decoder(network, features, seed=images.settings.seed)
 
 
 def embed_images(
@@ -117,7 +119,7 @@ def embed_images(
 def _fit_and_decode(
     kept: list[tuple[list[int], list[Tensor]]], engine: FrozenEmbedder, embedder: Embedder, seed: int
 ) -> Iterator[tuple[list[int], Tensor]]:
-    embedder.fit_decoder([features for _, features in kept], seed=seed)
+    fit_pca_decoder(embedder, [features for _, features in kept], seed=seed)
     engine.set_decoder(embedder)
     for ids, features in kept:
         yield ids, engine.decode(features)

@@ -1,6 +1,6 @@
-"""The two views of an image: photometric and geometric draws, batched, on the device, replayable.
+"""Photometric and geometric augmentations, batched and on the device.
 
-A draw belongs to (seed, epoch, image), so clustering, training and a resumed training see the same views.
+Their random numbers belong to (seed, epoch, image), so clustering, training and a resumed training see the same views.
 
 [1] Cho et al., PiCIE, CVPR 2021, section 3.2 and supplement.
 """
@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 JITTER_P, JITTER, HUE_TURN = 0.8, 0.3, 0.1
-"""Brightness, contrast and saturation factors lie in 1 -+ JITTER, hue turns by up to HUE_TURN of the circle [1]."""
+"""Brightness, contrast and saturation factors lie in 1 -+ JITTER, hue shifts by up to HUE_TURN of the circle [1]."""
 GREY_P = 0.2
 BLUR_P, BLUR_SIGMA_PX = 0.5, (0.1, 2.0)
 CROP_SIDE = (0.5, 1.0)
@@ -26,7 +26,7 @@ LUMA = (0.299, 0.587, 0.114)
 
 @dataclass(frozen=True)
 class Photometric:
-    """One colour change for each of B images."""
+    """One photometric augmentation for each of B images."""
 
     matrix: Tensor
     """(B, 3, 3) brightness, saturation, hue and greyscale in one linear map of RGB."""
@@ -38,7 +38,7 @@ class Photometric:
 
 @dataclass(frozen=True)
 class Geometric:
-    """One square crop and flip for each of B images, in relative coordinates, so that it replays on features."""
+    """One square crop and flip for each of B images, in relative coordinates, to apply to features too."""
 
     top: Tensor
     """(B,) share of the height; `left` of the width, `side` of both."""
@@ -54,7 +54,7 @@ def uniforms(seed: int, epoch: int, image_ids: list[int], stream: int, count: in
 
 
 def draw_photometric(u: np.ndarray) -> Photometric:
-    """Returns the colour changes that (B, 11) uniform numbers stand for."""
+    """Returns the augmentations that (B, 11) uniform random numbers choose."""
     applied = u[:, :4] < JITTER_P
     factor = np.where(applied[:, :3], 1 + JITTER * (2 * u[:, 4:7] - 1), 1.0)
     turn = np.where(applied[:, 3], HUE_TURN * (2 * u[:, 7] - 1), 0.0)
@@ -86,7 +86,7 @@ def _turn_hue(turn: np.ndarray) -> np.ndarray:
 
 
 def apply_photometric(images: Tensor, draw: Photometric) -> Tensor:
-    """Returns images (B, 3, H, W), floats 0..1, with their colours changed and clipped to 0..1 again."""
+    """Returns images (B, 3, H, W), floats 0..1, augmented and clipped to 0..1."""
     batch, _, height, width = images.shape
     matrix = draw.matrix.to(images)
     changed = torch.bmm(matrix, images.reshape(batch, 3, -1)).view(batch, 3, height, width)
@@ -96,7 +96,7 @@ def apply_photometric(images: Tensor, draw: Photometric) -> Tensor:
 
 
 def _blur(images: Tensor, sigma_px: Tensor) -> Tensor:
-    """Gaussian blur with a sigma for each image; only those with one are touched."""
+    """Gaussian blur with a sigma for each image, 0 for none."""
     chosen = torch.nonzero(sigma_px > 0).flatten()
     if not len(chosen):
         return images
@@ -111,7 +111,7 @@ def _blur(images: Tensor, sigma_px: Tensor) -> Tensor:
 
 
 def draw_geometric(u: np.ndarray) -> Geometric:
-    """Returns the crops and flips that (B, 4) uniform numbers stand for."""
+    """Returns the crops and flips that (B, 4) uniform random numbers choose."""
     low, high = CROP_SIDE
     side = torch.from_numpy(low + (high - low) * u[:, 0]).float()
     top, left = (torch.from_numpy(u[:, i]).float() * (1 - side) for i in (1, 2))
@@ -121,7 +121,7 @@ def draw_geometric(u: np.ndarray) -> Geometric:
 def apply_geometric(maps: Tensor, draw: Geometric, out_px: int, mode: str = "bilinear") -> Tensor:
     """Returns the crops of square maps (B, C, S, S), images or features, as (B, C, out_px, out_px).
 
-    differs from PiCIE: one box in relative coordinates samples both, so pixels and features stay aligned.
+    differs from PiCIE: one box in relative coordinates samples both, so pixels and features are exactly aligned.
     """
     steps = (torch.arange(out_px, device=maps.device, dtype=torch.float32) + 0.5) / out_px
     side = draw.side.to(maps.device)[:, None]
@@ -135,7 +135,7 @@ def apply_geometric(maps: Tensor, draw: Geometric, out_px: int, mode: str = "bil
 def square_crop(image: np.ndarray, u: float) -> np.ndarray:
     """Returns the square (S, S, 3) of an image (H, W, 3) at share `u` of the way along its longer side.
 
-    differs from PiCIE: the place is drawn, so that the ends of long images are seen too.
+    differs from PiCIE: `u` is random, so that training sees the ends of long images too.
     """
     height, width = image.shape[:2]
     side = min(height, width)

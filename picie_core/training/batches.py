@@ -1,4 +1,4 @@
-"""What a training step works on: batches of square images, decoded ahead of time, shared out among the processes."""
+"""What a training step works on: batches of square images, decoded ahead of time, sharded over the workers."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from picie_core.data.image_source import ImageSource
 from picie_core.errors import PicieError
 from picie_core.training.augmentations import square_crop, uniforms
 
-PLACE_STREAM = 3
-"""The stream of uniform numbers that positions the square of an image."""
+SQUARE_STREAM = 3
+"""The stream of uniform numbers that places the square crop of an image."""
 
 ReadMask = Callable[[int], np.ndarray | None]
 """Image id to class ids (H, W) uint8, None where there is no mask."""
@@ -26,19 +26,19 @@ ReadMask = Callable[[int], np.ndarray | None]
 
 @dataclass(frozen=True)
 class Batch:
-    """Some images of one step; possibly none, when no file of the step could be read."""
+    """The images of one worker in one step; none when no file of them could be read."""
 
     ids: list[int]
-    positions: list[int]
-    """Where each image stands in the order of all that are read."""
+    order: list[int]
+    """Index of each image in the epoch."""
     images: Tensor
     """(B, 3, S, S) uint8."""
     masks: Tensor | None = None
-    """(B, S, S) uint8 class ids, 255 = ignored."""
+    """(B, S, S) uint8 class ids, 255 is ignored."""
 
 
 class Batches:
-    """Reads batches of squares with the side `size_px`; the next ones are decoded and cut while one is worked on."""
+    """Reads batches of square crops, `size_px` wide; the next ones are decoded and cropped during a step."""
 
     def __init__(
         self,
@@ -54,20 +54,18 @@ class Batches:
         self.unreadable: dict[int, str] = {}
         """Image id to the reason."""
 
-    def read(self, ids: list[int], epoch: int, first: int = 0, rank: int = 0, world: int = 1) -> Iterator[Batch]:
-        """Yields process `rank`'s share of every batch of `ids` from batch `first` on.
+    def read(self, ids: list[int], epoch: int, first: int = 0, rank: int = 0, world_size: int = 1) -> Iterator[Batch]:
+        """Yields the shard of worker `rank` of every batch of `ids`, from batch `first` on.
 
-        A batch is a fixed slice of `ids` and a share every `world`-th of it, so neither an unreadable image nor the
-        number of processes changes which images meet in a step, or how large they are there.
+        A batch is a fixed slice of `ids` and a shard every `world_size`-th of it, so neither an unreadable image nor
+        the world size changes which images meet in a step, or how large they are there.
         """
         slices = [range(i, min(i + self.batch, len(ids))) for i in range(first * self.batch, len(ids), self.batch)]
-        images = self.cache.iterate(
-            (ids[place] for part in slices for place in part[rank::world]), ahead=2 * self.batch
-        )
-        with ThreadPoolExecutor(1) as one_ahead:  # cutting and stacking, beside the decoding threads of the cache
+        images = self.cache.iterate((ids[i] for part in slices for i in part[rank::world_size]), ahead=2 * self.batch)
+        with ThreadPoolExecutor(1) as one_ahead:  # crops and stacks, beside the decoding threads of the cache
             waiting = None
             for part in slices:
-                share, side = part[rank::world], self._side([ids[place] for place in part])
+                share, side = part[rank::world_size], self._side([ids[i] for i in part])
                 coming = one_ahead.submit(self._make, share, islice(images, len(share)), side, epoch)
                 if waiting is not None:
                     yield self._to_device(waiting.result())
@@ -80,19 +78,19 @@ class Batches:
         return min(self.size_px, *(min(self.cache.scaled_size(one)) for one in ids))
 
     def _make(self, share: range, read: Iterable[tuple[int, np.ndarray | PicieError]], side: int, epoch: int) -> Batch:
-        ids, positions, squares, masks = [], [], [], []
-        for place, (image_id, image) in zip(share, read, strict=True):
+        ids, order, squares, masks = [], [], [], []
+        for index, (image_id, image) in zip(share, read, strict=True):
             if isinstance(image, PicieError):
                 self.unreadable[image_id] = getattr(image, "reason", str(image))
                 continue
-            u = uniforms(self.seed, epoch, [image_id], PLACE_STREAM, 1)[0, 0]
+            u = uniforms(self.seed, epoch, [image_id], SQUARE_STREAM, 1)[0, 0]
             ids.append(image_id)
-            positions.append(place)
+            order.append(index)
             squares.append(square_crop(image, u)[:side, :side])
             if self.masks is not None:
                 masks.append(square_crop(self._mask(image_id, image.shape[:2]), u)[:side, :side])
         images = self._stack(squares) if ids else torch.zeros(0, side, side, 3, dtype=torch.uint8)
-        return Batch(ids, positions, images.permute(0, 3, 1, 2), self._stack(masks) if masks else None)
+        return Batch(ids, order, images.permute(0, 3, 1, 2), self._stack(masks) if masks else None)
 
     def _mask(self, image_id: int, shape: tuple[int, ...]) -> np.ndarray:
         """Returns the mask of an image at the size of the cached image; all ignored where there is none."""
@@ -108,4 +106,4 @@ class Batches:
     def _to_device(self, batch: Batch) -> Batch:
         images = batch.images.to(self.device, non_blocking=True)
         masks = None if batch.masks is None else batch.masks.to(self.device, non_blocking=True)
-        return Batch(batch.ids, batch.positions, images, masks)
+        return Batch(batch.ids, batch.order, images, masks)

@@ -1,7 +1,11 @@
-"""Checkpoints of a training: whole or absent, tensors and plain values only."""
+"""Checkpoints of a training: whole or absent, tensors and plain values only.
+
+Random numbers need no state, because every draw belongs to (seed, epoch, image).
+"""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +13,72 @@ import torch
 
 from picie_core.atomic_files import open_atomic
 from picie_core.errors import PicieError
+from picie_core.training.epoch_features import SampledFeatures
+from picie_core.training.optimizers import head_optimizer
+from picie_core.training.trainer import Training
 
 VERSION = 3
+
+
+def training_state(training: Training) -> dict[str, Any]:
+    """Returns all that a resumed training needs."""
+    optimizer, heads, labeller = training.optimizer, training.head_optimizer, training.labeller
+    return {
+        "method": training.method,
+        "images": training.image_ids,
+        "settings": asdict(training.settings),
+        "network": asdict(training.embedder.settings),
+        "embedder": training.embedder.state_dict(),
+        "teacher": None if labeller is None else labeller.state_dict(),
+        "optimizer": None if optimizer is None else optimizer.state_dict(),
+        "head_optimizer": None if heads is None else heads.state_dict(),
+        "objective": training.objective.state(),
+        "epoch": training.epoch,
+        "step": training.step,
+        "settled": training.settled,
+        "probe_labels": training.probe_labels,
+        "totals": training.totals.state(),
+        "clustering_s": training.clustering_s,
+        "spent_s": training.spent_s,
+        "kept": [{"places": one.order, "views": one.views} for one in training.features.batches],
+    }
+
+
+def restore_training(training: Training, state: dict[str, Any]) -> None:
+    """Brings a new training to `state`. Raises PicieError when that is of another network or method."""
+    _check_same(training, state)
+    device = training.fabric.device
+    try:
+        training.embedder.load_state_dict(state["embedder"])
+        training.objective.load_state(state["objective"], device)
+        if state["teacher"] is not None:
+            training.copy_labeller().load_state_dict(state["teacher"])
+        training.head_optimizer = head_optimizer(training.objective.parameters(), training.settings)
+        for optimizer, name in ((training.optimizer, "optimizer"), (training.head_optimizer, "head_optimizer")):
+            if optimizer is not None:
+                optimizer.load_state_dict(state[name])
+    except (RuntimeError, ValueError, KeyError) as error:
+        raise PicieError(f"the checkpoint is of another network ({str(error).splitlines()[0]}): start anew") from error
+    training.image_ids = state["images"]  # an epoch's order is drawn from them, whatever images came since
+    training.epoch, training.step, training.settled = state["epoch"], state["step"], state["settled"]
+    training.probe_labels, training.clustering_s = state["probe_labels"], state["clustering_s"]
+    training.spent_s = state.get("spent_s", 0.0)
+    training.features.batches = [
+        SampledFeatures(one["places"], [view.to(device) for view in one["views"]]) for one in state["kept"]
+    ]
+    training.totals.load_state(state["totals"])
+
+
+def _check_same(training: Training, state: dict[str, Any]) -> None:
+    if state["method"] != training.method:
+        raise PicieError(f"the checkpoint is of method {state['method']}, not {training.method}: start anew")
+    stored = {**state["settings"], **state["network"]}
+    own = {**asdict(training.settings), **asdict(training.embedder.settings)}
+    for name in ("backbone", "stages", "dim", "k", "overcluster"):
+        if stored.get(name) != own[name]:
+            raise PicieError(
+                f"the checkpoint is of another network ({name} {stored.get(name)}, not {own[name]}): start anew"
+            )
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
@@ -34,5 +102,5 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     version = state.get("version", 0) if isinstance(state, dict) else 0
     if version != VERSION:
         remedy = "update the program" if version > VERSION else "start the training anew, without --resume"
-        raise PicieError(f"{path} has version {version}, this program goes on from version {VERSION}: {remedy}")
+        raise PicieError(f"{path} has version {version}, this program resumes from version {VERSION}: {remedy}")
     return state

@@ -1,4 +1,4 @@
-"""The figures of one epoch of training."""
+"""The metrics of one training epoch: loss, label entropy, dead clusters, collapse."""
 
 from __future__ import annotations
 
@@ -10,62 +10,64 @@ import torch
 from torch import Tensor
 
 from picie_core.errors import SharedError
-from picie_core.training.losses.objective import ALONE, Processes, StepLoss
+from picie_core.training.losses.objective import ALONE, StepLoss, WorkerGroup
 from picie_core.training.losses.pseudo_labels import label_entropy
 
 COLLAPSED_SHARE = 0.95
 """A training has collapsed when one label holds more than this share of the pixels of a view."""
 COLLAPSED_SPREAD = 0.005
-"""It has also collapsed when its embeddings spread less: its clusters may be even then, but they part noise.
+"""It has also collapsed when its embeddings spread less: its clusters may be balanced then, but they separate noise.
 
 Sound trainings keep 0.5 to 1, collapsed ones fall below 0.001, which is the rounding of bfloat16."""
 
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """The figures of one epoch."""
+    """The metrics of one epoch."""
 
     epoch: int
     loss: float
     label_entropy: float
-    """Of the pseudo-labels, as a share of log K; near 0 is a collapse. Here as below: of the view that is worse off."""
+    """Of the pseudo-labels, as a share of log K; near 0 is a collapse. Here and below: of the worse view."""
     dead_clusters: int
-    """Clusters that got no pixel in the whole epoch."""
+    """Clusters without a pixel in the whole epoch."""
     largest_share: float
     """Share of the pixels in the largest cluster."""
     changed_labels: float
-    """Share of the cells of some fixed images whose label changed since the epoch before, ids matched."""
+    """Share of the positions of some fixed images whose label changed since the epoch before, ids matched."""
     images_per_s: float
     seconds: float
     clustering_s: float
-    """Of `seconds`, what the clustering at the epoch's start took."""
+    """Seconds of the clustering at the epoch's start, part of `seconds`."""
     spread: float = 1.0
-    """1 less the mean cosine of any two of those cells; at 0 all embeddings are alike."""
+    """1 less the mean cosine between the embeddings of those positions; 0 when all are equal."""
     parts: dict[str, float] = field(default_factory=dict)
     """The terms of the loss, such as within and cross."""
 
     @property
     def collapsed(self) -> bool:
-        """Whether the training tells nothing apart any more."""
+        """Whether the embeddings or labels have collapsed."""
         return self.collapse != ""
 
     @property
     def collapse(self) -> str:
-        """In what way the training has collapsed; empty while it is sound."""
+        """How the training has collapsed; empty while it has not."""
         if self.largest_share > COLLAPSED_SHARE:
             return f"{100 * self.largest_share:.0f} % of the pixels are in one cluster"
         return "the embeddings of all pixels are alike" if self.spread < COLLAPSED_SPREAD else ""
 
     def line(self) -> dict[str, Any]:
-        """Returns the figures as one flat record, terms of the loss included; `collapse` only where there is one."""
+        """Returns the metrics as one flat record, with the terms of the loss; `collapse` only where there is one."""
         values = asdict(self)
-        told = {"collapse": self.collapse} if self.collapsed else {}
-        return {**values.pop("parts"), **values, "collapsed": self.collapsed, **told}
+        collapse = {"collapse": self.collapse} if self.collapsed else {}
+        return {**values.pop("parts"), **values, "collapsed": self.collapsed, **collapse}
 
 
 class EpochTotals:
-    """Sums over the steps of an epoch, of all processes, the same in each; they stay on the device, so that a step need
-    not wait for their values."""
+    """Sums over the steps of an epoch and all workers, the same in each.
+
+    They stay on the device, so that a step need not wait for their values.
+    """
 
     def __init__(self, k: int, device: torch.device):
         self.steps = 0
@@ -74,12 +76,12 @@ class EpochTotals:
         self.label_counts = torch.zeros(k, dtype=torch.int64, device=device)
         self.bad_step = torch.tensor(-1, device=device)
 
-    def add(self, found: StepLoss, processes: Processes = ALONE) -> None:
-        """Adds the loss and the labels of one step, the mean and the sum of those of all processes."""
-        named = {"loss": found.total, **found.parts}
-        losses = torch.stack([value.detach().double() for value in named.values()]) / processes.world
-        both = processes.sum(torch.cat([losses, found.label_counts.flatten().double()]))
-        losses, counts = both[: len(named)], both[len(named) :].view_as(found.label_counts)
+    def add(self, step: StepLoss, workers: WorkerGroup = ALONE) -> None:
+        """Adds one step: the mean of the losses of all workers, the sum of their label counts."""
+        named = {"loss": step.total, **step.parts}
+        losses = torch.stack([value.detach().double() for value in named.values()]) / workers.world_size
+        both = workers.sum(torch.cat([losses, step.label_counts.flatten().double()]))
+        losses, counts = both[: len(named)], both[len(named) :].view_as(step.label_counts)
         self.bad_step = torch.where(~torch.isfinite(losses[0]) & (self.bad_step < 0), self.steps, self.bad_step)
         self.steps += 1
         for name, value in zip(named, losses, strict=True):
@@ -88,7 +90,7 @@ class EpochTotals:
         self.label_counts = self.label_counts + counts.long()  # (K,), or (V, K)
 
     def check_finite(self, epoch: int) -> None:
-        """Raises SharedError when the loss of a step of `epoch` was not finite in any process."""
+        """Raises SharedError when the loss of a step of `epoch` was not finite in any worker."""
         if int(self.bad_step) >= 0:
             raise not_finite("loss", epoch, int(self.bad_step))
 
@@ -97,7 +99,7 @@ class EpochTotals:
         return {name: float(value) / self.seen[name] for name, value in self.losses.items()}
 
     def record(self, **more: Any) -> EpochRecord:
-        """Returns the record of the epoch; `more` is what the totals do not know."""
+        """Returns the record of the epoch; `more` are its other fields."""
         parts = self.means()
         counts = self.label_counts.cpu().view(-1, self.label_counts.shape[-1])  # (V, K)
         return EpochRecord(
@@ -114,7 +116,7 @@ class EpochTotals:
         return {"steps": self.steps, "losses": self.losses, "seen": self.seen, "label_counts": self.label_counts}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Takes over what `state` returned."""
+        """Restores what `state` returned."""
         device = self.label_counts.device
         self.steps, self.seen = state["steps"], dict(state["seen"])
         self.losses = {name: value.to(device) for name, value in state["losses"].items()}
@@ -122,7 +124,7 @@ class EpochTotals:
 
 
 def not_finite(what: str, epoch: int, step: int) -> SharedError:
-    """Returns the error to raise when a training diverges at this epoch and step, both counted from 0."""
+    """Returns the error of a training that diverged at this epoch and step, both counted from 0."""
     return SharedError(
         f"the {what} is not finite at epoch {epoch + 1}, step {step + 1}: the last checkpoint is good; lower "
         "--lr-decoder and --lr-backbone, or use --precision 32-true"
@@ -130,9 +132,9 @@ def not_finite(what: str, epoch: int, step: int) -> SharedError:
 
 
 def changed_share(before: Tensor, after: Tensor, k: int) -> float:
-    """Returns the share of places whose label changed; ids are matched first, as clusters may come back renumbered.
+    """Returns the share of positions whose label changed, after matching the ids, which may be permuted.
 
-    before, after: (N,) labels below `k` of the same places.
+    before, after: (N,) labels below `k` of the same positions.
     """
     from scipy.optimize import linear_sum_assignment
 

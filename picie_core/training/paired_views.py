@@ -1,4 +1,4 @@
-"""The views of a batch as images, and their maps brought back to the same pixels [1, section 3.2].
+"""The paired views of a batch: augmented images, and their feature maps aligned to the same pixels [1, section 3.2].
 
 [1] Cho, Mall, Bala, Hariharan, "PiCIE", CVPR 2021.
 """
@@ -24,14 +24,14 @@ from picie_core.training.augmentations import (
 )
 
 WARP_STREAM = 0
-"""The stream of random numbers that draws the warp; a view's colours are drawn from the one of its number."""
+"""The stream of random numbers of the geometric warp; the photometric one of a view has the view's number."""
 
 
 @dataclass(frozen=True)
 class AlignedViews:
-    """The views of the images `ids` in an epoch: 1 is recoloured and warped, 2 is recoloured.
+    """The views of the images `ids` in an epoch: view 1 gets colours and a warp, view 2 colours alone.
 
-    numbers: the views to make; none leaves the images as they are, as one view.
+    numbers: the views to make; none of them means one view without augmentation.
     """
 
     numbers: tuple[int, ...]
@@ -56,20 +56,20 @@ class AlignedViews:
         for view, images in views.items():
             z = network(images)
             if view == 2:
-                cells, _ = feature_map_shape(images.shape[2] // 2, images.shape[3] // 2)
-                z = F.normalize(apply_geometric(z.float(), self.warp(), cells), dim=1)  # unit again after the warp
+                side, _ = feature_map_shape(images.shape[2] // 2, images.shape[3] // 2)
+                z = F.normalize(apply_geometric(z.float(), self.warp(), side), dim=1)  # unit again after the warp
             maps.append(z)
         return maps
 
     def masks(self, masks: Tensor) -> Tensor:
-        """Returns the class ids (B, S, S) that belong to the image of view 1, nearest pixel."""
+        """Returns the class ids of view 1, of masks (B, S, S), nearest pixel."""
         if not self.numbers:
             return masks.long()
         side = masks.shape[2] // 2
         return apply_geometric(masks[:, None].float(), self.warp(), side, mode="nearest")[:, 0].long()
 
     def warp(self) -> Geometric:
-        """Returns the crop and flip of each image: that of view 1's image and of view 2's maps."""
+        """Returns the crop and flip of each image, shared by the images of view 1 and the maps of view 2."""
         return draw_geometric(self._uniforms(WARP_STREAM, 4))
 
     def _uniforms(self, stream: int, count: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Recipes: named sets of settings to start from; every difference between two recipes is one setting."""
+"""Recipes: named sets of settings, the default and the paper's."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ PAPER: dict[str, Any] = {
     "temperature": 1.0,
     "balance": 1.0,
     "labels": "epoch",
-    "hold_shares": 0.0,
+    "prior_matching": 0.0,
     "centroids": "anew",
     "clustered": "pass",
     "batch_norm": "train",
     "cluster_images": 5120,
 }
-"""The paper's setting [1], where it says nothing that of its authors' code.
+"""The settings of the paper [1]; where it says nothing, those of its authors' code.
 
 [1] Cho, Mall, Bala, Hariharan, "PiCIE", CVPR 2021, section 4 and supplement.
 """

@@ -1,7 +1,8 @@
 """Training an embedder: the epoch loop of every objective, on Lightning Fabric.
 
-An epoch: cluster the views of some images, then agree with the clusters on all images [1, algorithm 1]. Data order,
-views and every other draw belong to (seed, epoch, image), so a resumed training is the training that was never stopped.
+An epoch clusters the views of some images, then trains on all images to predict the clusters [1, algorithm 1]. The
+order of images, the views and every other draw belong to (seed, epoch, image), so a resumed training is exactly the
+training that was never stopped.
 
 [1] Cho, Mall, Bala, Hariharan, "PiCIE", CVPR 2021.
 """
@@ -11,8 +12,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -21,33 +21,30 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from picie_core.data.image_source import ImageSource
-from picie_core.errors import PicieError, SharedError
+from picie_core.errors import SharedError
 from picie_core.models.embedder import Embedder
 from picie_core.progress import Meter, Report, ignore_progress
 from picie_core.settings import SampleSettings, TrainSettings
 from picie_core.training.batches import Batch, Batches, ReadMask
-from picie_core.training.epoch_features import KeptFeatures, draw_cells, in_order
+from picie_core.training.distributed import FabricWorkers, make_fabric
+from picie_core.training.epoch_features import EpochFeatures
 from picie_core.training.epoch_metrics import EpochRecord, EpochTotals, changed_share, not_finite
-from picie_core.training.fabric import (
-    FabricProcesses,
-    head_optimizer,
-    launch,
-    make_fabric,
-    parameter_groups,
-    set_learning_rates,
-)
-from picie_core.training.losses import make_objective
+from picie_core.training.losses import MakeObjective, make_objective
 from picie_core.training.losses.objective import Step, flatten
+from picie_core.training.optimizers import head_optimizer, network_optimizer, set_learning_rates
 from picie_core.training.paired_views import AlignedViews, blank_images
 
 PROBE_IMAGES = 8
 """Images whose labels are compared from epoch to epoch."""
+CHECK_STEPS = 20
+"""A GPU is asked for the loss only every so many steps, because it has to finish its work to answer."""
 
 
 class Training:
-    """One training: call `epochs`; `state` and `load_state` carry it over a stop.
+    """One training of `embedder` on the images `image_ids`; iterate over `epochs` to run it.
 
-    fabric: an engine that has met the other processes; without one the training is alone.
+    masks: returns the ground truth of an image, for methods that learn from it. fabric: the launched Fabric of several
+    workers; without it one for `device` is made. make: returns the objective of `method`.
     """
 
     def __init__(
@@ -59,35 +56,32 @@ class Training:
         sampling: SampleSettings,
         device: str = "auto",
         method: str = "picie",
+        *,
         masks: ReadMask | None = None,
         fabric: Fabric | None = None,
+        make: MakeObjective = make_objective,
     ):
         self.image_ids, self.settings, self.sampling, self.method = image_ids, settings, sampling, method
-        self.fabric = fabric or launch(make_fabric(settings, device))
-        self.processes = FabricProcesses(self.fabric)
-        self.objective = make_objective(
-            method, settings, embedder.settings.dim, sampling.seed, self.fabric.device, self.processes
-        )
+        self.fabric = fabric or make_fabric(settings.precision, device)
+        self.workers = FabricWorkers(self.fabric)
+        dim, seed = embedder.settings.dim, sampling.seed
+        self.objective = make(method, settings, dim, seed, self.fabric.device, self.workers)
         self.embedder: Embedder = embedder
         self.network: Any = embedder
         self.optimizer: Any = None
         if self.objective.trains_network:
             module = embedder.to(memory_format=torch.channels_last)
-            optimizer = torch.optim.Adam(parameter_groups(embedder, settings))
-            self.network, self.optimizer = self.fabric.setup(module, optimizer)
+            self.network, self.optimizer = self.fabric.setup(module, network_optimizer(embedder, settings))
         else:
             self.fabric.to_device(embedder)
         self.head_optimizer = head_optimizer(self.objective.parameters(), settings)
-        self.teacher: Embedder | None = None
-        self.batches = Batches(cache, sampling.size_px, sampling.batch, sampling.seed, self.fabric.device, masks)
-        self.epoch, self.step, self.settled = 0, 0, False
-        self.probe_labels: Tensor | None = None
-        self.kept: list[KeptFeatures] = []
+        self.labeller: Embedder | None = None  # None: the network itself assigns the pseudo-labels
+        self.batches = Batches(cache, sampling.size_px, sampling.batch, seed, self.fabric.device, masks)
+        self.features = EpochFeatures(len(self.objective.views), dim, seed, self.workers)
         self.totals = EpochTotals(settings.k, self.fabric.device)
-        self.clustering_s = 0.0
-        self.spent_s = 0.0
-        self.stop: Callable[[], bool] = lambda: False
-        self.after_step: Callable[[], None] = lambda: None
+        self.probe_labels: Tensor | None = None
+        self.epoch, self.step, self.settled = 0, 0, False
+        self.clustering_s = self.spent_s = 0.0
 
     @property
     def steps_per_epoch(self) -> int:
@@ -95,127 +89,154 @@ class Training:
         return math.ceil(len(self.image_ids) / self.sampling.batch)
 
     @property
+    def clustered_images(self) -> int:
+        """Images whose features an epoch clusters."""
+        return min(self.settings.cluster_images, len(self.image_ids))
+
+    @property
     def finished(self) -> bool:
         """Whether all epochs are done, or the labels have settled."""
         return self.settled or self.epoch >= self.settings.epochs
 
-    def epochs(self, report: Report = ignore_progress) -> Iterator[EpochRecord]:
-        """Yields the record of each epoch when it is over; ends early after the step in which `stop` became true."""
+    def epochs(
+        self,
+        report: Report = ignore_progress,
+        stop: Callable[[], bool] = lambda: False,
+        after_step: Callable[[], None] = lambda: None,
+    ) -> Iterator[EpochRecord]:
+        """Runs the epochs that are left and yields the record of each.
+
+        It ends early, in the middle of an epoch, after the step in which `stop` returns True, in any worker.
+        after_step: called after every step whose loss is known to be finite, such as to write a checkpoint.
+        """
         while not self.finished:
-            record = self._run_epoch(report)
+            record = self._run_epoch(report, stop, after_step)
             if record is None:
                 return
             yield record
 
-    # -- one epoch
-
-    def _run_epoch(self, report: Report) -> EpochRecord | None:
+    def _run_epoch(
+        self, report: Report, stop: Callable[[], bool], after_step: Callable[[], None]
+    ) -> EpochRecord | None:
         label = f"epoch {self.epoch + 1}/{self.settings.epochs}"
-        start = time.monotonic() - self.spent_s  # what an epoch took before a stop belongs to it
+        start = time.monotonic() - self.spent_s  # the seconds before a stop count too
         if self.step == 0:
             self._start_epoch(report, f"{label} clustering")
             self.clustering_s = time.monotonic() - start
         order = np.random.default_rng((self.sampling.seed, self.epoch)).permutation(self.image_ids).tolist()
         meter = Meter(label, len(order), report, done=self.step * self.sampling.batch)
         self.embedder.train(self.objective.trains_network and self.settings.batch_norm == "train")
-        for batch in self.batches.read(order, self.epoch, self.step, self.processes.rank, self.processes.world):
-            looked = self._steps()
+        for batch in self.batches.read(order, self.epoch, self.step, self.workers.rank, self.workers.world_size):
+            checked = self._checks_loss()
             self._train_step(batch)
             self.step += 1
             self.spent_s = time.monotonic() - start
-            metrics = self.totals.means() if self._steps() else {}
+            metrics = self.totals.means() if self._checks_loss() else {}
             meter.advance(min(self.sampling.batch, len(order) - meter.done), **metrics)
-            if looked:  # else the loss may not be finite any more, and the checkpoint would not be a good one
-                self.after_step()
-            if self._asked_to_stop():
+            if checked:  # otherwise a checkpoint might hold a network that has diverged
+                after_step()
+            if self._stops(stop):
                 self.totals.check_finite(self.epoch)
                 return None
         return self._finish_epoch(time.monotonic() - start)
 
+    def _checks_loss(self) -> bool:
+        return self.fabric.device.type == "cpu" or self.step % CHECK_STEPS == 0
+
+    def _stops(self, stop: Callable[[], bool]) -> bool:
+        """Whether any worker was asked to stop: all leave after the same step, so that none waits for another."""
+        if self.workers.world_size == 1:
+            return stop()
+        return self._checks_loss() and bool(
+            self.workers.sum(torch.tensor(float(stop()), device=self.fabric.device)) > 0
+        )
+
+    # -- clustering, at the start of an epoch
+
     def _start_epoch(self, report: Report, phase: str) -> None:
         self.totals = EpochTotals(self.settings.k, self.fabric.device)
-        labels = self.settings.labels if self.objective.clusters else "step"
-        if labels == "epoch" or (labels == "teacher" and self.teacher is None):
-            self.teacher = copy.deepcopy(self.embedder).eval().requires_grad_(False)
-        cells = self._cells(report, phase) if self.objective.clusters else []
-        self.objective.start_epoch(self.epoch, cells)
+        if self.objective.clusters and self.settings.labels == "epoch":
+            self.copy_labeller()
+        features = self._epoch_features(report, phase) if self.objective.clusters else []
+        self.objective.start_epoch(self.epoch, features)
         if self.objective.renews_head:
             self.head_optimizer = head_optimizer(self.objective.parameters(), self.settings)
 
-    def _asked_to_stop(self) -> bool:
-        """Whether any of the processes was asked to: all leave after the same step, so that none waits for another."""
-        if self.processes.world == 1:
-            return self.stop()
-        if not self._steps():
-            return False
-        return bool(self.processes.sum(torch.tensor(float(self.stop()), device=self.fabric.device)) > 0)
+    def copy_labeller(self) -> Embedder:
+        """Lets a frozen copy of the network, as it is now, assign the pseudo-labels from here on; returns the copy."""
+        self.labeller = copy.deepcopy(self.embedder).eval().requires_grad_(False)
+        return self.labeller
+
+    @torch.no_grad()
+    def _epoch_features(self, report: Report, phase: str) -> list[np.ndarray]:
+        """Returns features (N, D) of each view to cluster, the same in every worker.
+
+        differs from PiCIE: unless settings.clustered is "pass", they come from the last steps of the epoch before,
+        which saves a forward pass over the images.
+        """
+        if self.epoch > 0 and self.settings.clustered == "steps":
+            return self.features.take()
+        self.features.batches = []
+        network = (self.labeller or self.embedder).eval()
+        rng = np.random.default_rng((self.sampling.seed, self.epoch, 1))
+        ids = rng.choice(self.image_ids, self.clustered_images, replace=False).tolist()
+        meter = Meter(phase, len(ids), report)
+        for batch in self.batches.read(ids, self.epoch, 0, self.workers.rank, self.workers.world_size):
+            maps: list[Tensor] = []
+            if batch.ids:
+                views = self._views(batch.ids)
+                with self.fabric.autocast():
+                    maps = views.maps(network, views.images(batch.images))
+            self.features.add(maps, batch, self.epoch, self.clustered_images)
+            meter.advance(min(self.sampling.batch, len(ids) - meter.done))
+        return self.features.take()
+
+    # -- one step
 
     def _train_step(self, batch: Batch) -> None:
         done, total = self.epoch * self.steps_per_epoch + self.step, self.settings.epochs * self.steps_per_epoch
         optimizers: list[Any] = [one for one in (self.optimizer, self.head_optimizer) if one is not None]
         for optimizer in optimizers:
-            full = optimizer is self.head_optimizer and self.objective.renews_head
-            schedule = "constant" if full else self.settings.schedule
+            renewed = optimizer is self.head_optimizer and self.objective.renews_head
+            schedule = "constant" if renewed else self.settings.schedule
             set_learning_rates(optimizer, schedule, done, total, self.steps_per_epoch)
             optimizer.zero_grad(set_to_none=True)
         step = self._embed_step(batch, done)
-        found = self.objective.loss(step)
-        self.totals.add(found, self.processes)
-        if self._steps():
+        loss = self.objective.loss(step)
+        self.totals.add(loss, self.workers)
+        if self._checks_loss():
             self.totals.check_finite(self.epoch)
-        self.fabric.backward(found.total)
-        if self.processes.world > 1:  # the network's are averaged by the engine
+        self.fabric.backward(loss.total)
+        if self.workers.world_size > 1:  # Fabric averages the gradients of the network
             for parameter in self.objective.parameters():
                 if parameter.grad is not None:
-                    parameter.grad = self.processes.mean(parameter.grad)
+                    parameter.grad = self.workers.mean(parameter.grad)
         for optimizer in optimizers:
             optimizer.step()
-        self._share_statistics()
-        self._move_teacher(done)
-        self._keep_cells(batch, step)
-
-    def _steps(self) -> bool:
-        """Whether to look at the figures after this step: a GPU would have to wait for them, so seldom there."""
-        return self.fabric.device.type == "cpu" or self.step % 20 == 0
-
-    @torch.no_grad()
-    def _share_statistics(self) -> None:
-        """Gives all processes the mean of their batch norm statistics, where these train."""
-        if self.processes.world > 1 and self.settings.batch_norm == "train":
-            named = self.embedder.named_buffers()
-            running = [buffer for name, buffer in named if name.endswith(("running_mean", "running_var"))]
-            means = self.processes.mean(torch.cat([buffer.flatten() for buffer in running]))
-            for buffer, mean in zip(running, means.split([buffer.numel() for buffer in running]), strict=True):
-                buffer.copy_(mean.view_as(buffer))
-
-    @torch.no_grad()
-    def _move_teacher(self, done: int) -> None:
-        """Moves the averaged teacher towards the network; faster at first, when there is little to average."""
-        if self.teacher is None or self.settings.labels != "teacher":
-            return
-        keep = min(self.settings.momentum, (done + 1) / (done + 10))
-        for mine, theirs in zip(self.teacher.parameters(), self.embedder.parameters(), strict=True):
-            mine.lerp_(theirs, 1 - keep)
-        for kept, buffer in zip(self.teacher.buffers(), self.embedder.buffers(), strict=True):
-            kept.copy_(buffer)
-
-    # -- views and cells
+        if self.settings.batch_norm == "train":
+            self.workers.average_batch_norm(self.embedder)
+        images_left = len(self.image_ids) - self.step * self.sampling.batch
+        if (
+            self.objective.clusters
+            and self.settings.clustered == "steps"
+            and images_left <= self.clustered_images + self.sampling.batch
+        ):
+            self.features.add(step.seen, batch, self.epoch, self.clustered_images)
 
     def _embed_step(self, batch: Batch, done: int) -> Step:
-        """Returns the maps of the objective's views; none at all of a batch in which no file could be read."""
-        blank = not batch.ids
-        ids, images = (
-            ([0], blank_images(self.sampling.size_px, self.fabric.device)) if blank else (batch.ids, batch.images)
-        )
+        """Returns the maps of the objective's views, empty ones of a batch in which no file could be read."""
+        ids, images = batch.ids, batch.images
+        if not ids:  # DDP needs a forward pass in every worker
+            ids, images = [0], blank_images(self.sampling.size_px, self.fabric.device)
         views = self._views(ids)
         prepared = views.images(images)
         with torch.set_grad_enabled(self.objective.trains_network):
             maps = views.maps(self.network, prepared)
-        if self.teacher is None:
+        if self.labeller is None:
             seen = [one.detach() for one in maps]
         else:
             with torch.no_grad(), self.fabric.autocast():
-                seen = views.maps(self.teacher, prepared)
+                seen = views.maps(self.labeller, prepared)
         masks = None if batch.masks is None else views.masks(batch.masks)
         if not batch.ids:
             maps, seen, masks = [one[:0] for one in maps], [one[:0] for one in seen], masks and masks[:0]
@@ -225,57 +246,17 @@ class Training:
         numbers = self.objective.views if self.objective.trains_network else ()
         return AlignedViews(numbers, self.sampling.seed, self.epoch, ids)
 
-    def _cells(self, report: Report, phase: str) -> list[np.ndarray]:
-        """Returns cells (N, D) of each view of some images, the same in every process."""
-        kept, self.kept = self.kept, []
-        if self.epoch == 0 or self.settings.clustered == "pass":
-            kept = self._cells_of_a_pass(report, phase)
-        return in_order(kept)
-
-    @torch.no_grad()
-    def _cells_of_a_pass(self, report: Report, phase: str) -> list[KeptFeatures]:
-        """Returns the cells of some images, by the network as it is at the epoch's start."""
-        source = (self.teacher or self.embedder).eval()
-        rng = np.random.default_rng((self.sampling.seed, self.epoch, 1))
-        ids = rng.choice(self.image_ids, self._clustered_images, replace=False).tolist()
-        meter = Meter(phase, len(ids), report)
-        kept = []
-        for batch in self.batches.read(ids, self.epoch, 0, self.processes.rank, self.processes.world):
-            maps: list[Tensor] = []
-            if batch.ids:
-                views = self._views(batch.ids)
-                with self.fabric.autocast():
-                    maps = views.maps(source, views.images(batch.images))
-            kept.append(self._draw_cells(maps, batch))
-            meter.advance(min(self.sampling.batch, len(ids) - meter.done))
-        return kept
-
-    @torch.no_grad()
-    def _keep_cells(self, batch: Batch, step: Step) -> None:
-        """Keeps cells of the last images of an epoch for the next clustering: the network has just embedded them."""
-        first = self.step * self.sampling.batch
-        wanted = self.objective.clusters and self.settings.clustered == "steps"
-        if wanted and len(self.image_ids) - first <= self._clustered_images + self.sampling.batch:
-            self.kept.append(self._draw_cells(step.seen, batch))
-
-    @property
-    def _clustered_images(self) -> int:
-        return min(self.settings.cluster_images, len(self.image_ids))
-
-    def _draw_cells(self, maps: Sequence[Tensor], batch: Batch) -> KeptFeatures:
-        none = torch.zeros(0, self.embedder.settings.dim, device=self.fabric.device)
-        maps = maps or [none for _ in self.objective.views]
-        return draw_cells(maps, batch, self._clustered_images, self.sampling.seed, self.epoch, none, self.processes)
-
     # -- the end of an epoch
 
     def _finish_epoch(self, seconds: float) -> EpochRecord:
         self.totals.check_finite(self.epoch)
         self.batches.cache.flush()
-        self.batches.unreadable = self.processes.gather_tables(self.batches.unreadable)
-        if self.processes.rank > 0:  # the first process has stored what it decoded
+        self.batches.unreadable = self.workers.gather_tables(self.batches.unreadable)
+        if self.workers.rank > 0:  # rank 0 has stored the images that it decoded
             self.batches.cache.refresh()
-        changed, spread = self._compared()
+        probed = self._probe() if self.workers.rank == 0 else (0.0, 0.0)
+        both = self.workers.broadcast(torch.tensor(probed, dtype=torch.float64, device=self.fabric.device))
+        changed, spread = both.tolist()
         record = self.totals.record(
             epoch=self.epoch + 1,
             changed_labels=changed,
@@ -288,16 +269,11 @@ class Training:
         self.settled = record.changed_labels < self.settings.settle
         return record
 
-    def _compared(self) -> list[float]:
-        """Returns the share of labels that changed and the spread of the embeddings, as the first process finds it."""
-        found = self._look_at_probes() if self.processes.rank == 0 else (0.0, 0.0)
-        return self.processes.broadcast(torch.tensor(found, dtype=torch.float64, device=self.fabric.device)).tolist()
-
     @torch.no_grad()
-    def _look_at_probes(self) -> tuple[float, float]:
-        """Returns, of the cells of the probe images, the share whose label changed, and the spread.
+    def _probe(self) -> tuple[float, float]:
+        """Returns, on some fixed images, the share of labels that changed since the last epoch, and the spread.
 
-        The share is 1 after the first epoch; the spread is 1 less the mean cosine of any two cells.
+        The share is 1 after the first epoch; the spread is 1 less the mean cosine between embeddings.
         """
         self.embedder.eval()
         rng = np.random.default_rng(self.sampling.seed)
@@ -318,67 +294,7 @@ class Training:
             return 1.0, spread
         return changed_share(before, self.probe_labels, self.settings.k), spread
 
-    # -- state
-
     def check_weights(self) -> None:
         """Raises PicieError when a weight is not finite, so that such a state replaces no good checkpoint."""
         if not all(bool(torch.isfinite(value).all()) for value in self.embedder.parameters()):
             raise not_finite("network", self.epoch, max(self.step - 1, 0))
-
-    def state(self) -> dict[str, Any]:
-        """Returns all that a resumed training needs; draws need nothing, they belong to (seed, epoch, image)."""
-        return {
-            "method": self.method,
-            "images": self.image_ids,
-            "settings": asdict(self.settings),
-            "network": asdict(self.embedder.settings),
-            "embedder": self.embedder.state_dict(),
-            "teacher": None if self.teacher is None else self.teacher.state_dict(),
-            "optimizer": None if self.optimizer is None else self.optimizer.state_dict(),
-            "head_optimizer": None if self.head_optimizer is None else self.head_optimizer.state_dict(),
-            "objective": self.objective.state(),
-            "epoch": self.epoch,
-            "step": self.step,
-            "settled": self.settled,
-            "probe_labels": self.probe_labels,
-            "totals": self.totals.state(),
-            "clustering_s": self.clustering_s,
-            "spent_s": self.spent_s,
-            "kept": [{"places": one.positions, "views": one.views} for one in self.kept],
-        }
-
-    def load_state(self, state: dict[str, Any]) -> None:
-        """Takes over what `state` returned. Raises PicieError when it belongs to another network or method."""
-        self._check_same(state)
-        try:
-            self.embedder.load_state_dict(state["embedder"])
-            self.objective.load_state(state["objective"], self.fabric.device)
-            if state["teacher"] is not None:
-                self.teacher = copy.deepcopy(self.embedder).eval().requires_grad_(False)
-                self.teacher.load_state_dict(state["teacher"])
-            self.head_optimizer = head_optimizer(self.objective.parameters(), self.settings)
-            for optimizer, name in ((self.optimizer, "optimizer"), (self.head_optimizer, "head_optimizer")):
-                if optimizer is not None:
-                    optimizer.load_state_dict(state[name])
-        except (RuntimeError, ValueError, KeyError) as error:
-            raise PicieError(
-                f"the checkpoint is of another network ({str(error).splitlines()[0]}): start anew"
-            ) from error
-        self.image_ids = state["images"]  # the order of an epoch is drawn from them, whatever was found since
-        self.epoch, self.step, self.settled = state["epoch"], state["step"], state["settled"]
-        self.probe_labels, self.clustering_s = state["probe_labels"], state["clustering_s"]
-        self.spent_s = state.get("spent_s", 0.0)
-        device = self.fabric.device
-        self.kept = [KeptFeatures(one["places"], [view.to(device) for view in one["views"]]) for one in state["kept"]]
-        self.totals.load_state(state["totals"])
-
-    def _check_same(self, state: dict[str, Any]) -> None:
-        if state["method"] != self.method:
-            raise PicieError(f"the checkpoint is of method {state['method']}, not {self.method}: start anew")
-        stored = {**state["settings"], **state["network"]}
-        mine = {**asdict(self.settings), **asdict(self.embedder.settings)}
-        for name in ("backbone", "stages", "dim", "k", "overcluster"):
-            if stored.get(name) != mine[name]:
-                raise PicieError(
-                    f"the checkpoint is of another network ({name} {stored.get(name)}, not {mine[name]}): start anew"
-                )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from picie_core.atomic_files import folder_atomic
 from picie_core.data.image_file import ImageError
@@ -11,18 +13,20 @@ from picie_core.data.sample_writer import SampleReport, SampleWriter, draw_posit
 from picie_core.errors import PicieError
 from picie_core.progress import Report, ignore_progress
 from picie_core.settings import EmbedderSettings, SampleSettings
+from picie_core.workspace.run_info import RunInfo
 from picie_core.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
-    from picie_core.models.embedder import Embedder, FrozenEmbedder
+    from picie_core.models.embedder import Embedder
     from picie_core.models.embedding_pass import ImagePass
+    from picie_core.models.inference import FrozenEmbedder
 
 
 def start_embedder(
     workspace: Workspace, embedder: EmbedderSettings, settings: SampleSettings, report: Report = ignore_progress
 ) -> Embedder:
     """Returns an embedder with the weights that `embedder` names; with none, its first filters come from the images."""
-    from picie_core.models.untrained_backbone import start_network
+    from picie_core.training.untrained_backbone import start_network
 
     wanted = draw_positions(workspace.image_list().readable, settings)
     return start_network(_image_pass(workspace, wanted, settings, report), embedder)
@@ -67,6 +71,15 @@ def make_sample(
             writer.add(ids, feature_maps)
         writer.write_index(folder)
     return writer.write_sample(workspace.run_dir(run) / "sample")
+
+
+def finish_run(workspace: Workspace, info: RunInfo, made: dict[str, Any]) -> RunInfo:
+    """Returns the record of a run, now marked as done and the one in use; made: what was made, with the `images`."""
+    seconds = round(time.time() - info.created, 2)
+    done = replace(info, state="done", images=made["images"], seconds=seconds)
+    workspace.write_run(done, sample=made)
+    workspace.choose_run(info.id)
+    return done
 
 
 def _image_pass(workspace: Workspace, ids: Iterable[int], settings: SampleSettings, report: Report) -> ImagePass:

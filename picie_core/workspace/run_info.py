@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from picie_core.settings import MASK_METHODS
+
 METHOD_TITLES = {"picie": "PiCIE", "mdc": "MDC", "iic": "IIC", "supervised": "Supervised", "probe": "Linear probe"}
 """The names on screen of the methods that train."""
 
@@ -30,6 +32,6 @@ class RunInfo:
         if self.method == "frozen":
             return f"Frozen {self.settings.get('backbone', '')}".strip()
         title, overcluster = METHOD_TITLES.get(self.method, self.method), self.settings.get("overcluster")
-        if self.method not in ("supervised", "probe"):  # they have the classes of their masks
+        if self.method not in MASK_METHODS:  # they have the classes of their masks
             title += f" K {self.settings.get('k', '?')}{f'+{overcluster}' if overcluster else ''}"
         return f"{title}, {self.epochs_done} epoch{'' if self.epochs_done == 1 else 's'}"

@@ -1,208 +1,301 @@
-"""One training run of a workspace: its network, its epochs with checkpoints and history, its finished embedder."""
+"""Training runs of a workspace: the epochs with their checkpoints and history, then embedder and embedding sample."""
 
 from __future__ import annotations
 
-import json
-import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, fields, replace
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from picie_core.atomic_files import write_text
-from picie_core.data.datasets import DataChoice, open_labelled_set
-from picie_core.data.labelled_set import LabelledSet
-from picie_core.errors import PicieError
-from picie_core.progress import Report
-from picie_core.settings import EmbedderSettings, SampleSettings, TrainSettings
+from picie_core.data.sample_writer import SampleReport
+from picie_core.errors import PicieError, SharedError, Stopped
+from picie_core.progress import Progress, Report, ignore_progress
+from picie_core.settings import EmbedderSettings
+from picie_core.training.losses import MakeObjective, make_objective
+from picie_core.training.worker import Worker
 from picie_core.workspace.run_info import RunInfo
+from picie_core.workspace.training_history import append_history, collapse_words, last_collapse
+from picie_core.workspace.training_plan import TrainingPlan, stopped_run
 from picie_core.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+    from picie_core.data.image_cache import ImageCache
     from picie_core.models.embedder import Embedder
-    from picie_core.training.trainer import EpochRecord, Training
+    from picie_core.training.trainer import Training
 
 CHECKPOINT_S = 600.0
 """A checkpoint is written at least this often, in seconds, however long an epoch takes."""
-COLLAPSE_REMEDY = "lower --lr-decoder and --lr-backbone, raise --hold-shares, or give --balance -0.5"
+ALONE = Worker()
 
 
-def start_network(
+@dataclass(frozen=True)
+class TrainedRun:
+    """A finished training run."""
+
+    info: RunInfo
+    sample: SampleReport
+    collapse: str
+    """The last epoch in which the training collapsed, and the remedy; empty when there was none."""
+
+    def record(self) -> dict[str, Any]:
+        """Returns what the training made, as run.json stores it and `train` prints it."""
+        collapse = {"collapse": self.collapse} if self.collapse else {}
+        return {**asdict(self.sample), "epochs": self.info.epochs_done, **collapse}
+
+
+def train_workspace(
     workspace: Workspace,
-    embedder: EmbedderSettings,
-    sampling: SampleSettings,
-    start: str | None,
-    report: Report,
+    plan: TrainingPlan,
+    *,
+    resume: str | None = None,
+    device: str = "auto",
+    report: Report = ignore_progress,
+    stop: Callable[[], bool] = lambda: False,
+    note: Callable[[str], None] = lambda line: None,
+    started: Callable[[str], None] = lambda run: None,
+    worker: Worker = ALONE,
+    make: MakeObjective = make_objective,
+) -> TrainedRun:
+    """Trains an embedder on the images of a workspace, embeds them with it and makes it the run in use.
+
+    It runs in any thread: it handles no signals and draws nothing. The caller holds `workspace.writer_lock("train")`.
+
+    resume: a stopped run to go on with, by its own plan. report: takes the progress. stop: asked after every step and
+    while images are embedded; True ends the training with a checkpoint. note: takes lines for a log, such as the news
+    of a collapse. started: takes the name of the run. worker: rank 0 of several workers, the others of which call
+    `join_training`. make: returns the objective, by default that of the method.
+
+    Raises Stopped, with how to resume, when `stop` returned True; PicieError when the training cannot go on.
+    """
+    from picie_core.models.embedder import save_embedder
+    from picie_core.models.inference import FrozenEmbedder
+    from picie_core.training.distributed import process_group
+    from picie_core.workspace.embedding import finish_run, make_sample
+
+    info = stopped_run(workspace, resume) if resume else plan.new_run()
+    plan = TrainingPlan.of_run(info) if resume else plan
+    started(info.id)
+    plan.ground_truth(workspace)  # raises before any work is done
+    workspace.scan(_stopping(report, stop, "stopped; nothing half-written was left"))
+    info = replace(info, state="running")
+    workspace.write_run(info)
+    folder, resume_words = workspace.run_dir(info.id), f"go on with {worker.resume_words(info.id)}"
+    stopping = _stopping(report, stop, f"stopped; {resume_words}")
+    with _end_recorded(workspace, info.id):
+        with process_group(worker, info.id):
+            training, class_names = _start_training(workspace, info.id, plan, worker, device, make, stopping)
+            info = run_epochs(workspace, training, info, report=report, stop=stop, note=note)
+        if not training.finished:
+            raise Stopped(f"stopped in epoch {training.epoch + 1}; {resume_words}")
+        save_embedder(training.embedder, folder / "embedder", plan.sampling.size_px)
+        store_head(folder / "head.npz", training, class_names)
+        engine = FrozenEmbedder(training.embedder, device)
+        sample = make_sample(workspace, info.id, engine, plan.sampling, report=stopping)
+        trained = TrainedRun(info, sample, last_collapse(workspace, info.id))
+        return replace(trained, info=finish_run(workspace, info, trained.record()))
+
+
+def join_training(
+    workspace_root: Path,
+    plan: TrainingPlan,
+    worker: Worker,
+    *,
+    resume: str | None = None,
+    device: str = "auto",
+    stop: Callable[[], bool] = lambda: False,
+) -> None:
+    """Trains as a worker beside rank 0, which calls `train_workspace`, sends it the training and writes the run.
+
+    Raises WorkersLost when the connection breaks.
+    """
+    from picie_core.models.embedder import Embedder
+    from picie_core.training.distributed import make_fabric, process_group
+
+    if resume:
+        plan = TrainingPlan.of_run(Workspace.open(workspace_root).run_info(resume))
+    with process_group(worker):
+        fabric = make_fabric(plan.training.precision, device, worker)
+        assignment: _Assignment | None = fabric.broadcast(None)
+        assert assignment is not None
+        with process_group(worker, assignment.run):
+            workspace = Workspace.open(workspace_root)
+            network = Embedder(assignment.network)
+            if assignment.weights:
+                network.load_state_dict(assignment.weights)
+            cache = workspace.image_cache(assignment.plan.sampling.size_px)
+            training, _ = assignment.training(workspace, network, cache, fabric, make_objective)
+            with suppress(SharedError):  # rank 0 reports it
+                for _ in training.epochs(stop=stop):
+                    pass
+
+
+@dataclass(frozen=True)
+class _Assignment:
+    """What rank 0 sends to the other workers."""
+
+    run: str
+    plan: TrainingPlan
+    images: list[int]
+    network: EmbedderSettings
+    weights: dict[str, Any]
+    state: dict[str, Any] | None
+    """The checkpoint to resume from."""
+
+    def training(
+        self, workspace: Workspace, network: Embedder, cache: ImageCache, fabric: Fabric, make: MakeObjective
+    ) -> tuple[Training, list[str]]:
+        """Returns the training of `network`, and the class names where there is ground truth; K is their number."""
+        from picie_core.training.checkpoint import restore_training
+        from picie_core.training.trainer import Training
+
+        plan, truth, read_mask, settings = self.plan, self.plan.ground_truth(workspace), None, self.plan.training
+        if truth is not None:
+            paths = [record.path for record in workspace.image_list().records]
+            settings = replace(settings, k=len(truth.class_names))
+            read_mask = lambda image_id: truth.mask_of(paths[image_id])  # noqa: E731
+        training = Training(
+            network,
+            cache,
+            self.images,
+            settings,
+            plan.sampling,
+            method=plan.method,
+            masks=read_mask,
+            fabric=fabric,
+            make=make,
+        )
+        if self.state is not None:
+            restore_training(training, self.state)
+        return training, list(truth.class_names) if truth else []
+
+
+def _start_training(
+    workspace: Workspace,
+    run: str,
+    plan: TrainingPlan,
+    worker: Worker,
     device: str,
-) -> Embedder:
-    """Returns the network to train: the one of run `start`, else the frozen start that `embedder` describes."""
-    from picie_core.models.embedder import load_embedder
+    make: MakeObjective,
+    report: Report,
+) -> tuple[Training, list[str]]:
+    """Prepares the network, or reads the checkpoint, and shares both with the other workers."""
+    from picie_core.training.checkpoint import load_checkpoint
+    from picie_core.training.distributed import make_fabric
+
+    path = workspace.run_dir(run) / "checkpoint.pt"
+    state = load_checkpoint(path) if path.exists() else None
+    network = _initial_network(workspace, plan, state is not None, device, report)
+    cache = workspace.image_cache(plan.sampling.size_px, writable=True)
+    fabric = make_fabric(plan.training.precision, device, worker)
+    images = [record.id for record in workspace.image_list().readable]
+    weights = {} if state else network.state_dict()
+    assignment = fabric.broadcast(_Assignment(run, plan, images, network.settings, weights, state))
+    return assignment.training(workspace, network, cache, fabric, make)
+
+
+def _initial_network(workspace: Workspace, plan: TrainingPlan, resumed: bool, device: str, report: Report) -> Embedder:
+    """Returns the embedder of the run to start from, else the frozen start; a resumed one has no weights yet."""
+    from picie_core.models.embedder import Embedder, load_embedder
     from picie_core.workspace.embedding import fit_embedder, start_embedder
 
-    if start is not None:
-        return load_embedder(workspace.run_dir(start) / "embedder")[0]
-    network = start_embedder(workspace, embedder, sampling, report)
-    fit_embedder(workspace, network, sampling, device, report)
+    if plan.start is not None:
+        return load_embedder(workspace.run_dir(plan.start) / "embedder")[0]
+    if resumed:
+        return Embedder(plan.embedder, plan.sampling.seed)
+    network = start_embedder(workspace, plan.embedder, plan.sampling, report)
+    fit_embedder(workspace, network, plan.sampling, device, report)
     return network
 
 
 def run_epochs(
-    workspace: Workspace, report: Report, work: Training, info: RunInfo, say: Callable[[str], None]
+    workspace: Workspace,
+    training: Training,
+    info: RunInfo,
+    *,
+    report: Report,
+    stop: Callable[[], bool],
+    note: Callable[[str], None],
 ) -> RunInfo:
     """Runs the epochs; stores a record and a checkpoint after each, and checkpoints in between and on a stop.
 
-    A checkpoint is there before the first step, and a kill at any point leaves a run that can be resumed: the figures
-    of an epoch are stored before its checkpoint, as those of an epoch that is trained again are replaced. say: takes a
-    line for the log, such as the news of a collapse.
+    A checkpoint is there before the first step, and a kill at any point leaves a run that can be resumed: the metrics
+    of an epoch are stored before its checkpoint, and those of an epoch that is trained again are replaced.
     """
-    from picie_core.training.checkpoint import save_checkpoint
+    from picie_core.models.embedder import save_embedder
+    from picie_core.training.checkpoint import save_checkpoint, training_state
 
     folder = workspace.run_dir(info.id)
     saved = time.monotonic()
 
     def save() -> None:
         nonlocal saved
-        work.check_weights()
-        save_checkpoint(folder / "checkpoint.pt", work.state())
+        training.check_weights()
+        save_checkpoint(folder / "checkpoint.pt", training_state(training))
         saved = time.monotonic()
 
     def save_sometimes() -> None:
         if time.monotonic() - saved > CHECKPOINT_S:
             save()
 
-    with stop_on_signal() as stop:
-        work.stop, work.after_step = stop, save_sometimes
-        if not (folder / "checkpoint.pt").exists():
-            save()
-        for record in work.epochs(report):
-            keep_epoch(folder, work, record.epoch)
-            append_history(folder / "history.jsonl", record)
-            list_problems(workspace, work.batches.unreadable)
-            save()
-            info = replace(info, epochs_done=work.epoch)
-            workspace.write_run(info)
-            if record.collapsed:
-                say(collapse_words(record.line()))
-        if not work.finished:
-            save()
-    list_problems(workspace, work.batches.unreadable)
-    return replace(info, epochs_done=work.epoch)
+    if not (folder / "checkpoint.pt").exists():
+        save()
+    for record in training.epochs(report, stop, save_sometimes):
+        if training.settings.keep_epochs and record.epoch % training.settings.keep_epochs == 0:
+            kept = folder / "epochs" / f"{record.epoch:03d}" / "embedder"
+            save_embedder(training.embedder, kept, training.sampling.size_px)
+        append_history(folder / "history.jsonl", record)
+        _list_problems(workspace, training.batches.unreadable)
+        save()
+        info = replace(info, epochs_done=training.epoch)
+        workspace.write_run(info)
+        if record.collapsed:
+            note(collapse_words(record.line()))
+    if not training.finished:
+        save()
+    _list_problems(workspace, training.batches.unreadable)
+    return replace(info, epochs_done=training.epoch)
 
 
-def keep_epoch(folder: Path, work: Training, epoch: int) -> None:
-    """Stores the network after `epoch` as `epochs/<epoch>/embedder` of a run, when the settings ask for it."""
-    from picie_core.models.embedder import save_embedder
+def _stopping(report: Report, stop: Callable[[], bool], words: str) -> Report:
+    """Returns a report that raises Stopped with `words` once `stop` returns True."""
 
-    if work.settings.keep_epochs and epoch % work.settings.keep_epochs == 0:
-        save_embedder(work.embedder, folder / "epochs" / f"{epoch:03d}" / "embedder", work.sampling.size_px)
+    def checked(progress: Progress) -> None:
+        report(progress)
+        if stop():
+            raise Stopped(words)
+
+    return checked
 
 
-def list_problems(workspace: Workspace, unreadable: dict[int, str]) -> None:
-    """Lists images that a training could not read, with their reasons, among the workspace's problems."""
+@contextmanager
+def _end_recorded(workspace: Workspace, run: str) -> Iterator[None]:
+    """Stores that the run is stopped, or failed, when an error ends it."""
+    try:
+        yield
+    except Exception as error:
+        state = "stopped" if isinstance(error, Stopped) else "failed"
+        with suppress(PicieError):  # the disk may be full: the first error is the one to report
+            workspace.write_run(replace(workspace.run_info(run), state=state))
+        raise
+
+
+def _list_problems(workspace: Workspace, unreadable: dict[int, str]) -> None:
+    """Lists images that the training could not read, with their reasons, among the workspace's problems."""
     listed = workspace.image_list().bad_ids
     for image_id, reason in unreadable.items():
         if image_id not in listed:
             workspace.add_problem(image_id, reason)
 
 
-def collapse_words(line: dict[str, Any]) -> str:
-    """Returns what to say of an epoch, given its line of the history, in which the training collapsed."""
-    return f"epoch {line['epoch']}: the training has collapsed, {line['collapse']}: {COLLAPSE_REMEDY}"
-
-
-def collapse_of(workspace: Workspace, run: str) -> dict[str, str]:
-    """Returns what the summary of a run says of the last epoch in which it collapsed; nothing when none did."""
-    collapsed = [line for line in read_history(workspace, run) if line["collapsed"]]
-    return {"collapse": collapse_words(collapsed[-1])} if collapsed else {}
-
-
-def append_history(path: Path, record: EpochRecord) -> None:
-    """Adds one line; lines of the same or a later epoch, from before a resume, are dropped."""
-    lines = path.read_text().splitlines() if path.exists() else []
-    kept = [line for line in lines if json.loads(line)["epoch"] < record.epoch]
-    write_text(path, "\n".join([*kept, json.dumps(record.line())]) + "\n")
-
-
-def read_history(workspace: Workspace, run: str) -> list[dict[str, Any]]:
-    """Returns the figures of each finished epoch of a run, oldest first."""
-    path = workspace.run_dir(run) / "history.jsonl"
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-
-
-@contextmanager
-def stop_on_signal() -> Iterator[Callable[[], bool]]:
-    """Yields a function that tells whether Ctrl-C or SIGTERM came; a second one ends the process at once."""
-    asked = []
-    previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def ask(number: int, frame: object) -> None:
-        asked.append(number)
-        for one, handler in previous.items():
-            signal.signal(one, handler)
-
-    for number in previous:
-        signal.signal(number, ask)
-    try:
-        yield lambda: bool(asked)
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
-
-
-def store_head(workspace: Workspace, run: str, work: Training, class_names: list[str]) -> None:
-    """Stores the classifier that a training learnt, so that it scores unit embeddings; nothing when there is none."""
+def store_head(path: Path, training: Training, class_names: list[str]) -> None:
+    """Stores the classifier that a training learnt, for unit embeddings; nothing when there is none."""
     from picie_core.models.classifier_head import Head, save_head
 
-    linear = work.objective.head()
+    linear = training.objective.head()
     if linear is not None:
         weight, bias = linear.weight.detach().float().cpu(), linear.bias.detach().float().cpu()
-        head = Head((weight / work.settings.temperature).numpy(), bias.numpy(), tuple(class_names))
-        save_head(head, workspace.run_dir(run) / "head.npz")
-
-
-def masks_of(
-    workspace: Workspace, masks: Path | None, method: str, data: DataChoice | None = None
-) -> LabelledSet | None:
-    """Returns the ground truth of the workspace's images for the methods that need it: of `masks`, else of `data`.
-
-    Raises PicieError when such a method got none, or none of the images has a mask.
-    """
-    if method not in ("supervised", "probe"):
-        if masks is not None:
-            raise PicieError(f"method={method} uses no masks: leave --masks out, or give --method supervised or probe")
-        return None
-    if masks is not None:
-        return open_labelled_set(workspace.images_root, masks)
-    if data is not None:
-        return data.truth()
-    raise PicieError(
-        f"method={method} learns from masks: give --masks DIR with the stems of the images, or --dataset and --root"
-    )
-
-
-def all_settings(*settings: Any) -> dict[str, Any]:
-    """Returns the fields of all settings in one record, as a run stores them."""
-    return {name: value for one in settings for name, value in asdict(one).items()}
-
-
-def stored_settings(info: RunInfo) -> tuple[TrainSettings, EmbedderSettings, SampleSettings]:
-    """Returns the settings that a run was started with."""
-
-    def known(kind: Any) -> dict[str, Any]:
-        return {one.name: info.settings[one.name] for one in fields(kind) if one.name in info.settings}
-
-    return (
-        TrainSettings(**known(TrainSettings)),
-        EmbedderSettings(**known(EmbedderSettings)),
-        SampleSettings(**known(SampleSettings)),
-    )
-
-
-def stopped_run(workspace: Workspace, run: str) -> RunInfo:
-    """Returns the record of a run that can be resumed. Raises PicieError for any other."""
-    info = workspace.run_info(run)
-    if info.state == "done" or info.method == "frozen":
-        raise PicieError(f"run {run} is {info.state}: only a stopped or failed training can be resumed")
-    return info
+        save_head(Head((weight / training.settings.temperature).numpy(), bias.numpy(), tuple(class_names)), path)

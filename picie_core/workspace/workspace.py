@@ -24,7 +24,7 @@ from picie_core.workspace.run_info import RunInfo
 from picie_core.workspace.stored_clusterings import clustering_names, compute_clustering, read_clustering
 
 if TYPE_CHECKING:
-    from picie_core.models.embedder import FrozenEmbedder
+    from picie_core.models.inference import FrozenEmbedder
 
 
 class Workspace(WorkspaceFolder):
@@ -117,7 +117,8 @@ class Run:
 
     def engine(self, device: str = "auto") -> FrozenEmbedder:
         """Returns the network, ready to embed images. Raises PicieError when it is gone or damaged."""
-        from picie_core.models.embedder import FrozenEmbedder, load_embedder
+        from picie_core.models.embedder import load_embedder
+        from picie_core.models.inference import FrozenEmbedder
 
         return FrozenEmbedder(load_embedder(self.folder / "embedder")[0], device)
 
@@ -135,7 +136,7 @@ class Run:
         stored = dense.get(image_id) if dense is not None else None
         if stored is not None:
             return stored
-        from picie_core.models.embedder import embed_image
+        from picie_core.models.inference import embed_image
 
         return embed_image(engine or self.engine(), self.image_cache().get(image_id))
 

@@ -265,13 +265,13 @@ def test_images_without_stored_features_are_embedded_once(
     workspace: Workspace, open_screen: OpenScreen, browser: Browser
 ) -> None:
     """Beyond the disk budget the network runs, once an image: naming on it and other views use what it gave."""
-    from picie_core.models import embedder
+    from picie_core.models import inference
 
     calls = []
-    real = embedder.embed_image
+    real = inference.embed_image
     (workspace.current_run().folder / "dense" / "index.npz").unlink()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(embedder, "embed_image", lambda *words: calls.append(1) or real(*words))
+        patch.setattr(inference, "embed_image", lambda *words: calls.append(1) or real(*words))
         tab = open_screen("masks", workspace)
         assert len(calls) == 1 and not tab.exception and not tab.error, text_of(tab)
         choose(tab, workspace, "sky")

@@ -61,7 +61,7 @@ def change(plan: dict, where: str, value: object) -> None:
         ("rows.1.settings", {"seed": 1}, r"settings.seed is unknown \(seeds and epochs stand in the row itself\)"),
         ("rows.1.settings", {"temperature": "warm"}, r"temperature='warm': Input should be a valid number"),
         ("rows.1.settings", {"temperature": 0}, r"row 'PiCIE \+ H' on set 'scenes': temperature=0.0 is too small"),
-        ("rows.1.settings", {"labels": "never"}, "labels='never' is unknown: choose one of step, epoch, teacher"),
+        ("rows.1.settings", {"labels": "never"}, "labels='never' is unknown: choose one of step, epoch"),
         ("rows.1.settings", {"weights": "no.pth"}, r"rows\[1\].settings.weights='no.pth': no file at .*no.pth: give i"),
         ("rows.0.epochs", 3, r"rows\[0\]: epochs has no meaning: method frozen is not trained, leave it out"),
         ("rows.1.name", "mdc", "rows has the names 'mdc' and 'MDC': give different ones"),
@@ -110,7 +110,7 @@ def test_an_over_clustering_that_fits_no_set_is_refused_at_once(scenes, say, tmp
     plan = write_plan(tmp_path / "plan.toml", make_plan(scenes, rows=[*ROWS[:1], *rows]))
     said = say("compare", plan, "--out", tmp_path / "out")
     assert said.code == 2
-    assert "overcluster=3 is not finer than k=3" in said.err
+    assert "overcluster=3 must exceed k=3" in said.err
     assert not (tmp_path / "out/rows").exists()
 
 

@@ -11,8 +11,8 @@ from typing import get_type_hints
 import pytest
 
 from picie_core.cli import COMMANDS
-from picie_core.cli.parser import Stopped, build_parser, call_arguments, readable, run_command
-from picie_core.errors import PicieError, SettingError, WorkspaceBusy
+from picie_core.cli.parser import build_parser, call_arguments, readable, run_command
+from picie_core.errors import PicieError, SettingError, Stopped, WorkspaceBusy
 from picie_core.segmentation.post_processing import PostProcessing
 from picie_core.settings import EmbedderSettings, SampleSettings, TrainSettings
 from picie_core.training.recipes import recipe_settings

@@ -1,33 +1,20 @@
-"""`train` on the command line: what a run holds, stop and resume of a real process, several processes."""
+"""`train` on the command line: what a run holds, stop and resume of a real process, messages."""
 
 from __future__ import annotations
 
 import json
-import math
-import os
 import re
 import signal
-import subprocess
-import sys
-from dataclasses import replace
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from picie_core.training.checkpoint import load_checkpoint
-from picie_core.training.losses.picie import PicieLoss
 from picie_core.workspace.workspace import Workspace
+from tests.real_processes import start_process, wait_for
 
 PICIE = ("--k", "4", "--cluster-images", "6", "--precision", "32-true", "--device", "cpu")
-
-
-def start_process(*words: object, **environment: str) -> subprocess.Popen[str]:
-    """The command line as a person starts it, with one thread, in a process group of its own."""
-    command = [sys.executable, "-m", "picie_core", *map(str, words)]
-    pipe = subprocess.PIPE
-    surroundings = {**os.environ, "OMP_NUM_THREADS": "1", **environment}
-    return subprocess.Popen(command, text=True, stdout=pipe, stderr=pipe, env=surroundings, start_new_session=True)
 
 
 def run_process(*words: object) -> None:
@@ -76,9 +63,7 @@ def test_sigterm_stops_and_resume_finishes_the_same(finished_copy, tiny, say, tm
     """SIGTERM ends a real process with code 1 and a checkpoint; resumed, it ends as if it was never stopped."""
     space, words = finished_copy, (*tiny, *PICIE, "--epochs", 8)
     with start_process("train", "--workspace", space.root, *words) as process:
-        for line in iter(lambda: process.stderr.readline(200), ""):
-            if "epoch 1/8:" in line:
-                break
+        wait_for(process, "epoch 1/8:")
         process.send_signal(signal.SIGTERM)
         _, rest = process.communicate(timeout=120)
     assert process.returncode == 1
@@ -103,9 +88,7 @@ def test_a_second_training_has_to_wait(finished_copy, tiny, say):
     """While one process trains, another is told its command and pid; kill -9 frees the workspace."""
     space = finished_copy
     with start_process("train", "--workspace", space.root, *tiny, *PICIE, "--epochs", 1000) as process:
-        for line in iter(lambda: process.stderr.readline(200), ""):
-            if "epoch 1/1000:" in line:
-                break
+        wait_for(process, "epoch 1/1000:")
         said = say("embed", "--workspace", space.root, *tiny)
         assert (said.code, said.out) == (1, "")
         assert f"is being written by `train` (pid {process.pid}): wait for it or stop it" in said.err
@@ -118,34 +101,25 @@ def test_a_second_training_has_to_wait(finished_copy, tiny, say):
     assert say("embed", "--workspace", space.root, *tiny).code == 0
 
 
-def test_a_loss_that_is_not_finite_keeps_the_checkpoint(finished_copy, tiny, say, replace_loss):
-    """A training that diverges in its second epoch fails with advice; it goes on from the checkpoint of the first."""
-    factor = iter([1.0, 1.0, math.nan])  # of the first three steps; two are an epoch
-    replace_loss(lambda found: replace(found, total=found.total * next(factor, 1.0)))
-    said = say("train", "--workspace", finished_copy.root, *tiny, *PICIE, "--epochs", 3)
-    run = the_run(finished_copy)
+def test_a_training_that_diverges(finished_copy, tiny, say):
+    """A learning rate beyond all bounds: the message says where and what to lower, the run has failed."""
+    rates = ("--lr-decoder", 1e30, "--lr-backbone", 1e30, "--schedule", "constant", "--epochs", 3)
+    said = say("train", "--workspace", finished_copy.root, *tiny, *PICIE, *rates)
     assert said.code == 1
-    assert "not finite at epoch 2, step 1: the last checkpoint is good" in said.err
-    assert finished_copy.run_info(run).state == "failed"
+    assert re.search(r"is not finite at epoch \d, step \d: the last checkpoint is good; lower --lr-decoder", said.err)
+    assert finished_copy.run_info(the_run(finished_copy)).state == "failed"
     assert finished_copy.jobs()["train"].state == "failed"
-    assert load_checkpoint(finished_copy.run_dir(run) / "checkpoint.pt")["epoch"] == 1
-    assert say("train", "--workspace", finished_copy.root, "--resume", run).code == 0
-    assert finished_copy.run_info(run).epochs_done == 3
 
 
-def test_a_collapse_is_told(finished_copy, tiny, say, replace_loss):
-    """All pixels in one cluster: the log says so at the epoch, the summary at the end, and the history keeps it."""
-
-    def all_in_one(found: PicieLoss) -> PicieLoss:
-        one, two = (torch.zeros_like(labels) for labels in found.labels)
-        return replace(found, labels=(one, two))
-
-    replace_loss(all_in_one)
-    said = say("train", "--workspace", finished_copy.root, *tiny, *PICIE, "--epochs", 2, "--json")
-    told = "the training has collapsed, 100 % of the pixels are in one cluster: lower --lr-decoder"
-    assert f"epoch 1: {told}" in said.err and f"epoch 2: {told}" in said.err
-    assert json.loads(said.out)["collapse"].startswith(f"epoch 2: {told}")
-    assert [line["collapsed"] for line in history(finished_copy, the_run(finished_copy))] == [True, True]
+def test_a_collapse_is_said(finished_copy, tiny, say):
+    """Rates that are far too high: the log says so at the epoch, the summary at the end, and the history keeps it."""
+    rates = ("--lr-decoder", 0.3, "--lr-backbone", 0.03, "--temperature", 1, "--prior-matching", 0, "--epochs", 3)
+    said = say("train", "--workspace", finished_copy.root, *tiny, *PICIE, *rates, "--json")
+    assert said.code == 0, said.err
+    collapse = json.loads(said.out)["collapse"]
+    assert re.search(r"epoch \d: the training has collapsed, .*: lower --lr-decoder and --lr-backbone", collapse)
+    assert collapse in said.err
+    assert history(finished_copy, the_run(finished_copy))[-1]["collapsed"] is True
 
 
 @pytest.mark.parametrize(
@@ -165,37 +139,3 @@ def test_impossible_trainings(finished_copy, tiny, say, options, code, message):
     assert said.code == code
     assert re.search(message, said.err)
     assert "Traceback" not in said.err
-
-
-def test_two_processes_make_one_run(finished_copy, tiny):
-    """--processes 2 trains on both and leaves one finished run, one result, one job, one list of images."""
-    space = finished_copy
-    before = (space.root / "images.jsonl").read_bytes()
-    words = ("train", "--workspace", space.root, *tiny, *PICIE, "--epochs", 2, "--processes", 2, "--json")
-    with start_process(*words) as process:
-        out, err = process.communicate(timeout=150)
-    assert process.returncode == 0, err
-    assert json.loads(out)["run"] == the_run(space)
-    assert out.count("\n") == 1
-    info = space.run_info(the_run(space))
-    assert (info.state, info.epochs_done) == ("done", 2)
-    assert len(history(space, info.id)) == 2
-    assert sorted(space.jobs()) == ["embed", "train"]
-    assert (space.root / "images.jsonl").read_bytes() == before
-
-
-def test_a_stop_of_several_processes_leaves_none_behind(finished_copy, tiny):
-    """SIGTERM to the first of two processes ends both after the same step, with a checkpoint."""
-    space = finished_copy
-    words = ("train", "--workspace", space.root, *tiny, *PICIE, "--epochs", 1000, "--processes", 2)
-    with start_process(*words) as process:
-        for line in iter(lambda: process.stderr.readline(200), ""):
-            if "epoch 1/1000:" in line:
-                break
-        process.send_signal(signal.SIGTERM)
-        _, err = process.communicate(timeout=150)  # its pipe closes only when the last process is gone
-    assert process.returncode == 1
-    assert "go on with --resume" in err
-    assert "Traceback" not in err
-    state = load_checkpoint(space.run_dir(the_run(space)) / "checkpoint.pt")
-    assert 0 < state["epoch"] + state["step"] < 1000

@@ -17,7 +17,8 @@ from picie_core.data.image_file import resize_image
 from picie_core.data.image_index import ImageRecord
 from picie_core.data.sample_writer import SampleReport, SampleWriter, draw_positions, two_widest_axes
 from picie_core.errors import PicieError
-from picie_core.models.embedder import FrozenEmbedder, embed_image, load_embedder
+from picie_core.models.embedder import load_embedder
+from picie_core.models.inference import FrozenEmbedder, embed_image
 from picie_core.settings import EmbedderSettings, SampleSettings
 from picie_core.workspace.workspace import Run, Workspace
 from tests.factories import position_labels

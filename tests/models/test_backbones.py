@@ -19,7 +19,9 @@ from torchvision.models.feature_extraction import create_feature_extractor
 from picie_core.errors import PicieError, SettingError
 from picie_core.models import backbones
 from picie_core.models.backbones import VitBackbone, make_backbone, timm_name
-from picie_core.models.embedder import Embedder, FrozenEmbedder, embed_image, load_embedder, new_embedder, save_embedder
+from picie_core.models.decoder import fit_pca_decoder
+from picie_core.models.embedder import Embedder, load_embedder, new_embedder, save_embedder
+from picie_core.models.inference import FrozenEmbedder, embed_image
 from picie_core.settings import BACKBONES, CONV_BACKBONES, VIT_BACKBONES, EmbedderSettings
 
 TINY_VIT = "timm:test_vit"
@@ -198,7 +200,7 @@ def test_the_engine_gives_what_the_network_gives(backbone):
             module.running_var.uniform_(0.5, 1.5, generator=generator)
     arrays = images.permute(0, 2, 3, 1).numpy()
     with torch.no_grad():
-        made.fit_decoder([made.stage_features(images)])
+        fit_pca_decoder(made, [made.stage_features(images)])
         z = made(images)
     engine = FrozenEmbedder(made, "cpu", torch.float32)
     assert not any(isinstance(module, nn.BatchNorm2d) for module in engine.network.modules())
@@ -213,7 +215,7 @@ def test_decoder_of_a_transformer_is_the_pca_of_its_patches():
     made, images = embedder(TINY_VIT), pictures(4, 64, 128)
     with torch.no_grad():
         features = made.stage_features(images)
-        made.fit_decoder([features])
+        fit_pca_decoder(made, [features])
         ours = made.decode(features)
     rows = torch.cat(list(features), 1).permute(0, 2, 3, 1).reshape(-1, 3 * 64)
     theirs = torch.from_numpy(PCA(16, svd_solver="full").fit_transform(rows.numpy()))

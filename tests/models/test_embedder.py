@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 import copy
-import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
 from sklearn.decomposition import PCA
 from torch.nn import functional as F
 
 from picie_core.errors import PicieError, SettingError
-from picie_core.models.embedder import (
-    Embedder,
-    FrozenEmbedder,
-    embed_image,
-    load_embedder,
-    new_embedder,
-    pick_device,
-    save_embedder,
-)
+from picie_core.models.decoder import fit_pca_decoder
+from picie_core.models.embedder import Embedder, load_embedder, new_embedder, save_embedder
+from picie_core.models.inference import FrozenEmbedder, embed_image, pick_device
 from picie_core.settings import EmbedderSettings
 
 SETTINGS = EmbedderSettings(weights="none", dim=16)
@@ -50,7 +42,7 @@ def lively(embedder: Embedder) -> Embedder:
 def network() -> Embedder:
     """A random ResNet-18 whose decoder is fitted to some pictures."""
     made = lively(new_embedder(SETTINGS))
-    made.fit_decoder([FrozenEmbedder(made, "cpu", torch.float32).stage_features(pictures(4))])
+    fit_pca_decoder(made, [FrozenEmbedder(made, "cpu", torch.float32).stage_features(pictures(4))])
     return made
 
 
@@ -117,7 +109,7 @@ def test_decoder_is_the_pca_of_the_weighted_stage_features(source, power):
     made = lively(Embedder(EmbedderSettings(weights=source, dim=16))).eval()  # the backbone itself stays random
     with torch.no_grad():
         features = made.stage_features(torch.from_numpy(pictures(3)).permute(0, 3, 1, 2))
-        made.fit_decoder([features])
+        fit_pca_decoder(made, [features])
         ours = made.decode(features).permute(0, 2, 3, 1).reshape(-1, 16)
     maps = [F.interpolate(one, features[0].shape[2:], mode="bilinear") for one in features]
     weights = [(one.shape[1] / features[0].shape[1]) ** power for one in features]
@@ -185,7 +177,7 @@ def test_decoder_wider_than_the_features_is_padded_with_zeros():
     """D above the channels in use leaves the rest at zero instead of failing."""
     made = new_embedder(EmbedderSettings(weights="none", stages=1, dim=80, context=0))
     features = [torch.rand(2, 64, 8, 8, generator=torch.Generator().manual_seed(0))]
-    made.fit_decoder([features])
+    fit_pca_decoder(made, [features])
     with torch.no_grad():
         z = made.decode(features)
     assert z[:, :64].abs().max() > 0
@@ -211,23 +203,6 @@ def test_round_trip(network, tmp_path):
     save_embedder(network, tmp_path / "embedder", 320)
     again, size_px = load_embedder(tmp_path / "embedder")
     assert (again.settings, size_px, again.training) == (SETTINGS, 320, False)
-    images = torch.from_numpy(pictures()).permute(0, 3, 1, 2)
-    with torch.no_grad():
-        torch.testing.assert_close(again(images), network(images), atol=0, rtol=0)
-
-
-def test_embedders_of_earlier_versions_load(tmp_path):
-    """Files with the tensor names and settings from when there were ResNets only give the same embeddings."""
-    network = lively(Embedder(EmbedderSettings(weights="none", dim=16, pool=5, context=0))).eval()
-    save_embedder(network, tmp_path / "embedder", 320)
-    tensors = load_file(tmp_path / "embedder" / "embedder.safetensors")
-    old = {name.removeprefix("backbone."): value for name, value in tensors.items()}
-    assert {name.split(".")[0] for name in old} == {"stem", "layers", "decoder"}
-    save_file(old, tmp_path / "embedder" / "embedder.safetensors")
-    settings = {"backbone": "resnet18", "weights": "none", "stages": 3, "dim": 16, "pool": 5}
-    (tmp_path / "embedder" / "embedder.json").write_text(json.dumps({"settings": settings, "size_px": 320}))
-    again, _ = load_embedder(tmp_path / "embedder")
-    assert again.settings == network.settings
     images = torch.from_numpy(pictures()).permute(0, 3, 1, 2)
     with torch.no_grad():
         torch.testing.assert_close(again(images), network(images), atol=0, rtol=0)

@@ -93,7 +93,7 @@ def test_a_batch_is_a_fixed_slice(painted):
 def test_shares_make_up_every_batch(painted, world):
     """The processes' shares of a batch overlap nowhere and are the batch of one process, images and all."""
     ids = [5, 2, 6, 0, 1, 4, 3]
-    shares = [list(batches_of(painted).read(ids, 1, rank=rank, world=world)) for rank in range(world)]
+    shares = [list(batches_of(painted).read(ids, 1, rank=rank, world_size=world)) for rank in range(world)]
     for step, whole in enumerate(batches_of(painted).read(ids, 1)):
         parts = [share[step] for share in shares]
         assert sorted(one for part in parts for one in part.ids) == sorted(whole.ids)
@@ -122,7 +122,7 @@ def test_an_unreadable_image_shrinks_its_own_batch_only(painted, tmp_path):
     batches = batches_of(painted, masks=True, cache=cache)
     found = list(batches.read([5, 2, 6, 0, 1, 4, 3], 0))
     assert [batch.ids for batch in found] == [[5, 6], [0, 1, 4], []]
-    assert [batch.positions for batch in found] == [[0, 2], [3, 4, 5], []]
+    assert [batch.order for batch in found] == [[0, 2], [3, 4, 5], []]
     assert len(found[2].images) == 0 and found[2].masks is None
     assert set(batches.unreadable) == {2, 3}
     whole = list(batches_of(painted).read([5, 2, 6, 0, 1, 4, 3], 0))

@@ -1,4 +1,4 @@
-"""Several processes train as one: the same figures, one writer, and an end of all when one of them dies."""
+"""Several workers train as one: the same metrics, one writer, and an end of all when one of them dies."""
 
 from __future__ import annotations
 
@@ -13,20 +13,21 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 import torch
 
 from picie_core.errors import PicieError, SettingError
 from picie_core.models.embedder import load_embedder
-from picie_core.settings import TrainSettings
-from picie_core.training import distributed, fabric
+from picie_core.settings import SampleSettings, TrainSettings
 from picie_core.training.checkpoint import load_checkpoint
-from picie_core.training.distributed import Place, place_here
+from picie_core.training.distributed import FabricWorkers, make_fabric, process_group
+from picie_core.training.trainer import Training
+from picie_core.training.worker import Worker
 from picie_core.workspace.workspace import Workspace
 from tests.conftest import TINY
-from tests.real_processes import Started, hold, replace_name, started, started_by_torchrun
+from tests.real_processes import hold, replace_name, started, started_by_torchrun
 
+STEP = "picie_core.training.epoch_metrics.EpochTotals.add"
 TRAIN = (
     *TINY,
     "--stages",
@@ -94,7 +95,7 @@ def assert_same_figures(one: Workspace, two: Workspace, losses: float = 1e-4, ce
     "options",
     [
         ("--labels", "step"),
-        ("--labels", "teacher", "--overcluster", "6"),
+        ("--labels", "step", "--overcluster", "6"),
         ("--labels", "epoch", "--clustered", "pass", "--centroids", "anew", "--balance", "1"),
         ("--method", "mdc"),
         ("--method", "iic", "--overcluster", "6"),
@@ -128,25 +129,27 @@ def test_two_machines_with_one_folder(copies, tmp_path):
     assert_same_figures(one, two)
 
 
-def store_network(out: Path) -> None:
-    """Makes a process store its network, with the batch norm statistics, at the end of every epoch."""
-
-    def change(finish_epoch: Callable) -> Callable:
-        def finish(work: Any, seconds: float) -> Any:
-            torch.save(work.embedder.state_dict(), out.with_suffix(f".{work.processes.rank}"))
-            return finish_epoch(work, seconds)
-
-        return finish
-
-    replace_name("picie_core.training.trainer.Training._finish_epoch", change)
+def train_and_store(root: Path, out: Path) -> None:
+    """Stands for the command in each of two workers: one epoch with batch norm that trains; stores the network."""
+    worker, space = Worker.from_environment(), Workspace.open(root)
+    settings = TrainSettings(k=4, epochs=1, cluster_images=7, batch_norm="train")
+    with process_group(worker):
+        fabric = make_fabric("32-true", "cpu", worker)
+        network, _ = load_embedder(space.current_run().folder / "embedder")
+        ids = [record.id for record in space.image_list().readable]
+        cache = space.image_cache(64, writable=worker.rank == 0)
+        training = Training(network, cache, ids, settings, SampleSettings(size_px=64, batch=3), fabric=fabric)
+        assert len(list(training.epochs())) == 1
+    torch.save(training.embedder.state_dict(), out.with_suffix(f".{worker.rank}"))
+    os._exit(0)
 
 
 def test_batch_norm_that_trains_is_the_same_in_both(copies, tmp_path):
-    """With batch_norm=train each process normalises by its own pixels, and both hold the same network bit by bit."""
-    space, prepare = copies("two"), partial(store_network, tmp_path / "network")
+    """With batch_norm=train each worker normalises by its own pixels, and both hold the same network bit by bit."""
+    space = copies("two")
+    prepare = partial(train_and_store, space.root, tmp_path / "network")
     before = load_embedder(space.current_run().folder / "embedder")[0].state_dict()
-    words = words_of(space, "--batch-norm", "train", "--epochs", 1)
-    with started_by_torchrun(*words, log=tmp_path / "logs", prepare=(prepare, prepare)) as ranks:
+    with started_by_torchrun("info", log=tmp_path / "logs", prepare=(prepare, prepare)) as ranks:
         assert [rank.end().code for rank in ranks] == [0, 0]
     first, second = (torch.load(tmp_path / f"network.{rank}") for rank in (0, 1))
     assert all(torch.equal(first[name], second[name]) for name in first)
@@ -167,14 +170,12 @@ def test_a_real_torchrun(scenes, tmp_path):
     assert_same_figures(one, two)
 
 
-# -- sums, broadcasts and gathered rows
+# -- collectives
 
 
 def exchange(out: Path) -> None:
-    """Stands for the command in each of two processes: every way to exchange values, with what came out of it."""
-    place = place_here(1)
-    launched = fabric.launch(fabric.make_fabric(TrainSettings(precision="32-true"), "cpu", place))
-    both = fabric.FabricProcesses(launched)
+    """Stands for the command in each of two workers: every collective, with what came out of it."""
+    both = FabricWorkers(make_fabric("32-true", "cpu", Worker.from_environment()))
     mine = torch.arange(3.0).requires_grad_() + both.rank
     rows = torch.full((2 * both.rank, 2), float(both.rank))  # none in the first process
     table = both.gather_tables({both.rank: "seen", 7: "both"})
@@ -184,7 +185,7 @@ def exchange(out: Path) -> None:
 
 
 def test_exchanged_values(tmp_path):
-    """Sum and mean over two processes, the first one's value, rows of 0 and 2, tables: by hand, alike in both."""
+    """Sum and mean over two workers, the value of rank 0, rows of 0 and 2, tables: by hand, alike in both."""
     prepare = partial(exchange, tmp_path / "found")
     with started_by_torchrun("info", log=tmp_path / "log", prepare=(prepare, prepare)) as ranks:
         assert [rank.end().code for rank in ranks] == [0, 0]
@@ -211,14 +212,15 @@ def test_a_killed_process_ends_the_other(copies, tmp_path, dead):
     """kill -9 of one of two: the other ends with code 1 and the way to go on, and one process brings it to its end."""
     space, whole = copies("two"), copies("one")
     holds: list[Any] = [None, None]
-    holds[dead] = partial(hold, "picie_core.training.trainer.Training._train_step", 5)  # the second step of epoch 2
+    holds[dead] = partial(hold, STEP, 5)  # the second step of epoch 2
     with started_by_torchrun(*words_of(space, "--epochs", 2), log=tmp_path / "logs", prepare=tuple(holds)) as ranks:
         ranks[dead].wait_until_held()
         ranks[dead].kill()
         left = ranks[1 - dead].end()
     run = the_run(space)
     assert left.code == 1
-    assert f"the last checkpoint is good, go on with the same torchrun command with --resume {run}" in left.err
+    lost = f"rank {1 - dead} of 2 lost the other workers; the last checkpoint is good, go on with "
+    assert f"{lost}the same torchrun command with --resume {run}" in left.err
     assert "Traceback" not in left.err
     assert state_of(space)["epoch"] == 1
     assert space.run_info(run).state == ("stopped" if dead == 0 else "failed")
@@ -226,51 +228,6 @@ def test_a_killed_process_ends_the_other(copies, tmp_path, dead):
     with started(*words_of(whole, "--epochs", 2), log=tmp_path / "whole") as running:
         assert running.end().code == 0
     assert_same_figures(whole, space)
-
-
-def kill_a_follower(space: Workspace, running: Started) -> None:
-    """Kills the process that the first one has started."""
-    (follower,) = psutil.Process(running.process.pid).children()
-    follower.kill()
-
-
-def short_grace(then: Callable[[], None]) -> None:
-    """Stands before a command: a process that waits for a dead one ends sooner."""
-    distributed.GRACE_S = 0.2
-    then()
-
-
-def test_no_process_waits_for_a_dead_one(copies, tmp_path):
-    """When the first one is inside a call that never comes back, it still ends soon after the death of the other."""
-    space = copies("two")
-    prepare = partial(short_grace, partial(hold, "picie_core.training.trainer.Training._train_step", 2))
-    words = words_of(space, "--epochs", 2, "--processes", 2)
-    with started(*words, log=tmp_path / "log", prepare=prepare) as running:
-        running.wait_until_held()
-        kill_a_follower(space, running)
-        end = running.end()
-    run = the_run(space)
-    assert end.code == 1
-    words = f"train: process 2 of 2 was killed by signal 9; the last checkpoint is good, go on with --resume {run}"
-    assert f"{words} --processes 2\n" in end.err
-    assert space.run_info(run).state == "stopped"
-    resume_alone(space, tmp_path / "again")
-
-
-def test_no_follower_outlives_the_first_process(copies, tmp_path):
-    """kill -9 of the first of two, between two exchanges: the other one ends too."""
-    space = copies("two")
-    prepare = partial(hold, "picie_core.training.trainer.Training._train_step", 2)
-    with started(*words_of(space, "--processes", 2), log=tmp_path / "log", prepare=prepare) as running:
-        running.wait_until_held()
-        (follower,) = psutil.Process(running.process.pid).children()
-        running.kill()
-        follower.wait(distributed.GRACE_S + 30)
-    err = (tmp_path / "log.err").read_text()
-    assert (
-        f"process 2 of 2 has lost the others; the last checkpoint is good, go on with --resume {the_run(space)}" in err
-    )
-    assert "Traceback" not in err
 
 
 # -- errors
@@ -314,26 +271,32 @@ def test_an_error_of_the_first_process_ends_the_other(copies, tmp_path):
 
 
 def test_a_number_that_torchrun_did_not_start(monkeypatch):
-    """--processes 3 under a torchrun of 2 is refused; 2, or none given, is what torchrun says."""
-    told = {"RANK": "1", "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "1", "TORCHELASTIC_RUN_ID": "x"}
-    for name, value in told.items():
+    """--processes 3 under a torchrun of 2 is refused; 2, or none given, is the worker that torchrun says."""
+    environment = {"RANK": "1", "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "1", "TORCHELASTIC_RUN_ID": "x"}
+    for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    assert place_here(1) == place_here(2) == Place(1, 2, 1, by_torchrun=True)
+    assert Worker.from_environment() == Worker(1, 2, 1)
+    assert Worker.from_environment(2) == Worker(1, 2, 1, by_option=True)
     with pytest.raises(SettingError, match="processes=3 but torchrun started 2: leave --processes out"):
-        place_here(3)
+        Worker.from_environment(3)
 
 
-def test_more_processes_than_gpus(monkeypatch):
-    """Each process needs a GPU of its own."""
+@pytest.mark.parametrize(
+    ("worker", "words"),
+    [
+        (Worker(), "--resume run"),
+        (Worker(0, 2, 2), "the same torchrun command with --resume run"),
+        (Worker(1, 2, 2, by_option=True), "--resume run --processes 2"),
+    ],
+)
+def test_how_to_resume(worker, words):
+    """As many workers as before, started as before."""
+    assert worker.resume_words("run") == words
+
+
+def test_more_workers_than_gpus(monkeypatch):
+    """Each worker needs a GPU of its own."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    with pytest.raises(PicieError, match="2 processes need as many CUDA devices on this machine, torch finds 1"):
-        fabric.make_fabric(TrainSettings(), "cuda", Place(0, 2, 2))
-
-
-def test_fabric_run_that_took_an_option(monkeypatch):
-    """`fabric run` takes --precision for itself: the message says how to call it."""
-    monkeypatch.setenv("LT_CLI_USED", "1")
-    monkeypatch.setenv("LT_PRECISION", "bf16-mixed")
-    with pytest.raises(PicieError, match="Put `--` before `train`"):
-        fabric.make_fabric(TrainSettings(precision="32-true"), "cpu", Place(0, 2, 2))
+    with pytest.raises(PicieError, match="2 workers need as many CUDA devices on this machine, torch finds 1"):
+        make_fabric("auto", "cuda", Worker(0, 2, 2))

@@ -84,9 +84,9 @@ def test_sums_survive_a_checkpoint():
 def test_two_processes_are_gathered():
     """The labels of both count; the loss of the whole batch is the mean of both."""
 
-    def part(processes):
+    def part(workers):
         totals = EpochTotals(3, CPU)
-        totals.add(step(1.0 + processes.rank, [4, 0, 0] if processes.rank else [0, 2, 2], a=3.0), processes)
+        totals.add(step(1.0 + workers.rank, [4, 0, 0] if workers.rank else [0, 2, 2], a=3.0), workers)
         return totals.record(**REST)
 
     for record in on_two_processes(part):
@@ -127,9 +127,9 @@ def test_the_first_step_that_is_not_finite_is_named(bad):
 def test_all_processes_stop_at_a_bad_step_of_one():
     """Also the process whose own loss is good is told, so that none waits for the other."""
 
-    def part(processes):
+    def part(workers):
         totals = EpochTotals(3, CPU)
-        totals.add(step(math.nan if processes.rank else 1.0, [1, 0, 0]), processes)
+        totals.add(step(math.nan if workers.rank else 1.0, [1, 0, 0]), workers)
         with pytest.raises(PicieError, match="not finite at epoch 1, step 1"):
             totals.check_finite(0)
         return True

@@ -119,9 +119,9 @@ def test_two_processes_equal_one():
     whole = mutual_information(first, second, 1)
     (expected,) = torch.autograd.grad(whole, first)
 
-    def part(processes):
-        mine = slice(2) if processes.rank == 0 else slice(2, 5)
-        found = mutual_information(first[mine], second[mine], 1, processes)
+    def part(workers):
+        mine = slice(2) if workers.rank == 0 else slice(2, 5)
+        found = mutual_information(first[mine], second[mine], 1, workers)
         return found, torch.autograd.grad(found, first)[0]
 
     (one, one_gradient), (two, two_gradient) = on_two_processes(part)

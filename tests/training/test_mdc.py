@@ -17,7 +17,7 @@ from tests.small_trainings import STEPS, check_resume, start_training
 
 CPU = torch.device("cpu")
 DIM = 6
-SETTINGS = TrainSettings(k=4, hold_shares=0.0, balance=-0.5, temperature=0.5)
+SETTINGS = TrainSettings(k=4, prior_matching=0.0, balance=-0.5, temperature=0.5)
 
 
 def unit_maps(seed: int, batch: int = 2, side: int = 5) -> torch.Tensor:
@@ -81,7 +81,7 @@ def test_gradients_reach_the_embeddings_and_the_classifier():
     assert not objective.levels[0].centroids.requires_grad
 
 
-def test_the_teacher_labels_and_the_network_learns():
+def test_another_network_labels_and_the_network_learns():
     """Where another network labels, its embeddings choose the labels, and no gradient goes there."""
     objective, maps, seen = started(), unit_maps(1).requires_grad_(), unit_maps(2).requires_grad_()
     found = objective.loss(Step([maps], [seen]))
@@ -143,8 +143,7 @@ def test_the_classifier_has_an_optimiser_of_its_own(finished):
         steps.append(state)
         rates.append((work.head_optimizer.param_groups[0]["lr"], work.optimizer.param_groups[0]["lr"]))
 
-    work.after_step = look
-    list(work.epochs())
+    list(work.epochs(after_step=look))
     assert steps == [1, 2, 3] * 3
     assert {rate for rate, _ in rates} == {work.settings.lr_head}
     assert rates[-1][1] < 0.1 * work.settings.lr_decoder

@@ -13,7 +13,7 @@ from picie_core.clustering.kmeans import assign, spherical_kmeans
 from picie_core.settings import TrainSettings
 from picie_core.training.losses.objective import Step
 from picie_core.training.losses.picie import Picie, level_weights, picie_loss
-from picie_core.training.losses.pseudo_labels import RunningShares, ViewClusters, class_weights, label_entropy
+from picie_core.training.losses.pseudo_labels import PriorMatching, ViewClusters, class_weights, label_entropy
 from tests.small_trainings import check_resume, start_training
 
 
@@ -201,7 +201,7 @@ def test_a_cluster_above_its_share_gets_a_handicap():
     """Equal shares change no label; a cluster that swallowed the others loses the pixels that lie between."""
     centroids = torch.eye(2)
     clusters = ViewClusters(centroids, torch.ones(2), torch.tensor([0.5, 0.5]))
-    shares = RunningShares(clusters, strength=1.0, momentum=0.5)
+    shares = PriorMatching(clusters, strength=1.0, momentum=0.5)
     torch.testing.assert_close(shares.offset(), torch.zeros(2))
     z = F.normalize(torch.tensor([[1.0, 0.0], [1.0, 0.98], [0.0, 1.0]]), dim=1)
     before = picie_loss(z, z, clusters, clusters, 0.1, (shares.offset(), shares.offset()))
@@ -216,13 +216,13 @@ def test_a_cluster_above_its_share_gets_a_handicap():
 def test_no_strength_gives_no_handicap():
     """Strength 0 is the loss without shares."""
     clusters = ViewClusters(torch.eye(3), torch.ones(3), torch.full((3,), 1 / 3))
-    shares = RunningShares(clusters, strength=0.0)
+    shares = PriorMatching(clusters, strength=0.0)
     shares.update(torch.zeros(10, dtype=torch.int64))
     torch.testing.assert_close(shares.offset(), torch.zeros(3))
 
 
 def test_running_shares_by_hand():
     """The running mean moves by 1 - momentum towards the step's shares."""
-    shares = RunningShares(ViewClusters(torch.eye(2), torch.ones(2), torch.tensor([0.25, 0.75])), 1.0, momentum=0.9)
+    shares = PriorMatching(ViewClusters(torch.eye(2), torch.ones(2), torch.tensor([0.25, 0.75])), 1.0, momentum=0.9)
     shares.update(torch.tensor([0, 0, 0, 1]))
     torch.testing.assert_close(shares.running, torch.tensor([0.3, 0.7]))

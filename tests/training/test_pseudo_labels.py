@@ -10,7 +10,7 @@ import torch
 from torch.nn import functional as F
 
 from picie_core.training.losses.pseudo_labels import (
-    RunningShares,
+    PriorMatching,
     ViewClusters,
     cluster_features,
     weighted_cross_entropy,
@@ -58,9 +58,9 @@ def test_two_processes_have_the_loss_and_gradient_of_one(shares):
     whole = weighted_cross_entropy(logits, labels, weights, ignore=255)
     (expected,) = torch.autograd.grad(whole, logits)
 
-    def part(processes):
-        mine = slice(shares) if processes.rank == 0 else slice(shares, None)
-        found = weighted_cross_entropy(logits[mine], labels[mine], weights, processes, ignore=255)
+    def part(workers):
+        mine = slice(shares) if workers.rank == 0 else slice(shares, None)
+        found = weighted_cross_entropy(logits[mine], labels[mine], weights, workers, ignore=255)
         return found.detach(), torch.autograd.grad(found, logits)[0]
 
     (one, one_gradient), (two, two_gradient) = on_two_processes(part)
@@ -86,9 +86,9 @@ def test_both_processes_get_the_clusters_of_the_first(monkeypatch):
     """Only the first process clusters; the second has the same centroids, bit by bit, whatever its own cells are."""
     alone = cluster_features(unit_cells(), 5, -0.5, 0, None, CPU)
 
-    def part(processes):
-        cells = unit_cells() if processes.rank == 0 else np.zeros((1, 6), np.float32)
-        return cluster_features(cells, 5, -0.5, 0, None, CPU, processes)
+    def part(workers):
+        cells = unit_cells() if workers.rank == 0 else np.zeros((1, 6), np.float32)
+        return cluster_features(cells, 5, -0.5, 0, None, CPU, workers)
 
     for found in on_two_processes(part):
         assert torch.equal(found.centroids, alone.centroids)
@@ -107,9 +107,9 @@ def test_a_start_keeps_ids():
 # -- running shares
 
 
-def half_and_half() -> RunningShares:
+def half_and_half() -> PriorMatching:
     """Two clusters with half of the pixels each."""
-    return RunningShares(ViewClusters(torch.eye(2), torch.ones(2), torch.tensor([0.5, 0.5])), 1.0)
+    return PriorMatching(ViewClusters(torch.eye(2), torch.ones(2), torch.tensor([0.5, 0.5])), 1.0)
 
 
 def test_two_processes_run_the_same_shares():
@@ -118,9 +118,9 @@ def test_two_processes_run_the_same_shares():
     whole = half_and_half()
     whole.update(labels)
 
-    def part(processes):
+    def part(workers):
         shares = half_and_half()
-        shares.update(labels[:2] if processes.rank == 0 else labels[2:], processes)
+        shares.update(labels[:2] if workers.rank == 0 else labels[2:], workers)
         return shares.running
 
     for running in on_two_processes(part):

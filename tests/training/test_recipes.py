@@ -10,8 +10,7 @@ import pytest
 from picie_core.cli import COMMANDS
 from picie_core.cli.parser import build_parser, call_arguments
 from picie_core.errors import SettingError
-from picie_core.settings import EmbedderSettings, SampleSettings, TrainSettings
-from picie_core.training.losses import METHODS
+from picie_core.settings import METHODS, EmbedderSettings, SampleSettings, TrainSettings
 from picie_core.training.recipes import PAPER, RECIPES, recipe_settings, recipe_values
 
 KINDS = (TrainSettings, EmbedderSettings, SampleSettings)

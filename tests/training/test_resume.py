@@ -16,9 +16,10 @@ from safetensors.torch import load_file
 from picie_core.errors import PicieError
 from picie_core.models.embedder import load_embedder
 from picie_core.settings import SampleSettings, TrainSettings
-from picie_core.training.checkpoint import load_checkpoint
+from picie_core.training.checkpoint import load_checkpoint, restore_training, training_state
 from picie_core.training.trainer import Training
 from picie_core.workspace import training_run
+from picie_core.workspace.training_history import read_history
 from picie_core.workspace.workspace import Workspace
 from tests.conftest import TINY
 from tests.real_processes import hold, started, started_by_torchrun
@@ -38,7 +39,7 @@ TRAIN = (
     "--precision",
     "32-true",
 )
-STEP = "picie_core.training.trainer.Training._train_step"
+STEP = "picie_core.training.epoch_metrics.EpochTotals.add"
 CLOCK = ("seconds", "images_per_s", "clustering_s", "spent_s")
 
 
@@ -65,7 +66,7 @@ def kill_points(seed: int) -> dict[str, Callable]:
     """Where a training is killed, one after the other, each time resumed; how far into it is drawn from `seed`."""
     drawn = np.random.default_rng(seed).integers(0, 2, 4).tolist()
     return {
-        "while the start is prepared": partial(hold, "picie_core.cli.train.start_network"),
+        "while the start is prepared": partial(hold, "picie_core.models.embedder.load_embedder"),
         "in the first checkpoint": partial(hold, "torch.save", 1, save_half),
         "in a clustering": partial(hold, "picie_core.training.losses.pseudo_labels.spherical_kmeans"),
         "in the first epoch": partial(hold, STEP, 2 + drawn[0]),  # of its 4 steps
@@ -112,7 +113,7 @@ def assert_same_run(one: Workspace, two: Workspace) -> None:
     """Weights, figures, and all that the last checkpoints hold are equal, bit by bit; so are the listed problems."""
     mine, theirs = weights_of(one), weights_of(two)
     assert all(torch.equal(mine[name], theirs[name]) for name in mine)
-    for first, second in zip(*(training_run.read_history(space, the_run(space)) for space in (one, two)), strict=True):
+    for first, second in zip(*(read_history(space, the_run(space)) for space in (one, two)), strict=True):
         assert {n: v for n, v in first.items() if n not in CLOCK} == {n: v for n, v in second.items() if n not in CLOCK}
     states = [load_checkpoint(space.run_dir(the_run(space)) / "checkpoint.pt") for space in (one, two)]
     for (name, first), (_, second) in zip(*map(tensors_of, states), strict=True):
@@ -129,11 +130,11 @@ PAPER_LIKE = ("--labels", "epoch", "--clustered", "pass", "--centroids", "anew",
     ("seed", "options"),
     [
         (0, ()),
-        (1, ("--labels", "teacher", "--overcluster", 6)),
+        (1, ("--overcluster", 6)),
         (2, (*PAPER_LIKE, "--batch-norm", "train", "--balance", 1)),
         (3, ("--method", "mdc")),
     ],
-    ids=["default", "teacher", "paper-like", "mdc"],
+    ids=["default", "over-clustering", "paper-like", "mdc"],
 )
 def test_killed_anywhere_and_resumed(copies, tmp_path, seed, options):
     """Killed ten times with SIGKILL and resumed each time: the weights of an uninterrupted run, bit by bit."""
@@ -162,13 +163,13 @@ def test_a_settled_training_stays_settled(copies, tmp_path):
         running.kill()
     with started(*resume_words(space), log=tmp_path / "log") as running:
         assert running.end().code == 0
-    assert space.run_info(the_run(space)).epochs_done == len(training_run.read_history(space, the_run(space))) == 2
+    assert space.run_info(the_run(space)).epochs_done == len(read_history(space, the_run(space))) == 2
 
 
 def test_two_processes_are_resumed_exactly(copies, tmp_path):
     """A run on two processes, killed in the middle of an epoch and resumed on two, ends with the very same weights."""
     whole, space = copies("whole"), copies("killed")
-    options = ("--labels", "teacher", "--batch-norm", "train")
+    options = ("--labels", "epoch", "--batch-norm", "train")
     with started_by_torchrun(*words_of(whole, *options), log=tmp_path / "whole-log") as ranks:
         assert [rank.end().code for rank in ranks] == [0, 0]
     point = partial(save_often, partial(hold, STEP, 7))
@@ -227,10 +228,9 @@ def test_images_that_came_later_change_nothing(finished):
     """The order of an epoch is drawn from the images that the training started with, whatever is found at a resume."""
     whole, first = training(finished, [0, 1, 2, 3]), training(finished, [0, 1, 2, 3])
     list(whole.epochs())
-    first.stop = lambda: True
-    assert list(first.epochs()) == []
+    assert list(first.epochs(stop=lambda: True)) == []
     second = training(finished, [0, 1, 2, 3, 4, 5])
-    second.load_state(first.state())
+    restore_training(second, training_state(first))
     list(second.epochs())
     assert all(
         torch.equal(a, b) for a, b in zip(whole.embedder.parameters(), second.embedder.parameters(), strict=True)
@@ -248,7 +248,7 @@ def test_images_that_came_later_change_nothing(finished):
 def test_a_checkpoint_of_another_training(finished, changes, message):
     """Another method, K or over-clustering is refused before anything is overwritten."""
     with pytest.raises(PicieError, match=message):
-        training(finished, [0, 1], **changes).load_state(training(finished, [0, 1]).state())
+        restore_training(training(finished, [0, 1], **changes), training_state(training(finished, [0, 1])))
 
 
 def test_a_checkpoint_of_another_backbone(copies, tmp_path):

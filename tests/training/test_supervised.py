@@ -92,18 +92,12 @@ def test_nothing_to_learn_from_is_no_error():
 # -- the classifier that it leaves
 
 
-def finished_like(space, root):
-    """A workspace whose runs lie under `root`."""
-    (root / "runs" / "run").mkdir(parents=True)
-    return type(space)(root, space.record)
-
-
 def test_the_stored_classifier_scores_unit_embeddings(finished, tmp_path):
     """head.npz gives the same classes as the objective, its temperature included, and knows their names."""
     work = start_training(finished, "supervised", masks_of_scenes(finished), epochs=1, temperature=0.25)
     list(work.epochs())
-    store_head(finished_like(finished, tmp_path), "run", work, ["smooth", "striped", "noisy"])
-    head = load_head(tmp_path / "runs" / "run" / "head.npz")
+    store_head(tmp_path / "head.npz", work, ["smooth", "striped", "noisy"])
+    head = load_head(tmp_path / "head.npz")
     z = F.normalize(torch.randn(50, 8, generator=torch.Generator().manual_seed(0)), dim=1)
     said = (z.numpy() @ head.weight.T + head.bias).argmax(1)
     np.testing.assert_array_equal(said, work.objective.label(z).numpy())

@@ -13,20 +13,24 @@ from picie_core.data.image_cache import ImageCache
 from picie_core.errors import PicieError
 from picie_core.models.embedder import load_embedder
 from picie_core.settings import SampleSettings, TrainSettings
-from picie_core.training.checkpoint import load_checkpoint, save_checkpoint
-from picie_core.training.trainer import EpochRecord, Training, make_fabric
+from picie_core.training.checkpoint import load_checkpoint, restore_training, save_checkpoint, training_state
+from picie_core.training.distributed import make_fabric
+from picie_core.training.epoch_metrics import EpochRecord
+from picie_core.training.losses import MakeObjective, make_objective
+from picie_core.training.trainer import Training
 from picie_core.workspace.workspace import Workspace
+from tests.small_trainings import all_in_one_cluster, changed_picie
 
 SETTINGS = TrainSettings(k=4, epochs=2, cluster_images=6, precision="32-true")
 SAMPLING = SampleSettings(size_px=64, pixels=600, batch=4)
 
 
-def start(space: Workspace, **changes: object) -> Training:
+def start(space: Workspace, make: MakeObjective = make_objective, **changes: object) -> Training:
     """A training of the scenes from the frozen embedder: 6 images, 2 steps an epoch."""
     network, _ = load_embedder(space.current_run().folder / "embedder")
     settings = dataclasses.replace(SETTINGS, **changes)
     ids = [record.id for record in space.image_list().readable]
-    return Training(network, space.image_cache(64), ids, settings, SAMPLING, "cpu")
+    return Training(network, space.image_cache(64), ids, settings, SAMPLING, "cpu", make=make)
 
 
 def weights(work: Training) -> dict[str, torch.Tensor]:
@@ -98,12 +102,11 @@ def test_stopped_and_resumed_equals_uninterrupted(finished, trained, tmp_path, s
     """Stopped after any step, stored, loaded and continued, a training ends with the very same weights and figures."""
     first = start(finished)
     left = iter(range(steps - 1))
-    first.stop = lambda: next(left, None) is None
-    records = list(first.epochs())
+    records = list(first.epochs(stop=lambda: next(left, None) is None))
     assert len(records) == (steps - 1) // 2
-    save_checkpoint(tmp_path / "checkpoint.pt", first.state())
+    save_checkpoint(tmp_path / "checkpoint.pt", training_state(first))
     second = start(finished)
-    second.load_state(load_checkpoint(tmp_path / "checkpoint.pt"))
+    restore_training(second, load_checkpoint(tmp_path / "checkpoint.pt"))
     records += list(second.epochs())
     assert [figures(record) for record in records] == [figures(record) for record in trained[0]]
     assert all(torch.equal(value, trained[2][name]) for name, value in weights(second).items())
@@ -112,16 +115,15 @@ def test_stopped_and_resumed_equals_uninterrupted(finished, trained, tmp_path, s
 def test_an_epoch_counts_the_time_before_a_stop(finished):
     """Seconds of an epoch that was stopped in its middle include those before the stop, not those of the pause."""
     first = start(finished, epochs=1)
-    first.stop = lambda: True
-    assert list(first.epochs()) == []
-    state = first.state()
+    assert list(first.epochs(stop=lambda: True)) == []
+    state = training_state(first)
     assert 0 < state["clustering_s"] < state["spent_s"]
     second = start(finished, epochs=1)
-    second.load_state({**state, "spent_s": 1000.0})  # as if the first step had taken so long
+    restore_training(second, {**state, "spent_s": 1000.0})  # as if the first step had taken so long
     (record,) = second.epochs()
     assert 1000 < record.seconds < 1900
     assert record.images_per_s == pytest.approx(6 / record.seconds)
-    assert second.state()["spent_s"] == 0
+    assert training_state(second)["spent_s"] == 0
 
 
 # -- switches
@@ -150,8 +152,8 @@ def test_learning_rate_by_hand(finished):
     work = start(finished)
     work.sampling, work.batches.batch = dataclasses.replace(SAMPLING, batch=2), 2  # 3 steps an epoch, 6 in all
     seen = []
-    work.stop = lambda: bool(seen.append([group["lr"] for group in work.optimizer.param_groups]))
-    assert len(list(work.epochs())) == 2
+    rates = lambda: seen.append([group["lr"] for group in work.optimizer.param_groups])  # noqa: E731
+    assert len(list(work.epochs(after_step=rates))) == 2
     factors = [0.5 * (1 + math.cos(math.pi * done / 6)) for done in range(6)]
     factors[0] *= 1 / 1.5
     for rates, factor in zip(seen, factors, strict=True):
@@ -167,18 +169,16 @@ def test_mixed_precision_trains(finished):
 # -- what may go wrong
 
 
-def test_a_collapse_is_reported(finished, replace_loss):
+def test_a_collapse_is_reported(finished):
     """Where all pixels get one label, the record says so: no entropy, all other clusters dead."""
-    replace_loss(lambda found: dataclasses.replace(found, labels=tuple(map(torch.zeros_like, found.labels))))
-    record = next(start(finished, epochs=1).epochs())
+    record = next(start(finished, changed_picie(all_in_one_cluster), epochs=1).epochs())
     assert record.label_entropy == pytest.approx(0, abs=1e-9)
     assert record.dead_clusters == 3
 
 
-def test_a_loss_that_is_not_finite_stops_before_it_does_harm(finished, replace_loss):
+def test_a_loss_that_is_not_finite_stops_before_it_does_harm(finished):
     """The message says where and what to lower; the weights are those before the step."""
-    replace_loss(lambda found: dataclasses.replace(found, total=found.total * math.nan))
-    work = start(finished)
+    work = start(finished, changed_picie(lambda step: dataclasses.replace(step, total=step.total * math.nan)))
     before = weights(work)
     with pytest.raises(PicieError, match=r"not finite at epoch 1, step 1: .* lower --lr-decoder and --lr-backbone"):
         list(work.epochs())
@@ -199,7 +199,7 @@ def test_no_cuda_device(monkeypatch):
     """--device cuda without one is refused before anything starts."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(PicieError, match="device=cuda but torch finds no CUDA device here"):
-        make_fabric(SETTINGS, "cuda")
+        make_fabric("32-true", "cuda")
 
 
 # -- checkpoints
@@ -220,7 +220,7 @@ def test_checkpoints_that_cannot_be_used(finished, tmp_path):
     with pytest.raises(PicieError, match=r"has version 1, .* from version 3: start the training anew"):
         load_checkpoint(path)
     work = start(finished)
-    state = work.state()
+    state = training_state(work)
     state["embedder"] = {name: value for name, value in state["embedder"].items() if "decoder" not in name}
     with pytest.raises(PicieError, match=r"the checkpoint is of another network .*: start anew"):
-        work.load_state(state)
+        restore_training(work, state)

@@ -10,7 +10,8 @@ import pytest
 import timm
 import torch
 
-from picie_core.models.embedder import Embedder, FrozenEmbedder, load_embedder
+from picie_core.models.embedder import Embedder, load_embedder
+from picie_core.models.inference import FrozenEmbedder
 from picie_core.settings import EmbedderSettings, SampleSettings, TrainSettings
 from picie_core.training.trainer import Training
 from picie_core.workspace.embedding import fit_embedder, make_sample, start_embedder

@@ -12,7 +12,8 @@ from picie_core.clustering.clustering import cluster_scores, clustering_name
 from picie_core.clustering.kmeans import assign
 from picie_core.data.image_file import resize_image
 from picie_core.errors import PicieError, SettingError
-from picie_core.models.embedder import FrozenEmbedder, embed_image, load_embedder
+from picie_core.models.embedder import load_embedder
+from picie_core.models.inference import FrozenEmbedder, embed_image
 from picie_core.settings import EmbedderSettings, SampleSettings
 from picie_core.workspace.stored_clusterings import compute_clustering
 from picie_core.workspace.workspace import Run, Workspace

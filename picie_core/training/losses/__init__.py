@@ -1,16 +1,28 @@
-"""What trainings agree with; one file a method."""
+"""The objectives; one file per method."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     import torch
 
     from picie_core.settings import TrainSettings
-    from picie_core.training.losses.objective import Objective, Processes
+    from picie_core.training.losses.objective import Objective, WorkerGroup
 
-METHODS = ("picie", "mdc", "iic", "supervised", "probe")
+
+class MakeObjective(Protocol):
+    """Returns an objective, as `make_objective` does: the place to put in one of your own."""
+
+    def __call__(
+        self,
+        method: str,
+        settings: TrainSettings,
+        dim: int,
+        seed: int,
+        device: torch.device,
+        workers: WorkerGroup,
+    ) -> Objective: ...
 
 
 def make_objective(
@@ -19,21 +31,21 @@ def make_objective(
     dim: int,
     seed: int,
     device: torch.device,
-    processes: Processes,
+    workers: WorkerGroup,
 ) -> Objective:
     """Returns the objective of one of METHODS for embeddings of width `dim`."""
     if method == "picie":
         from picie_core.training.losses.picie import Picie
 
-        return Picie(settings, seed, device, processes)
+        return Picie(settings, seed, device, workers)
     if method == "mdc":
         from picie_core.training.losses.mdc import ModifiedDeepCluster
 
-        return ModifiedDeepCluster(settings, dim, seed, device, processes)
+        return ModifiedDeepCluster(settings, dim, seed, device, workers)
     if method == "iic":
         from picie_core.training.losses.iic import InvariantInformation
 
-        return InvariantInformation(settings, dim, seed, device, processes)
+        return InvariantInformation(settings, dim, seed, device, workers)
     from picie_core.training.losses.supervised import Probe, Supervised
 
-    return (Probe if method == "probe" else Supervised)(settings, dim, seed, device, processes)
+    return (Probe if method == "probe" else Supervised)(settings, dim, seed, device, workers)

@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from picie_core.settings import TrainSettings
-from picie_core.training.losses.objective import ALONE, Objective, Processes, Step, StepLoss, new_head
+from picie_core.training.losses.objective import ALONE, Objective, Step, StepLoss, WorkerGroup, new_head
 
 
 class InvariantInformation(Objective):
-    """Two heads say soft classes; the main one and the over-clustering one learn in alternation, a step each.
+    """Two softmax heads, the main and the over-clustering one, train in alternation, a step each.
 
     differs from IIC: there they take turns by epochs, of which it has thousands.
     """
@@ -24,27 +24,27 @@ class InvariantInformation(Objective):
     clusters = False
 
     def __init__(
-        self, settings: TrainSettings, dim: int, seed: int, device: torch.device, processes: Processes = ALONE
+        self, settings: TrainSettings, dim: int, seed: int, device: torch.device, workers: WorkerGroup = ALONE
     ):
         super().__init__(settings.k)
-        self.settings, self.processes = settings, processes
+        self.settings, self.workers = settings, workers
         ks = [settings.k, settings.overcluster] if settings.overcluster else [settings.k]
         self.heads = nn.ModuleList(new_head(dim, k, seed, device) for k in ks)
-        with torch.no_grad():  # scores of about 1 at any temperature: soft classes that start flat stay flat
+        with torch.no_grad():  # logits of about 1 at any temperature: a softmax that starts uniform stays uniform
             for head in self.heads:
                 head.weight.mul_(100.0 * settings.temperature)  # type: ignore[operator]
 
     def loss(self, step: Step) -> StepLoss:
         which = step.number % len(self.heads)
         first, second = (self._classes(self.heads[which], maps) for maps in step.maps)
-        information = mutual_information(first, second, self.settings.displacement, self.processes)
+        information = mutual_information(first, second, self.settings.displacement, self.workers)
         with torch.no_grad():
             main = first if which == 0 else self._classes(self.heads[0], step.maps[0])
             counts = torch.bincount(main.argmax(1).flatten(), minlength=self.k)
         return StepLoss(-information, {"overcluster" if which else "information": information}, counts)
 
     def _classes(self, head: nn.Module, maps: Tensor) -> Tensor:
-        """Returns the soft classes (B, K, h, w)."""
+        """Returns the class probabilities (B, K, h, w)."""
         z = maps.float().permute(0, 2, 3, 1) / self.settings.temperature
         return F.softmax(head(z), dim=3).permute(0, 3, 1, 2)
 
@@ -65,28 +65,28 @@ class InvariantInformation(Objective):
         self.heads.load_state_dict(state["heads"])
 
 
-def mutual_information(first: Tensor, second: Tensor, displacement: int = 0, processes: Processes = ALONE) -> Tensor:
-    """Returns the mutual information in nats of the classes of aligned pixels, the mean over displacements.
+def mutual_information(first: Tensor, second: Tensor, displacement: int = 0, workers: WorkerGroup = ALONE) -> Tensor:
+    """Returns the mutual information (nats) of the classes of aligned pixels, averaged over displacements.
 
-    first, second: (B, K, h, w) soft classes, sum 1 over K, of two views. displacement: cells by which the second view
-    is moved at most, each way; every place of that square counts alike [1, eq. 5]. With several processes the pixels
-    of all count, and the mean of their gradients is that of one process with the whole batch.
+    first, second: (B, K, h, w) class probabilities of two views, sum 1 over K. displacement: largest shift of the
+    second view, in positions, each way; all shifts of that square count alike [1, eq. 5]. With several workers the
+    pixels of all count, and the mean of their gradients is that of one worker with the whole batch.
     """
     reach = min(displacement, first.shape[2] - 1, first.shape[3] - 1)
     moves = range(-reach, reach + 1)
     mine = torch.stack([_joint(first, second, down, right) for down in moves for right in moves])  # (T, K, K)
-    joint = processes.sum(mine.detach()) + processes.world * (mine - mine.detach())
-    joint = joint + joint.mT  # which view is the first one says nothing
+    joint = workers.sum(mine.detach()) + workers.world_size * (mine - mine.detach())
+    joint = joint + joint.mT  # symmetric in the two views
     return _information(joint / joint.sum((1, 2), keepdim=True).clamp_min(1e-12)).mean()
 
 
 def _joint(first: Tensor, second: Tensor, down: int, right: int) -> Tensor:
-    """Returns how often (K, K) each pair of classes meets when the second view is moved by (down, right) cells."""
+    """Returns the joint counts (K, K) of the classes when the second view is shifted by (down, right) positions."""
     return torch.einsum("bkhw,bchw->kc", _overlap(first, down, right), _overlap(second, -down, -right))
 
 
 def _overlap(maps: Tensor, down: int, right: int) -> Tensor:
-    """Returns the part of maps that is left when they are moved by (down, right) cells against the other view."""
+    """Returns the part of maps that overlaps the other view after a shift by (down, right) positions."""
     height, width = maps.shape[2:]
     return maps[:, :, max(down, 0) : height + min(down, 0), max(right, 0) : width + min(right, 0)]
 

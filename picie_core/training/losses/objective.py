@@ -1,4 +1,4 @@
-"""What every objective offers to the training loop, and what the loop gives to it."""
+"""The interface between the objectives and the training loop."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ import torch
 from torch import Tensor, nn
 
 
-class Processes(Protocol):
-    """The processes that train together; `Alone` is one of them."""
+class WorkerGroup(Protocol):
+    """The workers of a training, as an objective needs them."""
 
-    world: int
+    world_size: int
     rank: int
 
     def sum(self, value: Tensor) -> Tensor:
-        """Returns the sum of `value` over all processes, outside of the gradient."""
+        """Returns the sum of `value` over all workers, without a gradient."""
 
     def broadcast(self, value: Tensor) -> Tensor:
-        """Returns the first process's `value`."""
+        """Returns the `value` of rank 0."""
 
 
-class Alone:
-    """One process: sums are what they are."""
+class SingleWorker:
+    """A group of one."""
 
-    world, rank = 1, 0
+    world_size, rank = 1, 0
 
     def sum(self, value: Tensor) -> Tensor:
         return value
@@ -36,37 +36,37 @@ class Alone:
         return value
 
 
-ALONE = Alone()
+ALONE = SingleWorker()
 
 
 @dataclass(frozen=True)
 class Step:
-    """One batch in the network: aligned maps of one or two views."""
+    """The embeddings of one batch: aligned maps of one or two views."""
 
     maps: Sequence[Tensor]
     """(B, D, h, w) unit embeddings of each view; gradients flow through them."""
     seen: Sequence[Tensor]
-    """The same, by the network that labels: without gradients."""
+    """The same from the network that assigns the pseudo-labels, without gradients."""
     masks: Tensor | None = None
-    """(B, H, W) int64 class ids of view 1, 255 = ignored, for objectives that need them."""
+    """(B, H, W) int64 class ids of view 1, 255 is ignored; for objectives that need them."""
     number: int = 0
     """Steps done before this one, over all epochs."""
 
 
 @dataclass(frozen=True)
 class StepLoss:
-    """The loss of a step and what to tell of it."""
+    """The loss of a step, its terms and its labels."""
 
     total: Tensor
-    """Scalar; its mean over processes is the loss of the whole batch."""
+    """Scalar; its mean over the workers is the loss of the whole batch."""
     parts: dict[str, Tensor]
     """Its terms, by name."""
     label_counts: Tensor
-    """(K,) int64 pixels that got each label; (V, K) where each of V views has clusters of its own."""
+    """(K,) int64 number of pixels of each label; (V, K) where each of V views has its own clusters."""
 
 
 class Objective:
-    """An objective: what the embeddings are to agree with. Objectives know nothing of images, files or devices."""
+    """A training objective: from embeddings to a loss. Objectives know neither images nor files."""
 
     views: tuple[int, ...] = (1, 2)
     """The views that a step embeds: 1 is warped, then embedded; 2 is embedded, then warped."""
@@ -74,30 +74,30 @@ class Objective:
     """Whether an epoch starts with a clustering of these views."""
     needs_masks = False
     trains_network = True
-    """False leaves the network as it is and gives it plain images (a probe)."""
+    """False freezes the network and gives it images without augmentation (a linear probe)."""
     renews_head = False
-    """Whether every epoch starts with a new classifier: then its optimiser is new too, and its rate stays full."""
+    """Whether every epoch starts with a new classifier, with a new optimiser and a constant learning rate."""
 
     def __init__(self, k: int):
         self.k = k
 
-    def start_epoch(self, epoch: int, cells: list[np.ndarray]) -> None:
-        """Takes in cells (N, D) of each view, from the start of the epoch; without clustering the list is empty."""
+    def start_epoch(self, epoch: int, features: list[np.ndarray]) -> None:
+        """Prepares an epoch, given features (N, D) of each view to cluster; none where `clusters` is False."""
 
     def loss(self, step: Step) -> StepLoss:
         """Returns the loss of one batch."""
         raise NotImplementedError
 
     def label(self, z: Tensor) -> Tensor:
-        """Returns the label (N,) of embeddings (N, D) as things stand, to see how labels change over epochs."""
+        """Returns the current label (N,) of embeddings (N, D), to see how labels change over epochs."""
         raise NotImplementedError
 
     def head(self) -> nn.Linear | None:
-        """Returns the classifier that the objective learnt, D to K; None when clusters are all there is."""
+        """Returns the learnt linear classifier, D to K; None for an objective without one."""
         return None
 
     def parameters(self) -> list[nn.Parameter]:
-        """Returns what trains beside the network."""
+        """Returns the parameters of the classifiers, which train beside the network."""
         return []
 
     def state(self) -> dict[str, Any]:
@@ -105,7 +105,7 @@ class Objective:
         return {}
 
     def load_state(self, state: dict[str, Any], device: torch.device) -> None:
-        """Takes over what `state` returned."""
+        """Restores what `state` returned."""
 
 
 def flatten(maps: Tensor) -> Tensor:
@@ -114,7 +114,7 @@ def flatten(maps: Tensor) -> Tensor:
 
 
 def new_head(dim: int, k: int, seed: int, device: torch.device) -> nn.Linear:
-    """Returns a linear classifier with small random weights that belong to `seed`."""
+    """Returns a linear classifier with small random weights, drawn with `seed`."""
     head = nn.Linear(dim, k)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""Clusters as labels: class weights, labels that keep to their clusters' shares, entropy."""
+"""Pseudo-labels from clusters: class weights, prior matching, the weighted loss, label entropy."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from picie_core.clustering.kmeans import spherical_kmeans
-from picie_core.training.losses.objective import ALONE, Processes
+from picie_core.training.losses.objective import ALONE, WorkerGroup
 
 WARM_ITERATIONS = 8
-"""Of a clustering that starts from the one of the epoch before; from nothing it takes 20."""
+"""k-means iterations from the centroids of the epoch before."""
+COLD_ITERATIONS = 20
+"""k-means iterations from random centroids."""
 
 
 @dataclass(frozen=True)
@@ -25,75 +27,75 @@ class ViewClusters:
     class_weights: Tensor
     """(K,), mean 1 over the clustered pixels."""
     shares: Tensor
-    """(K,) share of the clustered pixels in each cluster."""
+    """(K,) proportion of the clustered pixels in each cluster: the prior of the labels."""
 
 
 def cluster_features(
-    cells: np.ndarray,
+    features: np.ndarray,
     k: int,
     balance: float,
     seed: int,
     start: Tensor | None,
     device: torch.device,
-    processes: Processes = ALONE,
+    workers: WorkerGroup = ALONE,
 ) -> ViewClusters:
-    """Returns the clusters of cells (N, D), the same in every process; only the first one computes them.
+    """Returns the clusters of features (N, D), the same in every worker; only rank 0 computes them.
 
-    start: (K, D) centroids to start from, so that ids keep their meaning; None starts from random cells.
+    start: (K, D) initial centroids, so that ids keep their meaning; None starts from random features.
     """
-    made = [torch.zeros(k, cells.shape[1]), torch.zeros(k), torch.zeros(k)]
-    if processes.rank == 0:
+    made = [torch.zeros(k, features.shape[1]), torch.zeros(k), torch.zeros(k)]
+    if workers.rank == 0:
         init = None if start is None else start.cpu().numpy()
-        iterations = 20 if init is None else WARM_ITERATIONS
-        found = spherical_kmeans(cells, k, seed, iterations=iterations, init=init, device=device.type)
+        iterations = COLD_ITERATIONS if init is None else WARM_ITERATIONS
+        found = spherical_kmeans(features, k, seed, iterations=iterations, init=init, device=device.type)
         counts = torch.from_numpy(found.counts)
         made = [torch.from_numpy(found.centroids), class_weights(counts, balance), (counts / counts.sum()).float()]
-    return ViewClusters(*(processes.broadcast(part.to(device)) for part in made))
+    return ViewClusters(*(workers.broadcast(part.to(device)) for part in made))
 
 
-class RunningShares:
-    """How the pseudo-labels of one view are spread, as a running mean over steps, against their clusters' shares.
+class PriorMatching:
+    """Keeps the distribution of one view's pseudo-labels at the cluster proportions, by logit adjustment.
 
-    A cluster that takes more than its share gets a handicap in the next steps' labels, so that it cannot swallow the
-    others while centroids are frozen. differs from PiCIE: there labels are fixed at the epoch's start instead.
+    A cluster whose running proportion exceeds its prior gets a lower logit in the next steps, so that no cluster can
+    absorb the others while the centroids are frozen. differs from PiCIE: there the labels of an epoch are fixed.
     """
 
     def __init__(self, clusters: ViewClusters, strength: float, momentum: float = 0.9):
-        self.wanted, self.strength, self.momentum = clusters.shares, strength, momentum
+        self.prior, self.strength, self.momentum = clusters.shares, strength, momentum
         self.running = clusters.shares.clone()
 
     def offset(self) -> Tensor:
-        """Returns (K,) what to take off the logits before the label is chosen: log of running over wanted share."""
-        floor = 0.1 / len(self.wanted)
-        return self.strength * torch.log((self.running + floor) / (self.wanted + floor))
+        """Returns (K,) what to subtract from the logits before the argmax: log of running over prior proportion."""
+        floor = 0.1 / len(self.prior)
+        return self.strength * torch.log((self.running + floor) / (self.prior + floor))
 
-    def update(self, labels: Tensor, processes: Processes = ALONE) -> None:
-        """Takes in the labels (N,) of one step of all processes; a step without any changes nothing."""
-        counts = processes.sum(torch.bincount(labels, minlength=len(self.wanted)).to(self.running))
+    def update(self, labels: Tensor, workers: WorkerGroup = ALONE) -> None:
+        """Updates the running proportions with the labels (N,) of a step, of all workers; none change nothing."""
+        counts = workers.sum(torch.bincount(labels, minlength=len(self.prior)).to(self.running))
         total = counts.sum()
         seen = torch.where(total > 0, counts / total.clamp_min(1), self.running)
         self.running = self.momentum * self.running + (1 - self.momentum) * seen
 
 
 def weighted_cross_entropy(
-    logits: Tensor, labels: Tensor, weights: Tensor, processes: Processes = ALONE, ignore: int = -100
+    logits: Tensor, labels: Tensor, weights: Tensor, workers: WorkerGroup = ALONE, ignore: int = -100
 ) -> Tensor:
     """Returns the weighted mean of the cross-entropy of logits (N, K) against labels (N,).
 
-    With several processes each returns its part, and their mean is the weighted mean over all pixels of all: the same
-    gradient as one process with the whole batch.
+    With several workers each returns its part, and their mean is the weighted mean over the pixels of all: the
+    gradient of one worker with the whole batch.
     """
     total = F.cross_entropy(logits, labels, weight=weights, reduction="sum", ignore_index=ignore)
     counted = labels[labels != ignore]
-    weight = processes.sum(weights[counted].sum())
-    return total * processes.world / weight.clamp_min(1e-12)
+    weight = workers.sum(weights[counted].sum())
+    return total * workers.world_size / weight.clamp_min(1e-12)
 
 
 def class_weights(counts: Tensor, power: float) -> Tensor:
     """Returns (K,) weights, frequency to `power`, mean 1 over the pixels that `counts` (K,) counts.
 
-    power 0 is no weighting, -1 gives every cluster the same say, 1 is what the authors' code does. An empty cluster is
-    treated as if it had one pixel.
+    power 0 is no weighting, -1 gives every cluster the same total weight, 1 is what the authors' code does. An empty
+    cluster counts as one pixel.
     """
     share = counts.clamp_min(1).double() / counts.clamp_min(1).sum()
     weights = share**power
@@ -101,7 +103,7 @@ def class_weights(counts: Tensor, power: float) -> Tensor:
 
 
 def label_entropy(counts: Tensor) -> float:
-    """Returns the entropy of cluster counts (K,) as a share of log K: 1 is even, 0 is one cluster for all."""
+    """Returns the entropy of cluster counts (K,) as a share of log K: 1 is uniform, 0 is a single cluster."""
     share = counts.double() / counts.sum().clamp_min(1)
     entropy = -(share * torch.log(share.clamp_min(1e-12))).sum()
     return max(0.0, float(entropy / torch.log(torch.tensor(float(max(len(counts), 2))))))

@@ -1,4 +1,4 @@
-"""Ground truth as labels: the upper bound of the figures, and the linear probe of frozen embeddings [1, section 4].
+"""Ground truth as labels: the supervised upper bound, and the linear probe of frozen embeddings [1, section 4].
 
 [1] Cho, Mall, Bala, Hariharan, "PiCIE", CVPR 2021.
 """
@@ -13,37 +13,37 @@ from torch.nn import functional as F
 
 from picie_core.data.class_names import IGNORE_ID
 from picie_core.settings import TrainSettings
-from picie_core.training.losses.objective import ALONE, Objective, Processes, Step, StepLoss, new_head
+from picie_core.training.losses.objective import ALONE, Objective, Step, StepLoss, WorkerGroup, new_head
 from picie_core.training.losses.pseudo_labels import weighted_cross_entropy
 
 
 class Supervised(Objective):
-    """A linear classifier on the embeddings learns the classes of the masks, and the network with it."""
+    """A linear classifier and the network learn the classes of the masks."""
 
     views = (1,)
     clusters = False
     needs_masks = True
 
     def __init__(
-        self, settings: TrainSettings, dim: int, seed: int, device: torch.device, processes: Processes = ALONE
+        self, settings: TrainSettings, dim: int, seed: int, device: torch.device, workers: WorkerGroup = ALONE
     ):
         super().__init__(settings.k)
-        self.settings, self.processes = settings, processes
+        self.settings, self.workers = settings, workers
         self.classifier = new_head(dim, settings.k, seed, device)
 
     def loss(self, step: Step) -> StepLoss:
-        rows, truth = self._scored_pixels(step.maps[0], step.masks)
+        rows, truth = self._pixel_logits(step.maps[0], step.masks)
         even = torch.ones(self.k, device=rows.device)
-        total = weighted_cross_entropy(rows, truth, even, self.processes, IGNORE_ID)
+        total = weighted_cross_entropy(rows, truth, even, self.workers, IGNORE_ID)
         with torch.no_grad():
-            said = rows.argmax(1)
+            predicted = rows.argmax(1)
             counted = truth != IGNORE_ID
-            right = (said[counted] == truth[counted]).float().sum() * self.processes.world
-            right = right / self.processes.sum(counted.float().sum()).clamp_min(1)
-        return StepLoss(total, {"accuracy": right}, torch.bincount(said, minlength=self.k))
+            right = (predicted[counted] == truth[counted]).float().sum() * self.workers.world_size
+            right = right / self.workers.sum(counted.float().sum()).clamp_min(1)
+        return StepLoss(total, {"accuracy": right}, torch.bincount(predicted, minlength=self.k))
 
-    def _scored_pixels(self, maps: Tensor, masks: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Returns the scores (N, K), brought to the size of the masks, and the classes (N,) of all pixels."""
+    def _pixel_logits(self, maps: Tensor, masks: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Returns the logits (N, K), upsampled to the masks, and the classes (N,) of all pixels."""
         logits = self.classifier(maps.float().permute(0, 2, 3, 1) / self.settings.temperature).permute(0, 3, 1, 2)
         if masks is None:
             assert not len(maps), "images came without masks"
@@ -68,6 +68,6 @@ class Supervised(Objective):
 
 
 class Probe(Supervised):
-    """The same classifier on embeddings that stay as they are: how much of the classes is linear in them."""
+    """The same classifier on frozen embeddings: how linearly separable the classes are in them."""
 
     trains_network = False

@@ -8,9 +8,11 @@ import torch
 
 from picie_core.clustering.kmeans import spherical_kmeans, unit_rows
 from picie_core.errors import PicieError
-from picie_core.models.embedder import Embedder, FrozenEmbedder
-from picie_core.models.untrained_backbone import fit_untrained, patch_filters
+from picie_core.models.decoder import fit_pca_decoder
+from picie_core.models.embedder import Embedder
+from picie_core.models.inference import FrozenEmbedder
 from picie_core.settings import EmbedderSettings
+from picie_core.training.untrained_backbone import fit_untrained, patch_filters
 from tests.conftest import draw_scene
 
 SCENES = [draw_scene(seed) for seed in range(4)]
@@ -75,7 +77,7 @@ def named_share(network: Embedder) -> float:
     """Share of cells that are right when 6 clusters of the scenes take their majority class."""
     images = np.stack([image for image, _ in SCENES])
     features = FrozenEmbedder(network, "cpu", torch.float32).stage_features(images)
-    network.fit_decoder([features])
+    fit_pca_decoder(network, [features])
     cells = FrozenEmbedder(network, "cpu", torch.float32)(images).numpy()
     labels = spherical_kmeans(unit_rows(cells.reshape(-1, cells.shape[-1])), 6).labels
     truth = np.stack([truth for _, truth in SCENES])[:, 2::4, 2::4].ravel()

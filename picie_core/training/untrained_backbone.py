@@ -1,4 +1,4 @@
-"""A backbone without downloaded weights: its first filters are learned from the images' own patches.
+"""A backbone without pretrained weights: its first filters are learnt from patches of the images.
 
 [1] Coates, Ng, "Learning Feature Representations with K-Means", 2012: whiten patches, cluster them, use the centroids.
 """
@@ -23,7 +23,7 @@ UNTRAINED_IMAGES = 32
 """Images that an embedder without weights takes its first filters and statistics from."""
 PATCHES = 40_000
 WHITENING = 1e-3
-"""Added to the variances as a share of the largest: below it a direction counts as noise."""
+"""Added to the variances as a share of the largest: directions below it count as noise."""
 
 
 def start_network(images: ImagePass, settings: EmbedderSettings) -> Embedder:
@@ -37,11 +37,11 @@ def start_network(images: ImagePass, settings: EmbedderSettings) -> Embedder:
 
 @torch.no_grad()
 def fit_untrained(embedder: Embedder, images: Sequence[np.ndarray], seed: int = 0) -> None:
-    """Fits the random backbone of `embedder` to images: patch filters in front, batch norm from their statistics.
+    """Fits the random backbone of `embedder` to images: patch filters first, batch norm from their statistics.
 
     images: uint8 RGB (H, W, 3), of any sizes. The other layers stay random. On the sample scenes 12 named clusters
-    get 77 % of the pixels right so, 71 % with random first filters.
-    Raises PicieError for a transformer: random ones tell nothing apart, and no filter or statistic mends that.
+    reach 77 % accuracy, with random first filters 71 %.
+    Raises PicieError for a transformer, which needs trained weights.
     """
     if not isinstance(embedder.backbone, ConvBackbone):
         raise PicieError(
