@@ -22,6 +22,11 @@ def setting(
     return field(default=default, metadata={"help": meaning, "low": low, "high": high, "choices": choices})
 
 
+def option_name(name: str) -> str:
+    """Returns how the command line spells a setting after its two dashes: without a unit, words joined by dashes."""
+    return name.removesuffix("_px").replace("_", "-")
+
+
 def check_settings(settings: Any) -> None:
     """Raises SettingError for the first field that is outside its range; called from `__post_init__`."""
     for one in fields(settings):
@@ -32,7 +37,7 @@ def check_settings(settings: Any) -> None:
 
 def _problem(one: Field, value: Any) -> str | None:
     low, high, choices = (one.metadata.get(key) for key in ("low", "high", "choices"))
-    option = one.name.removesuffix("_px").replace("_", "-")
+    option = option_name(one.name)
     if choices is not None and value not in choices:
         return f"{option}={value!r} is unknown: choose one of {', '.join(map(str, choices))}"
     if low is not None and not value >= low:

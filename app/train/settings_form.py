@@ -9,7 +9,7 @@ from typing import Any
 import streamlit as st
 
 from picie_core.errors import SettingError
-from picie_core.settings import EmbedderSettings, SampleSettings, TrainSettings
+from picie_core.settings import EmbedderSettings, SampleSettings, TrainSettings, option_name
 
 LABELS = {
     "k": "Clusters K",
@@ -51,11 +51,6 @@ LABELS = {
 
 IN_A_ROW = 4
 GROUPS = {TrainSettings: "How it learns", SampleSettings: "What it sees", EmbedderSettings: "What the network is"}
-
-
-def flag_of(name: str) -> str:
-    """Returns how the command line spells a setting."""
-    return "--" + name.removesuffix("_px").replace("_", "-")
 
 
 def draw_settings(
@@ -143,4 +138,4 @@ def arguments_of(
     known = {one.name: one.default for kind in settings for one in fields(kind)}
     starts = known | {name: value for name, value in (recipe or {}).items() if name in known}
     chosen = [name for name in known if name in values and (name in always or values[name] != starts[name])]
-    return [word for name in chosen for word in (flag_of(name), f"{values[name]}")]
+    return [word for name in chosen for word in ("--" + option_name(name), f"{values[name]}")]

@@ -18,7 +18,7 @@ from picie_core.segmentation.edge_refinement import METHODS, refine_scores
 from picie_core.segmentation.masks import channel_scores, class_mask, cluster_mask
 from picie_core.segmentation.small_regions import remove_small_regions
 from picie_core.segmentation.upsampling import upsample_best_and_margin
-from picie_core.settings import check_settings, setting
+from picie_core.settings import check_settings, option_name, setting
 
 if TYPE_CHECKING:
     from picie_core.clustering.clustering import Clustering
@@ -48,8 +48,7 @@ class PostProcessing:
 
     def options(self) -> list[str]:
         """Returns the options of the command line that mean this."""
-        names = {name: "--" + name.removesuffix("_px").replace("_", "-") for name in self.changes}
-        return [word for name, value in self.changes.items() for word in (names[name], f"{value}")]
+        return [word for name, value in self.changes.items() for word in ("--" + option_name(name), f"{value}")]
 
 
 @dataclass(frozen=True)
