@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 from picie_core.version import __version__
 
 if TYPE_CHECKING:
-    from picie_core.cli.embed import embed
     from picie_core.cli.train import train
     from picie_core.data.image_file import ImageError
     from picie_core.errors import PicieError, SettingError, WorkspaceBusy
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from picie_core.progress import Progress
     from picie_core.segmentation.contact_sheet import contact_sheet
     from picie_core.settings import EmbedderSettings, SampleSettings, TrainSettings
+    from picie_core.workspace.embedding import embed_workspace
     from picie_core.workspace.mask_export import export_masks
     from picie_core.workspace.projections import load_projection
     from picie_core.workspace.workspace import Run, StoredClustering, Workspace
@@ -38,7 +38,7 @@ __all__ = [
     "MaskMetrics",
     # a workspace on disk
     "Workspace",
-    "embed",
+    "embed_workspace",
     "train",
     "EmbedderSettings",
     "SampleSettings",
@@ -62,7 +62,7 @@ _HOMES = {
     "evaluate": "evaluation.mask_metrics",
     "MaskMetrics": "evaluation.mask_metrics",
     "Workspace": "workspace.workspace",
-    "embed": "cli.embed",
+    "embed_workspace": "workspace.embedding",
     "train": "cli.train",
     "EmbedderSettings": "settings",
     "SampleSettings": "settings",

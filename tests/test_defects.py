@@ -226,10 +226,10 @@ def test_a_collapse_is_told_everywhere(finished_copy):
     )
     notes: list[str] = []
     make = changed_picie(all_in_one_cluster)
-    trained = train_workspace(finished_copy, plan, device="cpu", note=notes.append, make=make)
+    run = train_workspace(finished_copy, plan, device="cpu", note=notes.append, make=make)
     told = "epoch 1: the training has collapsed, 100 % of the pixels are in one cluster: lower --lr-decoder"
-    assert notes == [trained.collapse] and trained.collapse.startswith(told)
-    folder: Path = finished_copy.run_dir(trained.info.id)
+    assert notes == [run.info.sample["collapse"]] and notes[0].startswith(told)
+    folder: Path = run.folder
     (line,) = [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
     assert (line["collapsed"], line["largest_share"], line["dead_clusters"]) == (True, 1.0, 3)
     assert line["label_entropy"] == pytest.approx(0, abs=1e-9)

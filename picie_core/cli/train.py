@@ -88,7 +88,7 @@ def _train_as(
         return {}
     workspace = open_or_create(workspace_root, images, plan.data)
     with workspace.writer_lock("train"), Job(workspace, "train") as job:
-        trained = train_workspace(
+        run = train_workspace(
             workspace,
             plan,
             resume=resume,
@@ -99,7 +99,7 @@ def _train_as(
             started=job.status.name_run,
             worker=worker,
         )
-        return job.done(run_result(workspace, trained.info, trained.record()))
+        return job.done(run_result(run))
 
 
 @contextmanager

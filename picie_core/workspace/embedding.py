@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import time
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from picie_core.atomic_files import folder_atomic
@@ -12,14 +14,57 @@ from picie_core.data.image_file import ImageError
 from picie_core.data.sample_writer import SampleReport, SampleWriter, draw_positions
 from picie_core.errors import PicieError
 from picie_core.progress import Report, ignore_progress
-from picie_core.settings import EmbedderSettings, SampleSettings
+from picie_core.settings import TIMM_PREFIX, EmbedderSettings, SampleSettings
 from picie_core.workspace.run_info import RunInfo
-from picie_core.workspace.workspace import Workspace
+from picie_core.workspace.workspace import Run, Workspace
 
 if TYPE_CHECKING:
     from picie_core.models.embedder import Embedder
     from picie_core.models.embedding_pass import ImagePass
     from picie_core.models.inference import FrozenEmbedder
+
+
+def embed_workspace(
+    workspace: Workspace,
+    embedder: EmbedderSettings = EmbedderSettings(),
+    sampling: SampleSettings = SampleSettings(),
+    *,
+    device: str = "auto",
+    report: Report = ignore_progress,
+) -> Run:
+    """Embeds every image of a workspace once with a frozen embedder, and returns the run, which is in use from now on.
+
+    Images that cannot be read are listed among the problems of the workspace. Raises WorkspaceBusy while another
+    process writes the workspace, PicieError when no image can be read or the weights cannot.
+    """
+    from picie_core.models.embedder import save_embedder
+    from picie_core.models.inference import FrozenEmbedder
+
+    with workspace.writer_lock("embed"):
+        start = time.time()
+        workspace.scan(report)
+        network = start_embedder(workspace, embedder, sampling, report)
+        name = frozen_run_name(embedder, sampling)
+        info = RunInfo(name, "frozen", "running", start, {**asdict(embedder), **asdict(sampling)})
+        workspace.write_run(info)
+        engine = FrozenEmbedder(network, device)
+        made = make_sample(workspace, name, engine, sampling, embedder_to_fit=network, report=report)
+        save_embedder(network, workspace.run_dir(name) / "embedder", sampling.size_px)
+        return finish_run(workspace, info, asdict(made))
+
+
+def frozen_run_name(embedder: EmbedderSettings, sampling: SampleSettings) -> str:
+    """Returns a name that tells runs with other settings apart, such as `frozen-resnet18-320-1f3a`."""
+    digest = hashlib.sha256(json.dumps([asdict(embedder), asdict(sampling)]).encode()).hexdigest()[:4]
+    return f"frozen-{embedder.backbone.removeprefix(TIMM_PREFIX)}-{sampling.size_px}-{digest}"
+
+
+def finish_run(workspace: Workspace, info: RunInfo, sample: dict[str, Any]) -> Run:
+    """Marks a run as done, makes it the one in use and returns it; sample: what was made, to be stored with it."""
+    seconds = round(time.time() - info.created, 2)
+    workspace.write_run(replace(info, state="done", images=sample["images"], seconds=seconds, sample=sample))
+    workspace.choose_run(info.id)
+    return workspace.run(info.id)
 
 
 def start_embedder(
@@ -71,15 +116,6 @@ def make_sample(
             writer.add(ids, feature_maps)
         writer.write_index(folder)
     return writer.write_sample(workspace.run_dir(run) / "sample")
-
-
-def finish_run(workspace: Workspace, info: RunInfo, made: dict[str, Any]) -> RunInfo:
-    """Returns the record of a run, now marked as done and the one in use; made: what was made, with the `images`."""
-    seconds = round(time.time() - info.created, 2)
-    done = replace(info, state="done", images=made["images"], seconds=seconds)
-    workspace.write_run(done, sample=made)
-    workspace.choose_run(info.id)
-    return done
 
 
 def _image_pass(workspace: Workspace, ids: Iterable[int], settings: SampleSettings, report: Report) -> ImagePass:

@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -139,11 +140,11 @@ class WorkspaceFolder:
     def writer_lock(self, command: str) -> Iterator[None]:
         """Holds the lock of the only writer of the workspace; the system frees it even after kill -9.
 
-        Raises WorkspaceBusy with the command and pid of the process that holds it.
+        The thread that holds it may take it again. Raises WorkspaceBusy with the command and pid of the process that
+        holds it.
         """
-        lock = FileLock(self.root / "writer.lock")
         try:
-            lock.acquire(timeout=0)
+            self._lock.acquire(timeout=0)
         except Timeout:
             alive = [job for name, job in self.jobs().items() if job.alive and name in WRITERS]
             writer = f"`{alive[0].command}` (pid {alive[0].pid})" if alive else "another process"
@@ -158,7 +159,11 @@ class WorkspaceFolder:
             sweep(self.root)
             yield
         finally:
-            lock.release()
+            self._lock.release()
+
+    @cached_property
+    def _lock(self) -> FileLock:
+        return FileLock(self.root / "writer.lock")
 
     def sizes(self) -> dict[str, int]:
         """Returns the bytes on disk of each part: cache, exports, labels and each run."""

@@ -25,6 +25,8 @@ class RunInfo:
     epochs_done: int = 0
     images: int = 0
     seconds: float = 0.0
+    sample: dict[str, Any] = field(default_factory=dict)
+    """What embedding the images gave; empty before the run is done."""
 
     @property
     def title(self) -> str:

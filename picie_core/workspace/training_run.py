@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from picie_core.data.sample_writer import SampleReport
 from picie_core.errors import PicieError, SharedError, Stopped
 from picie_core.progress import Progress, Report, ignore_progress
 from picie_core.settings import EmbedderSettings
@@ -18,7 +17,7 @@ from picie_core.training.worker import Worker
 from picie_core.workspace.run_info import RunInfo
 from picie_core.workspace.training_history import append_history, collapse_words, last_collapse
 from picie_core.workspace.training_plan import TrainingPlan, stopped_run
-from picie_core.workspace.workspace import Workspace
+from picie_core.workspace.workspace import Run, Workspace
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -30,21 +29,6 @@ if TYPE_CHECKING:
 CHECKPOINT_S = 600.0
 """A checkpoint is written at least this often, in seconds, however long an epoch takes."""
 ALONE = Worker()
-
-
-@dataclass(frozen=True)
-class TrainedRun:
-    """A finished training run."""
-
-    info: RunInfo
-    sample: SampleReport
-    collapse: str
-    """The last epoch in which the training collapsed, and the remedy; empty when there was none."""
-
-    def record(self) -> dict[str, Any]:
-        """Returns what the training made, as run.json stores it and `train` prints it."""
-        collapse = {"collapse": self.collapse} if self.collapse else {}
-        return {**asdict(self.sample), "epochs": self.info.epochs_done, **collapse}
 
 
 def train_workspace(
@@ -59,8 +43,8 @@ def train_workspace(
     started: Callable[[str], None] = lambda run: None,
     worker: Worker = ALONE,
     make: MakeObjective = make_objective,
-) -> TrainedRun:
-    """Trains an embedder on the images of a workspace, embeds them with it and makes it the run in use.
+) -> Run:
+    """Trains an embedder on the images of a workspace, embeds them with it and returns the run, now the one in use.
 
     It runs in any thread: it handles no signals and draws nothing. The caller holds `workspace.writer_lock("train")`.
 
@@ -94,9 +78,11 @@ def train_workspace(
         save_embedder(training.embedder, folder / "embedder", plan.sampling.size_px)
         store_head(folder / "head.npz", training, class_names)
         engine = FrozenEmbedder(training.embedder, device)
-        sample = make_sample(workspace, info.id, engine, plan.sampling, report=stopping)
-        trained = TrainedRun(info, sample, last_collapse(workspace, info.id))
-        return replace(trained, info=finish_run(workspace, info, trained.record()))
+        sample = asdict(make_sample(workspace, info.id, engine, plan.sampling, report=stopping))
+        collapse = last_collapse(workspace, info.id)
+        return finish_run(
+            workspace, info, {**sample, "epochs": info.epochs_done, **({"collapse": collapse} if collapse else {})}
+        )
 
 
 def join_training(

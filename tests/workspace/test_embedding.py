@@ -10,11 +10,12 @@ import pytest
 import timm
 import torch
 
+from picie_core.errors import WorkspaceBusy
 from picie_core.models.embedder import Embedder, load_embedder
 from picie_core.models.inference import FrozenEmbedder
 from picie_core.settings import EmbedderSettings, SampleSettings, TrainSettings
 from picie_core.training.trainer import Training
-from picie_core.workspace.embedding import fit_embedder, make_sample, start_embedder
+from picie_core.workspace.embedding import embed_workspace, fit_embedder, make_sample, start_embedder
 from picie_core.workspace.workspace import Run, Workspace
 
 SAMPLING = SampleSettings(size_px=64, pixels=600, batch=4, dense_mb=0)
@@ -35,6 +36,31 @@ def vit_weights(tmp_path: Path) -> str:
         torch.manual_seed(0)
         torch.save(timm.create_model("test_vit").state_dict(), tmp_path / "vit.pth")
     return str(tmp_path / "vit.pth")
+
+
+def test_a_workspace_is_embedded_by_a_call(space, capfd):
+    """The run is done and in use, progress goes to the caller alone, and no job of a command is left."""
+    seen = []
+    settings = EmbedderSettings(weights="none", dim=16)
+    run = embed_workspace(space, settings, SAMPLING, device="cpu", report=seen.append)
+    assert run == space.current_run() and run.info.state == "done"
+    assert run.info.sample["images"] == run.info.images == 6
+    assert run.sample().embeddings.shape == (600, 16)
+    assert {"embed"} <= {progress.phase for progress in seen} and seen[-1].done == seen[-1].total
+    assert capfd.readouterr() == ("", "") and space.jobs() == {}
+
+
+def test_one_writer_at_a_time(space):
+    """A call waits for no other writer of the workspace; within the caller's own lock it goes on."""
+    settings = EmbedderSettings(weights="none", dim=16)
+    with space.writer_lock("train"):
+        with pytest.raises(WorkspaceBusy, match="is being written by another process"):
+            embed_workspace(Workspace.open(space.root), settings, SAMPLING)
+        embed_workspace(space, settings, SAMPLING, device="cpu")
+        with pytest.raises(WorkspaceBusy), Workspace.open(space.root).writer_lock("embed"):
+            pass
+    with Workspace.open(space.root).writer_lock("embed"):
+        pass
 
 
 def decoder_of(network: Embedder) -> torch.Tensor:

@@ -58,14 +58,14 @@ def test_training_runs_in_any_thread(finished_copy, capfd):
         events.append((progress, 0))
 
     trained = in_a_thread(finished_copy, plan_of(finished_copy), report=report, started=runs.append)
-    assert runs == [trained.info.id] and finished_copy.current_run().name == trained.info.id
-    assert (trained.info.state, trained.info.epochs_done, trained.collapse) == ("done", 3, "")
-    assert trained.sample.pixels == 600
+    assert runs == [trained.name] and finished_copy.current_run() == trained
+    assert (trained.info.state, trained.info.epochs_done) == ("done", 3) and "collapse" not in trained.info.sample
+    assert trained.info.sample["pixels"] == 600
     phases = [progress.phase for progress, _ in events]
     assert list(dict.fromkeys(phases)) == [
         "scan", "epoch 1/3 clustering", "epoch 1/3", "epoch 2/3", "epoch 3/3", "embed"
     ]  # fmt: skip
-    assert len(read_history(finished_copy, trained.info.id)) == 3
+    assert len(read_history(finished_copy, trained.name)) == 3
     assert capfd.readouterr() == ("", "")
 
 
