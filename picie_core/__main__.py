@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from picie_core.cli import COMMANDS
+from picie_core.cli.commands import COMMANDS
 from picie_core.cli.parser import run_command
 
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import pytest
 from threadpoolctl import threadpool_limits
 
-from picie_core.cli import COMMANDS
+from picie_core.cli.commands import COMMANDS
 from picie_core.cli.parser import run_command
 from picie_core.workspace.workspace import Workspace
 from tests.factories import TINY, draw_scene, embedded, write_scenes  # noqa: F401 (test files import draw_scene)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from picie_core.cli import COMMANDS
+from picie_core.cli.commands import COMMANDS
 from picie_core.cli.parser import run_command
 from picie_core.clustering.clustering import Clustering, cluster_scores
 from picie_core.clustering.kmeans import assign

@@ -26,7 +26,7 @@ _SERVER = multiprocessing.get_context("forkserver")
 _SERVER.set_forkserver_preload(
     [
         "picie_core.training.trainer",
-        "picie_core.cli",
+        "picie_core.cli.commands",
         "picie_core.data.datasets",
         "picie_core.training.checkpoint",
         "faiss",
@@ -126,7 +126,7 @@ def _run(words: list[str], log: str, environment: dict[str, str], prepare: Calla
     os.environ.update(environment)
     for number, suffix in ((1, "out"), (2, "err")):
         os.dup2(os.open(f"{log}.{suffix}", os.O_CREAT | os.O_WRONLY | os.O_TRUNC), number)
-    from picie_core.cli import COMMANDS
+    from picie_core.cli.commands import COMMANDS
     from picie_core.cli.parser import run_command
 
     if prepare is not None:

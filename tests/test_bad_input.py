@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from picie_core.cli import COMMANDS
+from picie_core.cli.commands import COMMANDS
 from picie_core.cli.parser import run_command
 from picie_core.workspace.workspace import Workspace
 
@@ -228,17 +228,19 @@ def test_train_and_cluster_on_a_full_disk(finished_copy, say, tiny):
 # -- workspaces and weights
 
 
-@pytest.mark.parametrize("command", ["embed", "train", "cluster", "project", "label", "export", "evaluate", "info"])
+@pytest.mark.parametrize(
+    "command", ["embed", "train", "cluster", "project", "label export", "export", "evaluate", "info"]
+)
 def test_a_workspace_of_a_newer_version(finished_copy, say, tmp_path, command):
     """Every command refuses it with the file, both versions and the remedy, and leaves it alone."""
     path = finished_copy.root / "workspace.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "version": 7}))
     more: dict[str, tuple[object, ...]] = {
-        "label": ("--export", tmp_path / "x.json"),
+        "label export": (tmp_path / "x.json",),
         "export": ("--out", tmp_path / "x"),
         "evaluate": ("--images", tmp_path, "--masks", tmp_path),
     }
-    said = say(command, "--workspace", finished_copy.root, *more.get(command, ()))
+    said = say(*command.split(), *more.get(command, ()), "--workspace", finished_copy.root)
     assert (said.code, said.out) == (1, "")
     assert f"{command}: {path} has version 7, this program reads up to 1: update the program" in said.err
 

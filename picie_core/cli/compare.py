@@ -13,8 +13,9 @@ from filelock import FileLock, Timeout
 
 from picie_core.atomic_files import write_json, write_text
 from picie_core.cli.embed import embed
+from picie_core.cli.job import Job
 from picie_core.cli.options import DeviceOption
-from picie_core.cli.parser import Job, Option
+from picie_core.cli.parser import Option
 from picie_core.cli.train import train
 from picie_core.data.datasets import open_labelled_set
 from picie_core.data.image_folder import find_images

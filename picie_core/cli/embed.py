@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from picie_core.cli.job import Job
 from picie_core.cli.options import (
     DatasetOption,
     DeviceOption,
@@ -13,10 +14,10 @@ from picie_core.cli.options import (
     SplitOption,
     WorkspaceOption,
     data_choice,
+    open_or_create,
 )
-from picie_core.cli.parser import Job, open_or_create
+from picie_core.cli.output import run_result
 from picie_core.settings import EmbedderSettings, SampleSettings
-from picie_core.workspace.workspace import Run
 
 
 def embed(
@@ -33,8 +34,8 @@ def embed(
     """Make a workspace with a frozen embedder: embed every image once with a pretrained backbone.
 
     Advice: start here. It takes seconds to minutes, and `cluster` at K = 60 to 100 on it, named by hand, is often
-    good enough. A larger --size (640) sees smaller things and takes 4 times as long. Without internet give
-    --weights PATH; --weights none works surprisingly well where textures tell things apart.
+    good enough. A larger --size (640) resolves smaller objects and takes 4 times as long. Without internet give
+    --weights PATH; --weights none works surprisingly well where objects differ in texture.
     """
     from picie_core.workspace.embedding import embed_workspace, frozen_run_name
 
@@ -42,19 +43,3 @@ def embed(
     with workspace.writer_lock("embed"), Job(workspace, "embed") as job:
         job.status.name_run(frozen_run_name(embedder, sampling))
         return job.done(run_result(embed_workspace(workspace, embedder, sampling, device=device, report=job)))
-
-
-def run_result(run: Run) -> dict[str, Any]:
-    """Returns the result of the command that made a run."""
-    info, listed = (
-        run.info,
-        run.workspace.image_list(),
-    )  # once more: decoding may have found problems that the scan did not
-    result = {
-        "workspace": str(run.workspace.root),
-        "run": run.name,
-        "images": len(listed.readable),
-        "unreadable": len(listed.problems),
-        "seconds": info.seconds,
-    }
-    return {**result, **{name: value for name, value in info.sample.items() if name != "images"}}

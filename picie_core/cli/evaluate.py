@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import numpy as np
 
+from picie_core.cli.job import Job
 from picie_core.cli.options import DatasetOption, DeviceOption, ListOption, RunOption, WorkspaceOption
-from picie_core.cli.parser import Job, MarkdownTable, Option
+from picie_core.cli.output import MarkdownTable
+from picie_core.cli.parser import Option
 from picie_core.data.datasets import open_dataset, open_labelled_set
 from picie_core.errors import PicieError, SettingError
 from picie_core.workspace.workspace import Run, Workspace

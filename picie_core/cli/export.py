@@ -6,8 +6,9 @@ import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
+from picie_core.cli.job import Job
 from picie_core.cli.options import ClusteringOption, DeviceOption, RunOption, WorkspaceOption
-from picie_core.cli.parser import Job, Option
+from picie_core.cli.parser import Option
 from picie_core.segmentation.post_processing import PostProcessing
 from picie_core.workspace.workspace import Workspace
 
@@ -29,21 +30,19 @@ def export(
 ) -> dict[str, Any]:
     """Write a full-size mask for every image: uint8 class ids, 255 = ignored or unnamed.
 
-    Advice: name the clusters first (app or `label --import`); unnamed ones become 255. --images applies the same
-    clusters and names to another folder. --min-confidence ignores what is doubtful (the Masks screen shows what it
-    leaves); --refine and --min-area make masks tidier, not truer: look at both before trusting them.
+    Advice: name the clusters first (app or `label import`); unnamed ones become 255. --images applies the same
+    clusters and names to another folder. --min-confidence ignores uncertain pixels (the Masks screen shows what it
+    leaves); --refine and --min-area make masks tidier, not more accurate: compare both before you trust them.
     """
     from picie_core.workspace.mask_export import export_masks
 
-    workspace = Workspace.open(workspace_root)
-    run = workspace.pick_run(run_name)
-    clustering = run.clustering(clustering_name)
+    clustering = Workspace.open(workspace_root).pick_run(run_name).clustering(clustering_name)
     parts = ["python -m picie_core export --workspace", shlex.quote(str(workspace_root)), "--format", format]
-    parts += ["--out", shlex.quote(str(out)), "--run", run.name, "--clustering", clustering.name]
+    parts += ["--out", shlex.quote(str(out)), "--run", clustering.run.name, "--clustering", clustering.name]
     parts += ["--images", shlex.quote(str(images))] * (images is not None) + ["--raw"] * raw
     parts += post_processing.options()
     parts += ["--val-share", str(val_share), "--seed", str(seed)] * (format == "voc")
-    with Job(workspace, "export") as job:
+    with Job(clustering.workspace, "export") as job:
         made = export_masks(
             clustering,
             format,

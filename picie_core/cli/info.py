@@ -9,8 +9,7 @@ from picie_core.workspace.workspace import Workspace
 
 
 def info(workspace_root: WorkspaceOption) -> dict[str, Any]:
-    """Say what a workspace holds: images, unreadable files and why, runs, clusterings, names, sizes on disk."""
-
+    """List what a workspace holds: images, unreadable files and why, runs, clusterings, names, sizes on disk."""
     workspace = Workspace.open(workspace_root)
     listed = workspace.image_list()
     return {

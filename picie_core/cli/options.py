@@ -1,4 +1,4 @@
-"""Options that several commands share."""
+"""Options that several commands share, and what they choose."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from typing import Annotated
 
 from picie_core.cli.parser import Option
 from picie_core.data.datasets import DATASETS, DataChoice
+from picie_core.data.image_selection import store_selection
 from picie_core.errors import SettingError
+from picie_core.workspace.workspace import Workspace
 
 WorkspaceOption = Annotated[Path, Option("folder that holds all work on these images", flag="--workspace")]
 RunOption = Annotated[str | None, Option("which embedder; without it the one in use (see `info`)", flag="--run")]
@@ -39,5 +41,15 @@ def data_choice(
     if root is not None:
         raise SettingError(f"root={root} is a data set and {images} a folder of images: give one of them")
     if dataset != "folders" or split is not None or list_file is not None:
-        raise SettingError("--dataset, --split and --list say what to take of a data set: give its --root DIR too")
+        raise SettingError("--dataset, --split and --list select images of a data set: give its --root DIR too")
     return None
+
+
+def open_or_create(workspace_root: Path, images: Path | None, data: DataChoice | None = None) -> Workspace:
+    """Returns the workspace there; made for `images`, or for those that `data` names, when one is given."""
+    if data is None:
+        return Workspace.open(workspace_root) if images is None else Workspace.create(workspace_root, images)
+    chosen = data.images()
+    workspace = Workspace.create(workspace_root, chosen.images_root)
+    store_selection(workspace.root, chosen.names)
+    return workspace

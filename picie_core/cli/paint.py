@@ -1,4 +1,4 @@
-"""`paint`: point at an image and say what is there."""
+"""`paint`: brush strokes that name what is under them."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from picie_core.cli.options import ClusteringOption, RunOption, WorkspaceOption
 from picie_core.cli.parser import Option
-from picie_core.data.class_names import IGNORE_ID, IGNORE_NAME, name_key
+from picie_core.colors import IGNORE_COLOR
+from picie_core.data.class_names import IGNORE_ID, IGNORE_NAME
 from picie_core.errors import PicieError, SettingError
+from picie_core.labels.classes import Class, find_class
 from picie_core.workspace.workspace import StoredClustering, Workspace
 
 if TYPE_CHECKING:
     import numpy as np
-
-    from picie_core.data.image_index import ImageRecord
 
 IF_NAMED = ("refuse", "rename", "split")
 
@@ -40,22 +40,31 @@ def paint(
     """
     from picie_core.labels.brush import brushed, plan_paint
 
-    workspace = Workspace.open(workspace_root)
-    run = workspace.pick_run(run_name)
-    clustering = run.clustering(clustering_name)
-    item = _find_image(workspace, image)
-    feature_map = run.feature_map(item.id, run.dense_features())
+    clustering = Workspace.open(workspace_root).pick_run(run_name).clustering(clustering_name)
+    workspace, label_map = clustering.workspace, clustering.label_map
+    item = next((one for one in workspace.image_list().readable if one.path == image), None)
+    if item is None:
+        below = workspace.record["images_root"]
+        raise PicieError(f"no readable image {image!r} in {workspace.root}: give its path below {below}")
+    feature_map = clustering.run.feature_map(item.id, clustering.run.dense_features())
     under = brushed(feature_map, clustering, _read_points(at), item.width, item.height)
-    plan = plan_paint(under.clusters, clustering.classes_of(), _class_id(workspace, name))
+    known = [Class(IGNORE_ID, IGNORE_NAME, IGNORE_COLOR), *label_map.classes()]
+    same = find_class(known, name)
+    plan = plan_paint(under.clusters, clustering.classes_of(), same.id if same else None)
     if plan.contradicting and if_named == "refuse":
-        raise SettingError(_contradiction(workspace, plan.contradicting, name))
+        names = {one.id: one.name for one in known}
+        said = [f"cluster {cluster} is called {names[owner]!r}" for cluster, owner in plan.contradicting.items()]
+        raise SettingError(
+            f"{', '.join(said)}, not {name!r}: give --if-named rename, or --if-named split to call only what is like "
+            "these points so"
+        )
     renamed = [*plan.to_name, *(plan.contradicting if if_named == "rename" else ())]
     if renamed:
-        workspace.label_map.name_clusters(clustering.key, renamed, name)
-    made = {}  # an earlier split of this stroke adds a cluster, so the clustering is read again
+        label_map.name_clusters(clustering.key, renamed, name)
+    split_off = {}  # an earlier split of this stroke adds a cluster, so the clustering is read again
     for cluster in plan.contradicting if if_named == "split" else ():
-        made[str(cluster)] = _split(clustering.reload(), cluster, under.embeddings[cluster], name)
-    return {"clustering": clustering.name, "clusters": list(under.clusters), "named": renamed, "split_off": made}
+        split_off[str(cluster)] = _split(clustering.reload(), cluster, under.embeddings[cluster], name)
+    return {"clustering": clustering.name, "clusters": list(under.clusters), "named": renamed, "split_off": split_off}
 
 
 def _split(clustering: StoredClustering, cluster: int, painted: np.ndarray, name: str) -> int:
@@ -66,32 +75,9 @@ def _split(clustering: StoredClustering, cluster: int, painted: np.ndarray, name
     return split_painted(clustering.label_map, clustering, cluster, split_between(typical, painted), name)
 
 
-def _find_image(workspace: Workspace, path: str) -> ImageRecord:
-    for item in workspace.image_list().readable:
-        if item.path == path:
-            return item
-    raise PicieError(
-        f"no readable image {path!r} in {workspace.root}: give its path below {workspace.record['images_root']}"
-    )
-
-
 def _read_points(text: str) -> list[tuple[int, int]]:
     try:
         pairs = [part.split(",") for part in text.split()]
         return [(int(x), int(y)) for x, y in pairs]
     except ValueError:
         raise SettingError(f"at={text!r} must be points such as '120,80 130,90': x,y in pixels") from None
-
-
-def _class_id(workspace: Workspace, name: str) -> int | None:
-    if name_key(name) == IGNORE_NAME:
-        return IGNORE_ID
-    return next((item.id for item in workspace.label_map.classes() if name_key(item.name) == name_key(name)), None)
-
-
-def _contradiction(workspace: Workspace, contradicting: dict[int, int], name: str) -> str:
-    names = {item.id: item.name for item in workspace.label_map.classes()} | {IGNORE_ID: IGNORE_NAME}
-    said = ", ".join(f"cluster {cluster} is called {names[owner]!r}" for cluster, owner in contradicting.items())
-    return (
-        f"{said}, not {name!r}: give --if-named rename, or --if-named split to call only what is like these points so"
-    )

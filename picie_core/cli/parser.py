@@ -1,4 +1,4 @@
-"""The machinery of the command line: options from settings dataclasses, a progress bar, job status and exit codes."""
+"""The command line: a function is a command, its docstring the help, its parameters and settings the options."""
 
 from __future__ import annotations
 
@@ -7,22 +7,26 @@ import inspect
 import json
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
-from pathlib import Path
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from types import UnionType
+from typing import Annotated, Any, NamedTuple, get_args, get_origin, get_type_hints
 
-from tqdm import tqdm
-
-from picie_core.data.datasets import DataChoice
-from picie_core.data.image_selection import store_selection
+from picie_core.cli.job import answer_signals
+from picie_core.cli.output import readable
 from picie_core.errors import PicieError, SettingError, Stopped
-from picie_core.progress import Progress, StatusFile
-from picie_core.settings import TrainSettings
+from picie_core.settings import TrainSettings, option_name
 from picie_core.training.recipes import PAPER, RECIPES, recipe_values
-from picie_core.workspace.workspace import Workspace
 
 Command = Callable[..., dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Commands that share their first word, such as `label name`; the meaning is the help, as a docstring is."""
+
+    meaning: str
+    commands: Mapping[str, Command]
 
 
 @dataclass(frozen=True)
@@ -31,261 +35,136 @@ class Option:
 
     meaning: str
     positional: bool = False
-    choices: tuple[str, ...] | None = None
+    choices: Sequence[Any] | None = None
     flag: str | None = None
     low: float | None = None
 
 
-class MarkdownTable(list[dict[str, Any]]):
-    """Rows of a result that people read as a Markdown table; JSON has them as a plain list."""
+class _Parameter(NamedTuple):
+    name: str
+    kind: Any
+    option: Option | None
+    """None where the parameter is a settings dataclass."""
+    default: Any
 
-    def __str__(self) -> str:
-        names = list(self[0]) if self else []
-        rows = [names, ["---"] * len(names), *([_cell(row[name]) for name in names] for row in self)]
-        return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
-
-def build_parser(commands: dict[str, Command]) -> argparse.ArgumentParser:
-    """Returns a parser with one sub-command per function: docstring to help, parameters and settings to options."""
+def build_parser(commands: Mapping[str, Command | Group]) -> argparse.ArgumentParser:
+    """Returns a parser with one sub-command per function; those of a group are one level below it."""
     parser = argparse.ArgumentParser(
         prog="python -m picie_core",
         description="Discover at pixel level what is in a folder of images, name it, export masks.",
-        epilog="Usually: embed, cluster, look (app), label, export. COMMAND --help gives advice.",
+        epilog="Usually: embed, cluster, label (or name in the app), export. COMMAND --help gives advice.",
     )
-    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, function in commands.items():
-        text = inspect.getdoc(function) or ""
-        sub = subparsers.add_parser(
+    _add_commands(parser, commands)
+    return parser
+
+
+def _add_commands(parser: argparse.ArgumentParser, commands: Mapping[str, Command | Group], before: str = "") -> None:
+    choices = parser.add_subparsers(required=True, metavar="ACTION" if before else "COMMAND")
+    for name, command in commands.items():
+        text = command.meaning if isinstance(command, Group) else inspect.getdoc(command) or ""
+        sub = choices.add_parser(
             name,
             help=text.split("\n", 1)[0],
             description=text,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        for parameter in _parameters(function):
-            _add(sub, parameter)
-        if _has_recipes(function):
-            sub.add_argument(
-                "--recipe",
-                choices=RECIPES,
-                default="default",
-                help="settings to start from: the best that we know, or the paper's; other options change single ones",
-            )
-        sub.add_argument("--json", action="store_true", help="print the result as one JSON line at the end")
-    return parser
+        if isinstance(command, Group):
+            _add_commands(sub, command.commands, f"{name} ")
+        else:
+            sub.set_defaults(command=command, words=before + name)
+            _add_options(sub, command)
 
 
-@dataclass(frozen=True)
-class _Parameter:
-    name: str
-    kind: Any
-    option: Option | None
-    default: Any
+def _add_options(parser: argparse.ArgumentParser, command: Command) -> None:
+    for name, kind, option, default in _parameters(command):
+        if option is not None:
+            _add(parser, name, kind, option, default)
+            continue
+        group = parser.add_argument_group((kind.__doc__ or "").split(";")[0].rstrip("."))
+        for one in fields(kind):
+            more = Option(one.metadata["help"], choices=one.metadata["choices"])
+            _add(group, one.name, type(one.default), more, one.default)
+    if _has_recipes(command):
+        meaning = "settings to start from: the best that we know, or the paper's; other options change single ones"
+        parser.add_argument("--recipe", choices=RECIPES, default="default", help=meaning)
+    parser.add_argument("--json", action="store_true", help="print the result as one JSON line at the end")
 
 
-def _parameters(function: Command) -> list[_Parameter]:
-    hints = get_type_hints(function, include_extras=True)
-    found = []
-    for name, parameter in inspect.signature(function).parameters.items():
+def _add(parent: argparse._ActionsContainer, name: str, kind: Any, option: Option, default: Any) -> None:
+    """Adds one option; one that is not given is not among the parsed values, so that functions alone give defaults."""
+    required = default is inspect.Parameter.empty
+    text = option.meaning
+    if not (required or default is None or default is False):
+        text += f" (default: {default}{f'; paper: {PAPER[name]}' if name in PAPER else ''})"
+    how: dict[str, Any] = {"help": text, "choices": option.choices}
+    if isinstance(kind, UnionType):  # `int | None`: None is what stands for an option that is not given
+        kind = get_args(kind)[0]
+    if option.positional:
+        nargs = None if required else "?"
+        parent.add_argument(name, type=kind, nargs=nargs, metavar=name.upper(), **how)
+        return
+    flag = option.flag or "--" + option_name(name)
+    if kind is bool:
+        parent.add_argument(flag, dest=name, action="store_true", default=argparse.SUPPRESS, help=text)
+        return
+    several = get_origin(kind) is list
+    how |= {"type": get_args(kind)[0], "nargs": "+"} if several else {"type": kind}
+    if option.choices is None:
+        how["metavar"] = flag.removeprefix("--").replace("-", "_").upper()
+    parent.add_argument(flag, dest=name, required=required, default=argparse.SUPPRESS, **how)
+
+
+def _parameters(command: Command) -> Iterator[_Parameter]:
+    hints = get_type_hints(command, include_extras=True)
+    for name, parameter in inspect.signature(command).parameters.items():
         kind, option = hints[name], None
         if get_origin(kind) is Annotated:
             kind, option = get_args(kind)
-        found.append(_Parameter(name, kind, option, parameter.default))
-    return found
+        assert option is not None or is_dataclass(kind), f"{name} is neither an option nor settings"
+        yield _Parameter(name, kind, option, parameter.default)
 
 
-def _add(parser: argparse.ArgumentParser, parameter: _Parameter) -> None:
-    if is_dataclass(parameter.kind):
-        group = parser.add_argument_group((parameter.kind.__doc__ or "").split(";")[0].rstrip("."))
-        for one in fields(parameter.kind):
-            paper = f"; paper: {PAPER[one.name]}" if one.name in PAPER else ""
-            text = f"{one.metadata['help']} (default: {one.default}{paper})"
-            kind = type(one.default)
-            choices = one.metadata["choices"]
-            group.add_argument(
-                _flag(one.name), dest=one.name, type=kind, default=argparse.SUPPRESS, choices=choices, help=text
-            )
-    elif parameter.option is not None:
-        _add_plain(parser, parameter, parameter.option)
-
-
-def _add_plain(parser: argparse.ArgumentParser, parameter: _Parameter, option: Option) -> None:
-    required = parameter.default is inspect.Parameter.empty
-    default = None if required else parameter.default
-    text = option.meaning if default in (None, False) else f"{option.meaning} (default: {default})"
-    kind = next((arg for arg in get_args(parameter.kind) if arg is not type(None)), parameter.kind)
-    if option.positional:
-        parser.add_argument(
-            parameter.name,
-            type=kind,
-            help=text,
-            metavar=parameter.name.upper(),
-            nargs=None if required else "?",
-            choices=option.choices,
-        )
-    elif kind is bool:
-        parser.add_argument(option.flag or _flag(parameter.name), dest=parameter.name, action="store_true", help=text)
-    else:
-        flag = option.flag or _flag(parameter.name)
-        several = get_origin(kind) is list
-        parser.add_argument(
-            flag,
-            dest=parameter.name,
-            type=get_args(kind)[0] if several else kind,
-            nargs="+" if several else None,
-            default=default,
-            required=required,
-            help=text,
-            choices=option.choices,
-        )
-
-
-def _has_recipes(function: Command) -> bool:
+def _has_recipes(command: Command) -> bool:
     """Whether a command trains, so that its settings may start from a recipe."""
-    return any(parameter.kind is TrainSettings for parameter in _parameters(function))
+    return any(parameter.kind is TrainSettings for parameter in _parameters(command))
 
 
-def _flag(name: str) -> str:
-    return "--" + name.removesuffix("_px").replace("_", "-")
+def call_arguments(command: Command, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Returns what `command` is called with: options over the chosen recipe over the defaults of the settings.
 
-
-def run_command(commands: dict[str, Command], argv: Sequence[str] | None = None) -> int:
-    """Runs one command; returns 0 when it is done, 1 when it failed or was stopped, 2 for wrong usage."""
-    arguments = build_parser(commands).parse_args(argv)
-    function = commands[arguments.command]
-    signal.signal(signal.SIGTERM, _interrupt)
-    try:
-        result = function(**call_arguments(function, arguments))
-    except SettingError as error:
-        return _say(f"{arguments.command}: {error}", 2)
-    except (PicieError, Stopped) as error:
-        return _say(f"{arguments.command}: {error}", 1)
-    except KeyboardInterrupt:
-        return _say(f"{arguments.command}: stopped; nothing half-written was left", 1)
-    if result:  # the other processes of a training have nothing to say
-        print(json.dumps(result) if arguments.json else readable(result))
-    return 0
-
-
-def _interrupt(signum: int, frame: object) -> None:
-    raise KeyboardInterrupt
-
-
-def _say(message: str, code: int) -> int:
-    print(message, file=sys.stderr)
-    return code
-
-
-def call_arguments(function: Command, arguments: argparse.Namespace) -> dict[str, Any]:
-    """Returns what `function` is called with: options over the chosen recipe over the defaults of the settings."""
+    Raises SettingError for a value outside its range.
+    """
+    given = vars(arguments)
+    if _has_recipes(command):
+        given = {**recipe_values(arguments.recipe), **given}
     values = {}
-    base = recipe_values(arguments.recipe, arguments.method) if _has_recipes(function) else {}
-    given = {**base, **vars(arguments)}
-    for parameter in _parameters(function):
-        if is_dataclass(parameter.kind) and isinstance(parameter.kind, type):
-            names = [one.name for one in fields(parameter.kind) if one.name in given]
-            make: Callable[..., Any] = parameter.kind
-            values[parameter.name] = make(**{name: given[name] for name in names})
-        else:
-            values[parameter.name] = _in_range(parameter, getattr(arguments, parameter.name))
+    for name, kind, option, _ in _parameters(command):
+        if option is None:
+            values[name] = kind(**{one.name: given[one.name] for one in fields(kind) if one.name in given})
+        elif name in given:
+            values[name] = given[name]
+            for one in given[name] if isinstance(given[name], list) else [given[name]]:
+                if option.low is not None and not one >= option.low:
+                    raise SettingError(f"{option_name(name)}={one} is too small: give at least {option.low:g}")
     return values
 
 
-def _in_range(parameter: _Parameter, value: Any) -> Any:
-    """Returns `value`. Raises SettingError when it is below the least that the parameter makes sense with."""
-    low = parameter.option.low if parameter.option else None
-    for one in value if isinstance(value, list) else [value]:
-        if low is not None and one is not None and not one >= low:
-            raise SettingError(f"{parameter.name.replace('_', '-')}={one} is too small: give at least {low:g}")
-    return value
-
-
-def readable(result: dict[str, Any], indent: str = "") -> str:
-    """Returns a result as lines that a person reads: numbers rounded, tables below their name."""
-    lines = []
-    for name, value in result.items():
-        if isinstance(value, MarkdownTable):
-            lines += [f"{indent}{name}:", "", str(value), ""]
-        elif isinstance(value, dict):
-            lines += [f"{indent}{name}:", readable(value, indent + "  ")]
-        elif isinstance(value, list) and value and isinstance(value[0], dict):
-            lines.append(f"{indent}{name}:")
-            lines += [indent + "  " + "  ".join(f"{key} {_plain(one)}" for key, one in row.items()) for row in value]
-        elif isinstance(value, list) and value and isinstance(value[0], list):
-            lines.append(f"{indent}{name}: {len(value)} x {len(value[0])} numbers, see --json")
-        else:
-            lines.append(f"{indent}{name}: {_plain(value)}")
-    return "\n".join(lines)
-
-
-def _cell(value: Any) -> str:
-    """A value in a Markdown table: a bar would end its cell."""
-    return "-" if value is None else _plain(value).replace("|", "\\|")
-
-
-def _plain(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-class Job:
-    """A running command: a progress bar on a terminal, a status file in the workspace; use as a context."""
-
-    def __init__(self, workspace: Workspace, command: str):
-        self.status = StatusFile(workspace.job_path(command), command)
-        self.bar: tqdm | None = None
-
-    def __call__(self, progress: Progress) -> None:
-        """Shows and stores one step."""
-        self.status(progress)
-        if self.bar is None or self.bar.desc.rstrip(": ") != progress.phase:
-            self._close()
-            self.bar = tqdm(
-                total=progress.total,
-                desc=progress.phase,
-                unit="step" if self.status.status.command in ("project", "scores") else "image",
-                file=sys.stderr,
-                mininterval=_refresh_s(),
-            )
-        self.bar.n = progress.done
-        if progress.metrics:
-            self.bar.set_postfix({name: _plain(value) for name, value in progress.metrics.items()}, refresh=False)
-        self.bar.update(0)
-        if progress.done == progress.total:
-            self.bar.refresh()
-
-    def note(self, line: str) -> None:
-        """Says a line in the log, without tearing the bar."""
-        tqdm.write(line, file=sys.stderr)
-
-    def _close(self) -> None:
-        if self.bar is not None:
-            self.bar.close()
-
-    def __enter__(self) -> Job:
-        return self
-
-    def done(self, result: dict[str, Any]) -> dict[str, Any]:
-        """Stores the result as the last word of the job and returns it."""
-        self.status.finish("done", **result)
-        return result
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        self._close()
-        if isinstance(error, (KeyboardInterrupt, Stopped)):
-            self.status.finish("stopped", str(error))
-        elif error is not None:
-            self.status.finish("failed", str(error) or type(error).__name__)
-
-
-def _refresh_s() -> float:
-    """Seconds between two drawings of the bar: often on a terminal, seldom in a log."""
-    return 0.2 if sys.stderr.isatty() else 10.0
-
-
-def open_or_create(workspace: Path, images: Path | None, data: DataChoice | None = None) -> Workspace:
-    """Returns the workspace at `workspace`; made for `images`, or for those that `data` names, when one is given."""
-    if data is None:
-        return Workspace.open(workspace) if images is None else Workspace.create(workspace, images)
-    chosen = data.images()
-    space = Workspace.create(workspace, chosen.images_root)
-    store_selection(space.root, chosen.names)
-    return space
+def run_command(commands: Mapping[str, Command | Group], argv: Sequence[str] | None = None) -> int:
+    """Runs one command; returns 0 when it is done, 1 when it failed or was stopped, 2 for wrong usage."""
+    arguments = build_parser(commands).parse_args(argv)
+    code, message = 0, ""
+    with answer_signals(signal.default_int_handler, signal.SIGTERM):
+        try:
+            result = arguments.command(**call_arguments(arguments.command, arguments))
+            if result:  # only rank 0 of a training has a result
+                print(json.dumps(result) if arguments.json else readable(result))
+        except SettingError as error:
+            code, message = 2, str(error)
+        except (PicieError, Stopped) as error:
+            code, message = 1, str(error)
+        except KeyboardInterrupt:
+            code, message = 1, "stopped; nothing half-written was left"
+    if code:
+        print(f"{arguments.words}: {message}", file=sys.stderr)
+    return code

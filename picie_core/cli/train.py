@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-import signal
 import sys
-import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -16,7 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
-from picie_core.cli.embed import run_result
+from picie_core.cli.job import Job, stop_on_signal
 from picie_core.cli.options import (
     DatasetOption,
     DeviceOption,
@@ -26,8 +24,10 @@ from picie_core.cli.options import (
     SplitOption,
     WorkspaceOption,
     data_choice,
+    open_or_create,
 )
-from picie_core.cli.parser import Job, Option, open_or_create
+from picie_core.cli.output import run_result
+from picie_core.cli.parser import Option
 from picie_core.errors import PicieError, SettingError, Stopped, WorkersLost
 from picie_core.settings import METHODS, EmbedderSettings, SampleSettings, TrainSettings
 from picie_core.training.worker import Worker
@@ -69,7 +69,7 @@ def train(
     worker = Worker.from_environment(training.processes)
     if training.processes > worker.world_size:
         return _launch_workers(workspace_root, images, plan, resume, device)
-    with _stop_on_signal() as stop:
+    with stop_on_signal() as stop:
         return _train_as(worker, workspace_root, images, plan, resume, device, stop)
 
 
@@ -102,34 +102,6 @@ def _train_as(
         return job.done(run_result(run))
 
 
-@contextmanager
-def _stop_on_signal() -> Iterator[Callable[[], bool]]:
-    """Yields a function that says whether Ctrl-C or SIGTERM came; a second one ends the process at once.
-
-    Only the main thread receives signals; elsewhere it never stops.
-    """
-    received: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield lambda: False
-        return
-    previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def restore() -> None:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
-
-    def receive(number: int, frame: object) -> None:
-        received.append(number)
-        restore()
-
-    for number in previous:
-        signal.signal(number, receive)
-    try:
-        yield lambda: bool(received)
-    finally:
-        restore()
-
-
 # -- several workers on this machine
 
 
@@ -145,7 +117,7 @@ def _launch_workers(
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
     processes, end = plan.training.processes, "the workers ended without a result"
-    with TemporaryDirectory() as folder, _quiet_launcher(), _stop_on_signal():  # to restore the launcher's handlers
+    with TemporaryDirectory() as folder, _quiet_launcher(), stop_on_signal():  # to restore the launcher's handlers
         outcome = Path(folder) / "outcome"
         config = LaunchConfig(
             min_nodes=1,
@@ -188,7 +160,7 @@ def _run_worker(
     os.setsid()  # Ctrl-C reaches the launcher alone, which passes it on
     worker = Worker.from_environment(plan.training.processes)
     result: dict[str, Any] | Exception
-    with _stop_on_signal() as stop:
+    with stop_on_signal() as stop:
         try:
             result = _train_as(worker, workspace_root, images, plan, resume, device, stop)
         except (PicieError, Stopped) as error:

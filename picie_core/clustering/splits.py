@@ -138,7 +138,7 @@ def read_splits(record: Any, k: int, dim: int | None = None) -> list[Split]:
     Raises SettingError that names key, rule, value and remedy.
     """
     if not isinstance(record, list):
-        raise SettingError('label map: "splits" must be a list: see `label --export`')
+        raise SettingError('label map: "splits" must be a list: see `label export`')
     splits: list[Split] = []
     for index, item in enumerate(record):
         key, known = f'label map: "splits"[{index}]', splits[-1].end if splits else k

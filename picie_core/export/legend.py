@@ -71,7 +71,7 @@ def make_legend(
     if not set(classes_of.values()) - {IGNORE_ID}:
         raise PicieError(
             f"no cluster of {clustering.name} has a name, so every pixel would be ignored: name some on the Clusters "
-            "screen or with `label --import FILE`, or export cluster ids with --raw"
+            "screen or with `label import FILE`, or export cluster ids with --raw"
         )
     classes = [
         MaskClass(**item, clusters=sorted(cluster for cluster, owner in classes_of.items() if owner == item["id"]))

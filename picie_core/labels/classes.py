@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,11 @@ class Class:
     name: str
     color: str
     """`#rrggbb`, lower case."""
+
+
+def find_class(classes: Iterable[Class], name: str) -> Class | None:
+    """Returns the class of that name in any spelling of it, None where there is none."""
+    return next((one for one in classes if name_key(one.name) == name_key(name)), None)
 
 
 # -- the exchanged record
@@ -49,9 +55,9 @@ def read_map(record: Any, k: int, dim: int | None = None) -> MapRecord:
     Raises SettingError that names key, rule, value and remedy.
     """
     if not isinstance(record, dict) or not isinstance(record.get("classes"), list):
-        raise SettingError('label map: "classes" must be a list of {"id", "name", "color"}: see `label --export`')
+        raise SettingError('label map: "classes" must be a list of {"id", "name", "color"}: see `label export`')
     if not isinstance(record.get("clusters"), dict):
-        raise SettingError('label map: "clusters" must be an object such as {"0": "road"}: see `label --export`')
+        raise SettingError('label map: "clusters" must be an object such as {"0": "road"}: see `label export`')
     names: list[str] = []
     ids: list[int | None] = []
     colors: list[str | None] = []

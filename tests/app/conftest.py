@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from picie_core.cli import COMMANDS
+from picie_core.cli.commands import COMMANDS
 from picie_core.cli.parser import run_command
 from picie_core.workspace.workspace import Workspace
 

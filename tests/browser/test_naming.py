@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from picie_core.cli import COMMANDS
+from picie_core.cli.commands import COMMANDS
 from picie_core.cli.parser import run_command
 from picie_core.workspace.workspace import Workspace
 from tests.browser.stage import Watch, running_app, wait_until_drawn

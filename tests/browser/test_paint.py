@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from picie_core.cli import COMMANDS
+from picie_core.cli.commands import COMMANDS
 from picie_core.cli.parser import run_command
 from picie_core.clustering.clustering import Clustering
 from picie_core.segmentation.masks import cluster_mask

@@ -15,7 +15,7 @@ import pytest
 from filelock import FileLock
 from PIL import Image
 
-from picie_core.cli import COMMANDS
+from picie_core.cli.commands import COMMANDS
 from picie_core.cli.compare import choose_images, prepare_set
 from picie_core.cli.compare_plan import read_plan
 from picie_core.cli.parser import run_command

@@ -22,8 +22,7 @@ def label(finished_copy, say):
 def names_of(space) -> dict[int, str]:
     """Cluster -> class name."""
     names = {item.id: item.name for item in space.label_map.classes()} | {255: "ignore"}
-    key = space.current_run().clustering().key
-    return {cluster: names[owner] for cluster, owner in space.label_map.classes_of(key).items()}
+    return {cluster: names[owner] for cluster, owner in space.current_run().clustering().classes_of().items()}
 
 
 def test_naming_and_its_history(finished_copy, label):
@@ -50,6 +49,17 @@ def test_naming_and_its_history(finished_copy, label):
     assert names_of(finished_copy) == {5: "ignore"}
 
 
+def test_a_name_is_known_in_any_spelling(finished_copy, label, say):
+    """Case and the Unicode form of an accent make no other class, wherever a name is given; `ignore` is one too."""
+    label("name caf\u00e9 --clusters 0,1")
+    label("name CAFE\u0301 --clusters 2")
+    assert names_of(finished_copy) == dict.fromkeys((0, 1, 2), "caf\u00e9")
+    assert label("rename cafe\u0301 --to sea")["classes"] == ["sea"]
+    label("name water --clusters 3")
+    assert label("merge SEA --to Water")["classes"] == ["water"]
+    assert names_of(finished_copy) == dict.fromkeys((0, 1, 2, 3), "water")
+
+
 def test_split_is_previewed_and_made(finished_copy, label):
     """The preview stores nothing; the split has the same parts, and can be undone."""
     shown = label("split --clusters 0 --parts 3 --preview")
@@ -63,11 +73,20 @@ def test_split_is_previewed_and_made(finished_copy, label):
 
 
 def test_crops_are_drawn_and_sorted_out(finished_copy, label, say, tmp_path):
-    """`mosaic` writes the sheet whose crops `label split --crops` counts; what they show comes off the cluster."""
+    """`contact-sheets` writes the sheet whose crops `label split --crops` counts; what they show leaves the cluster."""
     label("name road --clusters 0")
     out = tmp_path / "sheets"
     drawn = say(
-        "mosaic", "--workspace", finished_copy.root, "--clusters", "0", "--kind", "random", "--out", out, "--json"
+        "contact-sheets",
+        "--workspace",
+        finished_copy.root,
+        "--clusters",
+        "0",
+        "--kind",
+        "random",
+        "--out",
+        out,
+        "--json",
     )
     sheet = json.loads(drawn.out)["sheets"][0]
     assert [path.name for path in out.iterdir()] == ["cluster-0.png"] and sheet["crops"] > 3
@@ -78,7 +97,7 @@ def test_crops_are_drawn_and_sorted_out(finished_copy, label, say, tmp_path):
     for crops in ("99", "a", ""):
         said = say("label", "split", "car", "--clusters", "1", "--crops", crops, "--workspace", finished_copy.root)
         assert said.code == 2 and "no crop" in said.err
-    wrong = say("mosaic", "--workspace", finished_copy.root, "--clusters", "7", "--out", out)
+    wrong = say("contact-sheets", "--workspace", finished_copy.root, "--clusters", "7", "--out", out)
     assert wrong.code == 2 and "no cluster 7: ids run from 0 to 6" in wrong.err
     assert label("undo")["undone"] == ["split car off cluster 0"] and names_of(finished_copy) == {0: "road"}
 
@@ -99,17 +118,21 @@ def test_snapshots(finished_copy, label):
     [
         ("undo", 1, "nothing to undo: see `label history`"),
         ("redo", 1, "nothing to redo"),
-        ("name road", 2, "something is missing: give --clusters 3,7"),
-        ("name --clusters 1", 2, "something is missing: give name NAME --clusters"),
+        ("name road", 2, "the following arguments are required: --clusters"),
+        ("name --clusters 1", 2, "the following arguments are required: NAME"),
         ("name road --clusters 1,x", 2, "clusters=1,x: 'x' is no cluster, ids run from 0 to 5"),
         ("name road --clusters 6", 2, "'6' is no cluster, ids run from 0 to 5"),
         ("split --clusters 1,2", 2, "clusters=1,2 are 2: split one at a time"),
         ("split --clusters 1 --parts 9", 2, "parts=9 must be from 2 to 8"),
         ("rename road --to sky", 2, "no class 'road': there are none"),
-        ("rename road", 2, "something is missing: give rename NAME --to OTHER"),
+        ("rename road", 2, "the following arguments are required: --to"),
+        ("recolor road", 2, "the following arguments are required: --to"),
+        ("merge --to sky", 2, "the following arguments are required: NAME"),
+        ("merge road --to sky", 2, "no class 'sky': there are none"),
+        ("split --clusters 1 --crops 2", 2, "name is missing: give `label split NAME --clusters 3 --crops 5,8`"),
         ("snapshot --restore", 2, "which snapshot is missing"),
         ("snapshot x --restore", 2, "no snapshot 'x': there are none"),
-        ("undo --import x.json", 2, "label needs one of --import FILE, --export FILE and an action"),
+        ("undo --import x.json", 2, "unrecognized arguments: --import x.json"),
     ],
 )
 def test_refusals(finished_copy, say, line, code, message):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import subprocess
 import sys
@@ -10,8 +11,9 @@ from typing import get_type_hints
 
 import pytest
 
-from picie_core.cli import COMMANDS
-from picie_core.cli.parser import build_parser, call_arguments, readable, run_command
+from picie_core.cli.commands import COMMANDS
+from picie_core.cli.output import readable
+from picie_core.cli.parser import Group, build_parser, call_arguments, run_command
 from picie_core.errors import PicieError, SettingError, Stopped, WorkspaceBusy
 from picie_core.segmentation.post_processing import PostProcessing
 from picie_core.settings import EmbedderSettings, SampleSettings, TrainSettings
@@ -22,30 +24,47 @@ NEEDED = {
     "train": ["--workspace", "w"],
 }
 """The least that these commands can be called with."""
+LABEL = COMMANDS["label"].commands
+LEAVES = [name for name in COMMANDS if name != "label"] + [f"label {name}" for name in LABEL]
+
+
+def parser_of(words: str) -> argparse.ArgumentParser:
+    """The parser of one command, such as `label name`."""
+    parser = build_parser(COMMANDS)
+    for word in words.split():
+        parser = parser._subparsers._group_actions[0].choices[word]
+    return parser
 
 
 # -- help
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_has_help_with_advice(command, say):
-    """--help ends with code 0, names every option with its meaning, and gives advice."""
-    said = say(command, "--help")
+@pytest.mark.parametrize("command", LEAVES)
+def test_every_command_says_what_its_options_mean(command, say):
+    """--help ends with code 0 and names every option with its meaning."""
+    said = say(*command.split(), "--help")
     assert said.code == 0
     assert "--workspace" in said.out and "--json" in said.out
-    if command != "info":
-        assert "Advice:" in said.out or "Advice:" in " ".join(said.out.split())
-    parser = build_parser(COMMANDS)._subparsers._group_actions[0].choices[command]
-    assert all(action.help for action in parser._actions)
+    assert all(action.help for action in parser_of(command)._actions)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_gives_advice(command, say):
+    """`info` alone needs none; that of `label` stands before its actions."""
+    said = say(command, "--help")
+    assert said.code == 0
+    assert "Advice:" in said.out or command == "info"
 
 
 def test_help_lists_the_commands(say):
-    """The first help names every command with its one line."""
-    said = say("--help")
-    assert said.code == 0
-    for name, function in COMMANDS.items():
-        assert name in said.out
-        assert function.__doc__.split("\n", 1)[0][:40] in " ".join(said.out.split())
+    """The first help names every command with its one line, that of `label` every action."""
+    for words, commands in (((), COMMANDS), (("label",), LABEL)):
+        said = say(*words, "--help")
+        assert said.code == 0
+        for name, command in commands.items():
+            text = command.meaning if isinstance(command, Group) else command.__doc__
+            assert name in said.out
+            assert text.split("\n", 1)[0][:40] in " ".join(said.out.split())
 
 
 def test_every_setting_says_what_it_is():
@@ -63,7 +82,7 @@ def test_defaults_are_those_of_the_library(command):
     """A command without options runs with what the dataclasses say; every field has its option."""
     arguments = build_parser(COMMANDS).parse_args([command, *NEEDED[command]])
     values = call_arguments(COMMANDS[command], arguments)
-    help_text = build_parser(COMMANDS)._subparsers._group_actions[0].choices[command].format_help()
+    help_text = parser_of(command).format_help()
     for name, kind in get_type_hints(COMMANDS[command]).items():
         if kind in (EmbedderSettings, SampleSettings, TrainSettings):
             assert values[name] == kind()
@@ -136,7 +155,10 @@ def test_exit_codes(error, code, capsys):
         ("train im --workspace w --k 1", "k=1 is too small: give at least 2"),
         ("train im --workspace w --balance 2", "balance=2.0 is too large: give at most 1"),
         ("train im --workspace w --temperature nan", "temperature=nan is too small"),
-        ("label --workspace w", "label needs one of --import FILE, --export FILE and an action: name,"),
+        ("label", "required: ACTION"),
+        ("label --workspace w", "argument ACTION: invalid choice: 'w' (choose from 'name', "),
+        ("label import --workspace w", "required: FILE"),
+        ("label undo --clusters 3 --workspace w", "unrecognized arguments: --clusters 3"),
         ("label paint --workspace w", "invalid choice: 'paint'"),
         ("label undo --last 0 --workspace w", "last=0 is too small: give at least 1"),
     ],
@@ -169,8 +191,8 @@ def test_impossible_k(finished_copy, say, k):
         ("cluster --k 3 --run nothing", 2, "no run 'nothing'"),
         ("project --points 0", 2, "points=0 is too small: give at least 3"),
         ("project --neighbors 0", 2, "neighbors=0 is too small: give at least 2"),
-        ("label --export x.json --clustering k9-s9", 2, "no clustering 'k9-s9' (there: k6-s0)"),
-        ("label --import absent.json", 1, "absent.json cannot be read (No such file or directory)"),
+        ("label export x.json --clustering k9-s9", 2, "no clustering 'k9-s9' (there: k6-s0)"),
+        ("label import absent.json", 1, "absent.json cannot be read (No such file or directory)"),
         ("evaluate --images absent --masks absent", 1, "absent is not a folder"),
         ("evaluate --images . --masks . --k 0", 2, "k=0 is too small"),
     ],
@@ -189,7 +211,7 @@ def test_impossible_wishes(finished_copy, say, tmp_path, monkeypatch, line, code
 def test_json_is_one_line(finished_copy, say, tmp_path, scenes):
     """--json prints the result as the only line on stdout, whatever goes to stderr."""
     masks = ("--images", scenes / "images", "--masks", scenes / "masks")
-    for words in (("cluster", "--k", 4), ("info",), ("evaluate", *masks), ("label", "--export", tmp_path / "m.json")):
+    for words in (("cluster", "--k", 4), ("info",), ("evaluate", *masks), ("label", "export", tmp_path / "m.json")):
         said = say(*words, "--workspace", finished_copy.root, "--json")
         assert said.code == 0, said.err
         assert said.out.count("\n") == 1
@@ -219,10 +241,10 @@ def test_names_go_in_and_come_out(finished_copy, say, tmp_path):
         "clusters": {"0": "sky", "2": "road", "3": "ignore", "5": "sky"},
     }
     (tmp_path / "in.json").write_text(json.dumps(names))
-    said = say("label", "--workspace", finished_copy.root, "--import", tmp_path / "in.json", "--json")
+    said = say("label", "import", tmp_path / "in.json", "--workspace", finished_copy.root, "--json")
     assert said.code == 0, said.err
     assert json.loads(said.out)["named_clusters"] == 4
-    assert say("label", "--workspace", finished_copy.root, "--export", tmp_path / "out.json").code == 0
+    assert say("label", "export", tmp_path / "out.json", "--workspace", finished_copy.root).code == 0
     assert json.loads((tmp_path / "out.json").read_text()) == names
     assert json.loads(say("info", "--workspace", finished_copy.root, "--json").out)["classes"] == ["sky", "road"]
 

@@ -193,18 +193,18 @@ def test_crops_show_the_parts(split_one):
 
 
 def test_splits_go_out_and_in_by_a_file(split_one, say, tmp_path):
-    """`label --export` and `--import` keep splits and the names of parts; those of other clusters are refused."""
+    """`label export` and `label import` keep splits and the names of parts; those of other clusters are refused."""
     space, run, _, after = split_one
     file = tmp_path / "names.json"
-    assert say("label", "--workspace", space.root, "--export", file).code == 0
+    assert say("label", "export", file, "--workspace", space.root).code == 0
     space.label_map.undo()
     space.label_map.undo()
-    said = say("label", "--workspace", space.root, "--import", file, "--json")
+    said = say("label", "import", file, "--workspace", space.root, "--json")
     assert said.code == 0, said.err
     assert json.loads(said.out)["named_clusters"] == 5
     assert run.clustering().digest == after.digest
     record = json.loads(file.read_text())
     record["splits"][0]["first_new"] = 9
     file.write_text(json.dumps(record))
-    said = say("label", "--workspace", space.root, "--import", file)
+    said = say("label", "import", file, "--workspace", space.root)
     assert said.code == 2 and "is this map of another" in said.err

@@ -107,7 +107,7 @@ def test_an_evaluated_clustering_scores_its_splits():
 
 
 def test_splits_go_through_json_bit_by_bit():
-    """What `label --export` writes is what `--import` reads."""
+    """What `label export` writes is what `label import` reads."""
     _, _, splits = random_case(3)
     again = read_splits(splits_record(splits), k=6, dim=8)
     assert [(one.cluster, one.first_new) for one in again] == [(2, 6), (2, 8), (7, 9)]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from picie_core.cli import COMMANDS
+from picie_core.cli.commands import COMMANDS
 from picie_core.cli.parser import run_command
 from picie_core.errors import SettingError
 from picie_core.segmentation.post_processing import PostProcessing

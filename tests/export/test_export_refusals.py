@@ -19,7 +19,7 @@ def test_without_names_there_is_nothing_to_write(made, tmp_path):
     """The error says how to name or to go without names."""
     workspace, run, _ = made
     unnamed = run.cluster(3)
-    with pytest.raises(PicieError, match=r"no cluster of k3-s0 has a name.*label --import.*--raw"):
+    with pytest.raises(PicieError, match=r"no cluster of k3-s0 has a name.*label import.*--raw"):
         export_masks(unnamed, "png", tmp_path / "out")
     workspace.label_map.name_clusters(unnamed.key, [0], "ignore")
     with pytest.raises(PicieError, match="has a name"):

@@ -105,8 +105,9 @@ def test_the_command_line_says_what_was_transferred(finished_copy, say):
     key = finished_copy.current_run().clustering().key
     finished_copy.label_map.name_clusters(key, [0, 1, 2], "road")
     result = json.loads(say("cluster", "--workspace", finished_copy.root, "--k", 4, "--json").out)
-    assert result["names_carried"] > 0 and result["carried_from"] == "K = 6"
+    assert result["names_transferred"] > 0 and result["transferred_from"] == "K = 6"
     undone = json.loads(say("label", "undo", "--workspace", finished_copy.root, "--json").out)["undone"]
-    names = f"{result['names_carried']} name{'s' * (result['names_carried'] > 1)}"
+    names = f"{result['names_transferred']} name{'s' * (result['names_transferred'] > 1)}"
     assert undone == [f"transferred {names} from K = 6"]
-    assert "names_carried" not in json.loads(say("cluster", "--workspace", finished_copy.root, "--k", 6, "--json").out)
+    again = json.loads(say("cluster", "--workspace", finished_copy.root, "--k", 6, "--json").out)
+    assert "names_transferred" not in again

@@ -71,5 +71,5 @@ def test_the_command_says_the_order(finished_copy, say):
     """`tree --steps` says the first steps after the groups; without it there is no order."""
     said = say("tree", "--workspace", finished_copy.root, "--steps", 7)
     assert said.code == 0, said.err
-    assert said.out.count("  look ") == 7 and "look inside" in said.out
-    assert "look" not in say("tree", "--workspace", finished_copy.root).out
+    assert said.out.count("  step ") == 7 and "step inside" in said.out
+    assert "step" not in say("tree", "--workspace", finished_copy.root).out

@@ -7,7 +7,7 @@ from dataclasses import asdict, fields
 
 import pytest
 
-from picie_core.cli import COMMANDS
+from picie_core.cli.commands import COMMANDS
 from picie_core.cli.parser import build_parser, call_arguments
 from picie_core.errors import SettingError
 from picie_core.settings import METHODS, EmbedderSettings, SampleSettings, TrainSettings
