@@ -70,7 +70,14 @@ def train(
     if training.processes > worker.world_size:
         return _launch_workers(workspace_root, images, plan, resume, device)
     with stop_on_signal() as stop:
-        return _train_as(worker, workspace_root, images, plan, resume, device, stop)
+        result = _train_as(worker, workspace_root, images, plan, resume, device, stop)
+    if worker.rank > 0:
+        # The interpreter must not finalise: a thread of gloo that lets go of its last collective takes the GIL for it,
+        # which aborts the process once finalisation has begun (SIGABRT, "terminate called without an active exception").
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
+    return result
 
 
 def _train_as(

@@ -73,10 +73,9 @@ def _unsynchronised_buffers() -> dict[str, Any]:
 
 @contextmanager
 def process_group(worker: Worker, run: str = "") -> Iterator[None]:
-    """Leaves the process group at the end, in every rank, and turns a broken connection into WorkersLost.
+    """Leaves the process group at the end, and turns a broken connection into WorkersLost.
 
-    A rank that exits without leaving may abort: the threads of gloo outlive what they use. run: the run to resume,
-    once it is known.
+    run: the run to resume, once it is known.
     """
     try:
         yield
