@@ -26,7 +26,7 @@ from picie_core.evaluation.comparison.curves import write_curves
 from picie_core.evaluation.comparison.table import RowResults, RunResult, SetResults, compare_table, table_records
 from picie_core.progress import Report
 from picie_core.workspace.training_history import read_history
-from picie_core.workspace.training_plan import stored_settings
+from picie_core.workspace.training_plan import has_settings
 from picie_core.workspace.workspace import Run, Workspace
 
 if TYPE_CHECKING:
@@ -185,13 +185,13 @@ def _make(planned: PlannedRun, data: PreparedSet, device: str, job: Job) -> RunR
     from picie_core.settings import MASK_METHODS
 
     workspace, settings, method = data.workspace, planned.settings(data.classes), planned.row.method
-    start, first = time.monotonic(), int(method == "frozen")  # a frozen run has no settings of a training
+    start = time.monotonic()
     masks = data.masks if method in MASK_METHODS else None
     same = [
         info
         for info in workspace.runs()
         if info.method == method
-        and stored_settings(info)[first:] == settings[first:]
+        and has_settings(info, settings)
         and (info.settings.get("start"), info.settings.get("masks")) == (None, masks and str(masks))
     ]
     found = min(same, key=lambda info: (info.state != "done", -info.created), default=None)

@@ -72,8 +72,8 @@ def train(
     with stop_on_signal() as stop:
         result = _train_as(worker, workspace_root, images, plan, resume, device, stop)
     if worker.rank > 0:
-        # The interpreter must not finalise: a thread of gloo that lets go of its last collective takes the GIL for it,
-        # which aborts the process once finalisation has begun (SIGABRT, "terminate called without an active exception").
+        # The interpreter must not finalise: a gloo thread that releases its last collective takes the GIL, and once
+        # finalisation has begun that aborts the process ("terminate called without an active exception").
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(0)

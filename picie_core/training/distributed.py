@@ -20,11 +20,10 @@ from torch import Tensor, distributed, nn
 
 from picie_core.errors import PicieError, WorkersLost
 from picie_core.models.inference import fast_precision, pick_device
-from picie_core.training.worker import Worker
+from picie_core.training.worker import ALONE, Worker
 
 TIMEOUT = timedelta(hours=12)
 """Collectives wait this long, because rank 0 prepares and clusters alone; a closed connection ends them at once."""
-ALONE = Worker()
 CONNECTION_ERRORS = (
     "Connection closed by peer",
     "Connection reset by peer",

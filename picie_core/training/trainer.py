@@ -90,7 +90,7 @@ class Training:
 
     @property
     def clustered_images(self) -> int:
-        """Images whose features an epoch clusters."""
+        """Images that an epoch clusters."""
         return min(self.settings.cluster_images, len(self.image_ids))
 
     @property

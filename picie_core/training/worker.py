@@ -38,3 +38,6 @@ class Worker:
         if self.world_size > 1 and not self.by_option:
             return f"the same torchrun command with --resume {run}"
         return f"--resume {run}" + (f" --processes {self.world_size}" if self.world_size > 1 else "")
+
+
+ALONE = Worker()

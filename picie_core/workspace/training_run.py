@@ -13,7 +13,7 @@ from picie_core.errors import PicieError, SharedError, Stopped
 from picie_core.progress import Progress, Report, ignore_progress
 from picie_core.settings import EmbedderSettings
 from picie_core.training.losses import MakeObjective, make_objective
-from picie_core.training.worker import Worker
+from picie_core.training.worker import ALONE, Worker
 from picie_core.workspace.run_info import RunInfo
 from picie_core.workspace.training_history import append_history, collapse_words, last_collapse
 from picie_core.workspace.training_plan import TrainingPlan, stopped_run
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 CHECKPOINT_S = 600.0
 """A checkpoint is written at least this often, in seconds, however long an epoch takes."""
-ALONE = Worker()
 
 
 def train_workspace(
@@ -115,8 +114,7 @@ def join_training(
             cache = workspace.image_cache(assignment.plan.sampling.size_px)
             training, _ = assignment.training(workspace, network, cache, fabric, make_objective)
             with suppress(SharedError):  # rank 0 reports it
-                for _ in training.epochs(stop=stop):
-                    pass
+                list(training.epochs(stop=stop))
 
 
 @dataclass(frozen=True)

@@ -59,6 +59,7 @@ def test_a_run_holds_everything(finished_copy, tiny, say):
     assert (status.state, status.run, status.result["run"]) == ("done", run, run)
 
 
+@pytest.mark.slow
 def test_sigterm_stops_and_resume_finishes_the_same(finished_copy, tiny, say, tmp_path):
     """SIGTERM ends a real process with code 1 and a checkpoint; resumed, it ends as if it was never stopped."""
     space, words = finished_copy, (*tiny, *PICIE, "--epochs", 8)
@@ -84,6 +85,7 @@ def test_sigterm_stops_and_resume_finishes_the_same(finished_copy, tiny, say, tm
     assert all(torch.equal(stopped[name], uninterrupted[name]) for name in uninterrupted)
 
 
+@pytest.mark.slow
 def test_a_second_training_has_to_wait(finished_copy, tiny, say):
     """While one process trains, another is told its command and pid; kill -9 frees the workspace."""
     space = finished_copy

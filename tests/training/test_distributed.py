@@ -91,6 +91,7 @@ def assert_same_figures(one: Workspace, two: Workspace, losses: float = 1e-4, ce
 # -- two against one
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [
@@ -156,6 +157,7 @@ def test_batch_norm_that_trains_is_the_same_in_both(copies, tmp_path):
     assert not torch.equal(first["backbone.stem.1.running_mean"], before["backbone.stem.1.running_mean"])
 
 
+@pytest.mark.slow
 def test_a_real_torchrun(scenes, tmp_path):
     """`torchrun --nproc-per-node 2 -m picie_core train` on a new workspace leaves one run with the figures of one."""
     words = ("train", scenes / "images", *TRAIN, "--epochs", 1, "--json", "--workspace")
@@ -207,6 +209,7 @@ def resume_alone(space: Workspace, log: Path) -> None:
         assert running.end().code == 0, running.end().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dead", [0, 1])
 def test_a_killed_process_ends_the_other(copies, tmp_path, dead):
     """kill -9 of one of two: the other ends with code 1 and the way to go on, and one process brings it to its end."""

@@ -126,6 +126,7 @@ def assert_same_run(one: Workspace, two: Workspace) -> None:
 PAPER_LIKE = ("--labels", "epoch", "--clustered", "pass", "--centroids", "anew", "--schedule", "constant")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("seed", "options"),
     [
@@ -166,6 +167,7 @@ def test_a_settled_training_stays_settled(copies, tmp_path):
     assert space.run_info(the_run(space)).epochs_done == len(read_history(space, the_run(space))) == 2
 
 
+@pytest.mark.slow
 def test_two_processes_are_resumed_exactly(copies, tmp_path):
     """A run on two processes, killed in the middle of an epoch and resumed on two, ends with the very same weights."""
     whole, space = copies("whole"), copies("killed")
@@ -189,6 +191,7 @@ def small_disk(size: int) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
 
 
+@pytest.mark.slow
 def test_a_disk_that_fills_up_during_a_checkpoint(copies, tmp_path):
     """The error names the file, the last good checkpoint stays, nothing half-written is left; it goes on exactly."""
     whole, space = copies("whole"), copies("full")
