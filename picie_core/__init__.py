@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 from picie_core.version import __version__
 
 if TYPE_CHECKING:
-    from picie_core.cli.train import train
     from picie_core.data.image_file import ImageError
     from picie_core.errors import PicieError, SettingError, WorkspaceBusy
     from picie_core.estimators.pixel_clusterer import PixelClusterer
@@ -27,6 +26,8 @@ if TYPE_CHECKING:
     from picie_core.workspace.embedding import embed_workspace
     from picie_core.workspace.mask_export import export_masks
     from picie_core.workspace.projections import load_projection
+    from picie_core.workspace.training_plan import TrainingPlan
+    from picie_core.workspace.training_run import train_workspace
     from picie_core.workspace.workspace import Run, StoredClustering, Workspace
 
 __all__ = [
@@ -39,7 +40,8 @@ __all__ = [
     # a workspace on disk
     "Workspace",
     "embed_workspace",
-    "train",
+    "train_workspace",
+    "TrainingPlan",
     "EmbedderSettings",
     "SampleSettings",
     "TrainSettings",
@@ -63,7 +65,8 @@ _HOMES = {
     "MaskMetrics": "evaluation.mask_metrics",
     "Workspace": "workspace.workspace",
     "embed_workspace": "workspace.embedding",
-    "train": "cli.train",
+    "train_workspace": "workspace.training_run",
+    "TrainingPlan": "workspace.training_plan",
     "EmbedderSettings": "settings",
     "SampleSettings": "settings",
     "TrainSettings": "settings",
