@@ -11,7 +11,7 @@ suggests:
 - branches: two halves of a group are shown; if most of one is something else it gets that name. One action; looking and
   finding both alike is none.
 - sort out: 60 random crops of a cluster are shown; those of another class, if at least a tenth, are picked and
-  named, which takes what is like them off the cluster: one action, one edit, one undo. The next class
+  named, which splits what is like them off the cluster: one action, one edit, one undo. The next class
   is picked from the same crops, and all of them are sorted again, still one edit.
 
 The second line of each counts in another way: picking the crops is an action of its own, then naming them.
@@ -43,7 +43,7 @@ from picie_core.evaluation.sampled_truth import SampledTruth
 from picie_core.export.pipeline import FeatureSource
 from picie_core.labels.crop_split import crops_to_review, split_crops
 from picie_core.labels.label_map import LabelMap
-from picie_core.labels.review_queue import START_GROUPS, Look, naming_steps
+from picie_core.labels.review_queue import START_GROUPS, Step, naming_steps
 from picie_core.workspace.ground_truth import look_up_truth
 from picie_core.workspace.mask_export import export_masks, network_features
 from picie_core.workspace.workspace import Run, Workspace
@@ -51,7 +51,7 @@ from picie_core.workspace.workspace import Run, Workspace
 ACTIONS = (10, 30, 60, 100, 200)
 PICKED_SHARE = 0.1
 """Crops of another class are picked when they are at least this share; fewer are not worth an action."""
-ORDERS = {"guided": "tree, then what differs", "area": "one by one, by area"}
+ORDERS = {"review": "tree, then what differs", "area": "one by one, by area"}
 
 Measure = Callable[[], dict[str, float]]
 
@@ -93,20 +93,20 @@ class Person:
         """Whether all that is to be measured was."""
         return self.named.full and self.split.full
 
-    def look(self, look: Look) -> None:
-        """Looks at what is suggested and does what is to be done."""
+    def answer(self, step: Step) -> None:
+        """Answers one step: gives the names that are missing or wrong."""
         self.steps += 1
-        if look.kind == "inside":
-            self._split_crops(look.parts[0][0])
+        if step.kind == "inside":
+            self._split_crops(step.parts[0][0])
             return
-        for clusters in look.parts:
+        for clusters in step.parts:
             shown = self._majority(np.isin(self.clustering.labels, clusters))
             if shown is not None and shown != self._class_of(clusters[0]):
                 self._count(1, 0)
                 self._name(clusters, shown)
 
     def _split_crops(self, cluster: int) -> None:
-        """Picks the crops of one other class after the other and names them, which takes them off the cluster."""
+        """Picks the crops of one other class after the other and names them, which splits them off the cluster."""
         shown = crops_to_review(self.sample, self.clustering, cluster, self.stored)
         classes = self.truth.labels[shown]
         counts = np.bincount(classes[classes != IGNORE_ID], minlength=len(self.truth.class_names))
@@ -153,15 +153,15 @@ class Person:
         return self.truth.class_names.index(self.space.label_map.classes()[class_id].name)
 
 
-def suggested(space: Workspace, run: Run, clustering: Clustering, order: str) -> Iterator[Look]:
-    """Yields what the app suggests to look at: by the merge tree, or cluster by cluster."""
+def suggested(space: Workspace, run: Run, clustering: Clustering, order: str) -> Iterator[Step]:
+    """Yields the steps that the app suggests: those of its review queue, or cluster by cluster."""
     uncertainty = cluster_uncertainty(run.sample(), clustering)
-    if order == "guided":
+    if order == "review":
         yield from naming_steps(merge_tree(clustering.centroids, clustering.counts, "ward"), uncertainty, START_GROUPS)
         return
-    yield from (Look("group", ((cluster,),)) for cluster in next_clusters(clustering, uncertainty, {}))
+    yield from (Step("group", ((cluster,),)) for cluster in next_clusters(clustering, uncertainty, {}))
     everything = dict.fromkeys(range(clustering.k), 0)
-    yield from (Look("inside", ((cluster,),)) for cluster in next_clusters(clustering, uncertainty, everything))
+    yield from (Step("inside", ((cluster,),)) for cluster in next_clusters(clustering, uncertainty, everything))
 
 
 def remembered(source: FeatureSource) -> FeatureSource:
@@ -220,10 +220,10 @@ def simulate(
             return memory[version]
 
         person = Person(space, run, clustering, truth, measure)
-        for look in suggested(space, run, clustering, order):
+        for step in suggested(space, run, clustering, order):
             if person.done:
                 break
-            person.look(look)
+            person.answer(step)
         person._count(max(ACTIONS) + 1, 0)  # nothing is left to do: what was reached stands for the rest
         return person
 

@@ -78,11 +78,11 @@ def full(page: Page, save: Callable[[str], None]) -> None:
 
 
 def cluster_views(page: Page, save: Callable[[str], None]) -> None:
-    """The other views of the Clusters screen; the guided one at a cluster of which two crops are picked."""
-    for view in ("Look alike", "Tree", "Classes", "Choosing K", "Guided"):
+    """The other views of the Clusters screen; the review queue at a cluster of which two crops are picked."""
+    for view in ("Look alike", "Tree", "Classes", "Choosing K", "Review queue"):
         page.get_by_role("radio", name=view, exact=True).click()
         settled(page)
-        if view != "Guided":
+        if view != "Review queue":
             save(f"clusters-{view.lower().replace(' ', '-')}")
     while not page.get_by_text("Do all crops show the same?").is_visible():
         at = page.get_by_text(re.compile(r" \d+ of \d+\.")).inner_text()
@@ -91,11 +91,11 @@ def cluster_views(page: Page, save: Callable[[str], None]) -> None:
     sheet, title = page.get_by_role("img", name=re.compile("^Random crops")), page.locator(".st-key-naming_bar .title")
     box = sheet.bounding_box()
     assert box is not None
-    for tile, told in ((2, "1 crop"), (7, "2 crops")):
-        sheet.click(position={"x": (tile + 0.5) * box["width"] / 12, "y": 0.1 * box["height"]})
-        expect(title).to_have_text(told)
+    for crop, picked in ((2, "1 crop"), (7, "2 crops")):
+        sheet.click(position={"x": (crop + 0.5) * box["width"] / 12, "y": 0.1 * box["height"]})
+        expect(title).to_have_text(picked)
     settled(page)
-    save("clusters-guided")
+    save("clusters-review-queue")
 
 
 def lasso(page: Page) -> None:

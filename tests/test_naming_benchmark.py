@@ -8,7 +8,7 @@ import pytest
 from benchmarks.naming import ACTIONS, Counter, Person, simulate, suggested
 from picie_core.data.datasets import open_labelled_set
 from picie_core.evaluation.sampled_truth import cluster_truth, map_truth
-from picie_core.labels.review_queue import Look
+from picie_core.labels.review_queue import Step
 from picie_core.workspace.ground_truth import look_up_truth
 from picie_core.workspace.mask_export import network_features
 
@@ -34,12 +34,12 @@ def test_a_person_names_groups_and_corrects_branches(finished_copy, scenes):
     made, truth = run.clustering(), look_up_truth(run, scenes / "masks")
     best = [one.class_id for one in cluster_truth(made, truth)]
     person = Person(finished_copy, run, made, truth, dict)
-    person.look(Look("group", (tuple(range(6)),)))
+    person.answer(Step("group", (tuple(range(6)),)))
     assert person.named.actions == 1 and len(set(finished_copy.label_map.classes_of(made.key).values())) == 1
     whole = int(np.bincount(truth.labels).argmax())
     other = next(cluster for cluster in range(6) if best[cluster] != whole)
     same = next(cluster for cluster in range(6) if best[cluster] == whole)
-    person.look(Look("branches", ((same,), (other,))))
+    person.answer(Step("branches", ((same,), (other,))))
     assert (person.named.actions, person.split.actions, person.steps) == (2, 2, 2)
     named = finished_copy.label_map.classes()[finished_copy.label_map.classes_of(made.key)[other]].name
     assert named == truth.class_names[best[other]]
@@ -52,10 +52,10 @@ def test_sorting_out_splits_and_counts_both_ways(finished_copy, scenes):
     mixed = min(cluster_truth(made, truth), key=lambda one: one.purity)
     assert mixed.purity < 0.85
     person = Person(finished_copy, run, made, truth, dict)
-    person.look(Look("inside", ((mixed.cluster,),)))
+    person.answer(Step("inside", ((mixed.cluster,),)))
     assert person.named.actions == 0  # without a name there is nothing to sort out of
-    person.look(Look("group", ((mixed.cluster,),)))
-    person.look(Look("inside", ((mixed.cluster,),)))
+    person.answer(Step("group", ((mixed.cluster,),)))
+    person.answer(Step("inside", ((mixed.cluster,),)))
     picked = person.clustering.k - made.k
     assert picked >= 1 and (person.named.actions, person.split.actions) == (1 + picked, 2 + picked)
     label_map = finished_copy.label_map
@@ -64,7 +64,7 @@ def test_sorting_out_splits_and_counts_both_ways(finished_copy, scenes):
     assert after.accuracy > mixed.purity * (made.labels == mixed.cluster).mean()
 
 
-@pytest.mark.parametrize("order", ["guided", "area"])
+@pytest.mark.parametrize("order", ["review", "area"])
 def test_a_whole_simulation(finished_copy, scenes, order):
     """All milestones have figures of exported masks, far above chance at the end, and no name is left behind."""
     run = finished_copy.current_run()
@@ -82,6 +82,6 @@ def test_what_is_suggested_covers_every_cluster(finished):
     """Either order looks into every cluster once."""
     run = finished.current_run()
     made = run.clustering()
-    for order in ("guided", "area"):
-        inside = [look.parts[0][0] for look in suggested(finished, run, made, order) if look.kind == "inside"]
+    for order in ("review", "area"):
+        inside = [step.parts[0][0] for step in suggested(finished, run, made, order) if step.kind == "inside"]
         assert len(inside) == len(set(inside)) and set(inside) <= set(range(6))

@@ -20,22 +20,22 @@ from picie_core.data.class_names import IGNORE_NAME, name_key
 from picie_core.workspace.workspace import Run, StoredClustering
 
 if TYPE_CHECKING:
-    from picie_core.labels.review_queue import Look
+    from picie_core.labels.review_queue import Step
 
 
-def steps_of(run: Run) -> list[Look]:
+def steps_of(run: Run) -> list[Step]:
     """Returns what to look at, in order."""
     return _steps(unsplit_clustering(run))
 
 
 @cached(8, "Looking for the best order")
-def _steps(unsplit: StoredClustering) -> list[Look]:
+def _steps(unsplit: StoredClustering) -> list[Step]:
     from picie_core.labels.review_queue import naming_steps
 
     return naming_steps(cluster_facts.tree(unsplit, "ward"), cluster_facts.uncertainty(unsplit))
 
 
-def step_of(clustering: StoredClustering, steps: list[Look]) -> int:
+def step_of(clustering: StoredClustering, steps: list[Step]) -> int:
     """Returns where this tab is, 0 to len(looks): where it was left, or at the first group without a name."""
     here = looking_at(clustering)
     if here.step is None:
@@ -45,12 +45,12 @@ def step_of(clustering: StoredClustering, steps: list[Look]) -> int:
     return here.step
 
 
-def go_on(clustering: StoredClustering, steps: list[Look]) -> None:
+def go_on(clustering: StoredClustering, steps: list[Step]) -> None:
     """Goes to the next thing to look at, past groups that have names already."""
     _go(clustering, _open_from(clustering, steps, step_of(clustering, steps) + 1))
 
 
-def go_back(clustering: StoredClustering, steps: list[Look]) -> None:
+def go_back(clustering: StoredClustering, steps: list[Step]) -> None:
     """Goes to the thing before."""
     _go(clustering, max(0, step_of(clustering, steps) - 1))
 
@@ -60,7 +60,7 @@ def start_anew(clustering: StoredClustering) -> None:
     _go(clustering, 0)
 
 
-def name(clustering: StoredClustering, steps: list[Look], typed: str) -> None:
+def name(clustering: StoredClustering, steps: list[Step], typed: str) -> None:
     """Gives the name to what is looked at: the group, the side, or what the picked crops show; an empty one goes on."""
     words, step, here, record = " ".join(typed.split()), step_of(clustering, steps), looking_at(clustering), session()
     record.names_given += 1
@@ -139,7 +139,7 @@ def _choice(clustering: StoredClustering) -> str:
     return f"guide {clustering.key}"
 
 
-def _open_from(clustering: StoredClustering, steps: list[Look], start: int) -> int:
+def _open_from(clustering: StoredClustering, steps: list[Step], start: int) -> int:
     """The first step from `start` on that is not a group all of whose clusters have names."""
     named = clustering.classes_of()
     for step in range(start, len(steps)):

@@ -27,7 +27,7 @@ from picie_core.workspace.workspace import StoredClustering, Workspace
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-    from picie_core.labels.review_queue import Look as Step
+    from picie_core.labels.review_queue import Step
 
 GROUP_ROOM = Room(columns=4, rows=2, tile_px=72)
 CROPS_ROOM = Room(columns=12, rows=5, tile_px=96)

@@ -1,8 +1,8 @@
-"""The order in which naming goes fastest: a few large groups first, then what in them is most likely something else.
+"""The review queue: steps in the order in which naming goes fastest.
 
-The merge tree is gone down from the top. What comes next has the most pixels times disagreement: of a branch, the
-distance between its two halves; of a single cluster, the share of its pixels that are in doubt. Only the embeddings
-decide, so the whole order is known beforehand and does not jump while a person names.
+A few large groups of the merge tree come first; then its branches and clusters, those with the most pixels times
+disagreement first. Disagreement is the distance between the two halves of a branch, and the uncertainty of a single
+cluster. Only the embeddings decide, so the whole order is known beforehand and stays while a person names.
 """
 
 from __future__ import annotations
@@ -20,38 +20,38 @@ START_GROUPS = 10
 
 
 @dataclass(frozen=True)
-class Look:
-    """One thing to look at."""
+class Step:
+    """One step of the queue."""
 
     kind: str
     """group: name all of it alike. branches: do both show the same? Else name one of them. inside: do all crops of this
-    cluster show the same? Else sort them out or split it."""
+    cluster show the same? Else give the others another name, or split it."""
     parts: tuple[tuple[int, ...], ...]
     """The clusters of the group, of the two branches (more pixels first), or the one cluster."""
 
 
-def naming_steps(tree: MergeTree, uncertainty: np.ndarray, groups: int = START_GROUPS) -> list[Look]:
-    """Returns what to look at, in order: the groups, then each branch and cluster of them once.
+def naming_steps(tree: MergeTree, uncertainty: np.ndarray, groups: int = START_GROUPS) -> list[Step]:
+    """Returns the steps in order: the groups, then each branch and cluster of them once.
 
-    doubt: (k,) of `cluster_doubt`. A tree with fewer clusters than `groups` starts with every cluster by itself.
-    Raises SettingError when doubt is of another number of clusters, or groups is below 1.
+    uncertainty: (k,) of `cluster_uncertainty`. A tree with fewer clusters than `groups` starts with every cluster by
+    itself. Raises SettingError when the uncertainty is of another number of clusters, or groups is below 1.
     """
     if len(uncertainty) != tree.k:
         raise SettingError(
-            f"doubt is of {len(uncertainty)} clusters, the tree of {tree.k}: make both from one clustering"
+            f"the uncertainty is of {len(uncertainty)} clusters, the tree of {tree.k}: make both from one clustering"
         )
     starts = nodes_at(tree, min(groups, tree.k))
-    steps = [Look("group", (tree.members[node],)) for node in starts]
+    steps = [Step("group", (tree.members[node],)) for node in starts]
     waiting: list[tuple[float, int]] = []
     for node in starts:
         heappush(waiting, (-_weight(tree, uncertainty, node), node))
     while waiting:
         _, node = heappop(waiting)
         if node < tree.k:
-            steps.append(Look("inside", (tree.members[node],)))
+            steps.append(Step("inside", (tree.members[node],)))
             continue
         branches = tree.branches(node)
-        steps.append(Look("branches", tuple(tree.members[branch] for branch in branches)))
+        steps.append(Step("branches", tuple(tree.members[branch] for branch in branches)))
         for branch in branches:
             heappush(waiting, (-_weight(tree, uncertainty, branch), branch))
     return steps

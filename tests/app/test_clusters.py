@@ -21,8 +21,7 @@ from picie_core.clustering.clustering import Clustering
 from picie_core.clustering.hierarchy import merge_tree
 from picie_core.clustering.uncertainty import cluster_uncertainty
 from picie_core.data.class_names import IGNORE_ID
-from picie_core.labels.review_queue import Look as Step
-from picie_core.labels.review_queue import naming_steps
+from picie_core.labels.review_queue import Step, naming_steps
 from picie_core.labels.vocabulary import set_vocabulary
 from picie_core.workspace.workspace import Workspace
 from tests.app.conftest import text_of
