@@ -37,6 +37,8 @@ from picie_core.data.image_index import ImageRecord
 from picie_core.workspace.workspace import Run, StoredClustering
 
 if TYPE_CHECKING:
+    from streamlit.delta_generator import DeltaGenerator
+
     from picie_core.clustering.projection import Projection
 
 TITLE = "Map"
@@ -90,21 +92,33 @@ def draw_chart(clustering: StoredClustering, placed: Projection, by: str, key: s
             selected=bright,
             view=view,
         )
-    st.plotly_chart(
-        figure,
-        key=key,
-        on_select="rerun",
-        selection_mode=("lasso", "box"),
-        width="stretch",
-        config=CONFIG,
-        alt=f"{count(len(shown), 'sampled pixel')} placed by how alike their embeddings are, coloured by {by}",
-    )
+    with chart_place(state.figures):
+        st.plotly_chart(
+            figure,
+            key=key,
+            on_select="rerun",
+            selection_mode=("lasso", "box"),
+            width="stretch",
+            config=CONFIG,
+            alt=f"{count(len(shown), 'sampled pixel')} placed by how alike their embeddings are, coloured by {by}",
+        )
     umap = placed.settings
     made = f" · {umap.points:,} placed by UMAP, {umap.neighbors} neighbours, distance {umap.min_dist:g}" if umap else ""
     st.caption(
         f"{count(len(shown), 'point')} of {count(len(clustering.labels), 'sampled pixel')}{made}", help=POINTS_HELP
     )
     hover_part(clustering, placed, shown, key)
+
+
+def chart_place(figures: int) -> DeltaGenerator:
+    """Returns the place of the chart: two places take turns, and the one that has no turn is emptied.
+
+    In one place Streamlit 1.67 keeps the old figure beside the new one until the fragment has ended, and forever when
+    another fragment starts before the browser has heard of that end.
+    """
+    with st.container(gap=None):
+        places = [st.container() if number == figures % 2 else st.empty() for number in range(2)]
+    return places[figures % 2]
 
 
 @st.fragment

@@ -31,6 +31,8 @@ class MapRecord:
     """How often the selection was cleared: then the chart has to be drawn anew."""
     figure: str = ""
     """Which figure is drawn; while it stays the same, the browser keeps its zoom and its dimmed points by itself."""
+    figures: int = 0
+    """How many figures were drawn before it."""
     figure_on: str = ""
     """The projection that it shows."""
     figure_by: str = "cluster"

@@ -98,6 +98,7 @@ def view_of(
             drawn=state.drawn if state.drawn_on == placed.name else {},
         )
         state.hidden = frozenset(group for number in view.hidden for group in parts[number])
+        state.figures += 1
         state.figure, state.figure_on, state.figure_by, state.parts = figure, placed.name, by, parts
         state.baked = (view, selected)
     return state.baked
