@@ -1,22 +1,63 @@
-"""Charts of clusters as Plotly figures: the tree, the curve over K, the confusion. Nothing here knows of Streamlit."""
+"""Charts of clusters: the tree, the curve over K and the confusion as Plotly figures, and clicks on their points."""
 
 from __future__ import annotations
 
 import html
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
+import streamlit as st
 from plotly.subplots import make_subplots
 
+from app.session.record import session
 from app.shared.charts import LINE_COLORS
 
 LABELLED_LEAVES = 70
 """With more leaves than this their names would lie over each other; hovering names them."""
+PLAIN = {"displaylogo": False, "displayModeBar": False}
+
+
+@dataclass
+class Clicks:
+    """How often each chart of this tab was clicked."""
+
+    counts: dict[str, int] = field(default_factory=dict)
+
+
+def clickable_chart(name: str, figure: go.Figure, alt: str) -> dict[str, Any] | None:
+    """Draws a figure; returns the point that was clicked, once for each click, else None.
+
+    After a click the chart has a new key, so nothing is selected in it, and a second click on the same point is
+    another selection. Draw the page again after a click.
+    """
+    clicks = session().of(Clicks).counts
+    with st.container(key=f"one_{name}"):  # shows the newest chart only, see style.py
+        event = st.plotly_chart(
+            figure,
+            key=chart_key(name, clicks.get(name, 0)),
+            on_select="rerun",
+            selection_mode="points",
+            width="stretch",
+            config=PLAIN,
+            alt=alt,
+        )
+    points = event["selection"]["points"] if event else []
+    if not points:
+        return None
+    clicks[name] = clicks.get(name, 0) + 1
+    return points[0]
+
+
+def chart_key(name: str, clicks: int) -> str:
+    """Returns the key of a chart after so many clicks."""
+    return f"{name}_{clicks}"
 
 
 def dendrogram_figure(
-    x: np.ndarray, y: np.ndarray, titles: Sequence[str], colors: Sequence[str], named: Sequence[bool], height: int = 420
+    x: np.ndarray, y: np.ndarray, *, titles: Sequence[str], colors: Sequence[str], named: Sequence[bool]
 ) -> go.Figure:
     """Returns the tree: x, y (K-1, 4) are its brackets; the rest is of the leaves, from left to right.
 
@@ -49,11 +90,11 @@ def dendrogram_figure(
     few = len(titles) <= LABELLED_LEAVES
     ticks = {
         "tickvals": np.arange(len(titles)),
-        "ticktext": [html.escape(_short(one)) for one in titles],
+        "ticktext": [html.escape(_short(one, 16)) for one in titles],
         "tickangle": -60,
     }
     figure.update_layout(
-        height=height,
+        height=420,
         margin={"l": 8, "r": 8, "t": 8, "b": 8},
         hovermode="closest",
         xaxis={"range": [-0.7, len(titles) - 0.3], "zeroline": False, "showgrid": False, "fixedrange": True}
@@ -63,15 +104,13 @@ def dendrogram_figure(
     return figure
 
 
-def _short(text: str, most: int = 16) -> str:
+def _short(text: str, most: int) -> str:
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
-def k_figure(
-    ks: Sequence[int], figures: Mapping[str, Sequence[float | None]], chosen: int, height: int = 190
-) -> go.Figure:
-    """Returns small charts side by side, one a figure, over K on a logarithmic axis; the chosen K is marked."""
-    shown = {name: values for name, values in figures.items() if any(value is not None for value in values)}
+def k_figure(ks: Sequence[int], metrics: Mapping[str, Sequence[float | None]], chosen: int) -> go.Figure:
+    """Returns small charts side by side, one a metric, over K on a logarithmic axis; the chosen K is marked."""
+    shown = {name: values for name, values in metrics.items() if any(value is not None for value in values)}
     drawn = make_subplots(rows=1, cols=len(shown), subplot_titles=list(shown), horizontal_spacing=0.06)
     for column, (name, values) in enumerate(shown.items(), start=1):
         known = [(k, value) for k, value in zip(ks, values, strict=True) if value is not None]
@@ -91,7 +130,7 @@ def k_figure(
     drawn.update_xaxes(type="log", tickvals=ticks, ticktext=[str(k) for k in ticks], fixedrange=True, title=None)
     drawn.update_yaxes(fixedrange=True, nticks=4, title=None)
     drawn.update_annotations(font={"size": 13})
-    drawn.update_layout(height=height, margin={"l": 8, "r": 8, "t": 28, "b": 8}, uirevision="k")
+    drawn.update_layout(height=190, margin={"l": 8, "r": 8, "t": 28, "b": 8}, uirevision="k")
     return drawn
 
 

@@ -1,4 +1,4 @@
-"""Choosing K: the curve over K, made in the background, and what it says; it never decides."""
+"""Choosing K: the curve over K, computed in the background, and how to read it; it never decides."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from app.clusters.charts import k_figure
+from app.clusters.charts import clickable_chart, k_figure
 from app.session.jobs import Job, job_of, start
 from app.session.record import session
 from app.shared.job_panel import job_ending, watch_job
@@ -36,7 +36,7 @@ def draw_k_curve(clustering: StoredClustering) -> None:
 
 
 def draw_curve(curve: ScoreCurve, clustering: StoredClustering) -> None:
-    """Draws the figures of each K and their reading; a click on a point asks for its K."""
+    """Draws the metrics of each K and how to read them; a click on a point moves to its K."""
     ks = [point.k for point in curve.points]
     figure = k_figure(
         ks,
@@ -47,27 +47,16 @@ def draw_curve(curve: ScoreCurve, clustering: StoredClustering) -> None:
         },
         clustering.base_k,
     )
-    event = st.plotly_chart(
-        figure,
-        key=CHART,
-        on_select="rerun",
-        selection_mode="points",
-        width="stretch",
-        config={"displaylogo": False, "displayModeBar": False},
-        alt=f"Inertia, silhouette and stability over K = {ks[0]} to {ks[-1]}",
-    )
+    point = clickable_chart(CHART, figure, f"Inertia, silhouette and stability over K = {ks[0]} to {ks[-1]}")
     st.markdown(curve.reading)
     st.caption(
         "Inertia: how loose the clusters are. Silhouette: how far apart. Stability: whether other seeds find them too. "
-        "None of them knows what you want to name. Click on a point to move K."
+        "None of them knows which names you want. Click on a point to move K."
     )
-    chosen = [point for point in (event["selection"]["points"] if event else []) if "x" in point]
-    if chosen:
-        wanted, drawn = int(chosen[0]["x"]), session()
-        if wanted != clustering.base_k and st.session_state.get("k_seen") != wanted:
-            st.session_state["k_seen"] = wanted
-            drawn.wanted_k, drawn.selected = wanted, None
-            st.rerun()
+    if point is not None:
+        k = int(point["x"])
+        session().wanted_k = k if k != clustering.base_k else None
+        st.rerun()
 
 
 def _draw_start(run: Run, curve: ScoreCurve | None, job: Job | None) -> None:

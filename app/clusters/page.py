@@ -6,18 +6,25 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from app.clusters.card_order import ALL, ORDER_HELP, ORDERS, cards_listed, filter_names, list_anew, moved_since
-from app.clusters.cards import draw_cards
+from app.clusters.cards import (
+    ORDER_HELP,
+    ORDERS,
+    cards_listed,
+    draw_cards,
+    filter_names,
+    hidden_when_listed_anew,
+    list_anew,
+)
 from app.clusters.classes import draw_classes
-from app.clusters.contact_sheets import ROOMS, Look
+from app.clusters.contact_sheets import CARD_SIZES, SheetStyle
 from app.clusters.dialogs import draw_dialog
-from app.clusters.focus import looking_at
+from app.clusters.focus import SHOW_ALL
 from app.clusters.ground_truth import draw_truth, truth_words
-from app.clusters.hierarchy import draw_tree
+from app.clusters.hierarchy import draw_similar_groups, draw_tree
 from app.clusters.k_selection import draw_k_curve
 from app.clusters.naming_bar import draw_naming_bar
-from app.clusters.review_view import draw_guide
-from app.clusters.similar_groups import draw_alike
+from app.clusters.record import record_of
+from app.clusters.review_view import draw_review
 from app.session.clustering import QUICK_K, find_ahead
 from app.session.current import reading
 from app.session.record import session
@@ -39,8 +46,8 @@ TITLE = "Clusters"
 TRUTH = "truth"
 VIEWS = {
     "cards": "Cards",
-    "guide": "Guided",
-    "alike": "Look alike",
+    "review": "Review queue",
+    "similar": "Look alike",
     "tree": "Tree",
     "classes": "Classes",
     "k": "Choosing K",
@@ -80,8 +87,8 @@ def choose_k(clustering: StoredClustering) -> None:
     )
 
 
-def choose_look() -> Look:
-    """Draws what the crops of the cards show, and returns it."""
+def choose_style() -> SheetStyle:
+    """Draws which crops the cards show, and how, and returns it."""
     kind = st.segmented_control(
         "Crops",
         list(KINDS),
@@ -92,15 +99,15 @@ def choose_look() -> Look:
         help=KIND_HELP,
         bind="query-params",
     )
-    room = st.segmented_control(
-        "Tiles", list(ROOMS), default="M", required=True, key=Key.SHEET_SIZE, bind="query-params"
+    size = st.segmented_control(
+        "Size", list(CARD_SIZES), default="M", required=True, key=Key.SHEET_SIZE, bind="query-params"
     )
     with st.container(width="content", gap="xsmall"):
         outline = st.checkbox("Outline", value=True, key=Key.SHEET_OUTLINE, persist_state="session")
         context = st.checkbox(
-            "Context", key=Key.SHEET_CONTEXT, persist_state="session", help="Shows more of the image around each place."
+            "Context", key=Key.SHEET_CONTEXT, persist_state="session", help="Shows more of the image around each crop."
         )
-    return Look(kind or "typical", ROOMS[room or "M"], outline, context)
+    return SheetStyle(kind or "typical", CARD_SIZES[size or "M"], outline, context)
 
 
 def choose_cards(clustering: StoredClustering) -> list[int]:
@@ -110,12 +117,13 @@ def choose_cards(clustering: StoredClustering) -> list[int]:
     )
     names = filter_names(clustering.workspace)
     if st.session_state.get(Key.CLUSTER_FILTER) not in names:
-        st.session_state[Key.CLUSTER_FILTER] = ALL
+        st.session_state[Key.CLUSTER_FILTER] = SHOW_ALL
     shown = st.selectbox("Show", list(names), format_func=names.__getitem__, key=Key.CLUSTER_FILTER, width=160)
     clusters = cards_listed(clustering, order, shown)
-    moved = moved_since(clustering, shown)
-    if moved:
-        st.button(f"Put {moved} away", key="list_anew", on_click=list_anew, args=(clustering,), help="Lists anew.")
+    hidden = hidden_when_listed_anew(clustering, shown)
+    if hidden:
+        tip = "Lists the cards again: those that the filter does not show any more go."
+        st.button(f"Hide {hidden}", key="list_anew", on_click=list_anew, args=(clustering,), help=tip)
     return clusters
 
 
@@ -123,17 +131,17 @@ def draw_card_view(clustering: StoredClustering) -> None:
     """Draws the naming bar, the controls of the cards and one page of them."""
     draw_naming_bar(clustering)
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
-        look = choose_look()
+        style = choose_style()
         clusters = choose_cards(clustering)
     if clusters:
-        draw_cards(clustering, clusters, look)
+        draw_cards(clustering, clusters, style)
     else:
         st.caption("No cluster is shown by this filter.")
-    draw_dialog(clustering, look)
+    draw_dialog(clustering, style)
 
 
 def choose_view(workspace: Workspace) -> str:
-    """Draws what can be looked at, and returns what is; ground truth only where there is some."""
+    """Draws the choice of the view and returns it; ground truth is among them only where there is some."""
     from picie_core.workspace.ground_truth import has_truth
 
     views = VIEWS | ({TRUTH: "Ground truth"} if has_truth(workspace) else {})
@@ -168,10 +176,10 @@ def draw_work(clustering: StoredClustering) -> None:
         with view_place(view):
             if view == "cards":
                 draw_card_view(clustering)
-            elif view == "guide":
-                draw_guide(clustering)
-            elif view == "alike":
-                draw_alike(clustering)
+            elif view == "review":
+                draw_review(clustering)
+            elif view == "similar":
+                draw_similar_groups(clustering)
             elif view == "tree":
                 draw_tree(clustering)
             elif view == "classes":
@@ -194,7 +202,7 @@ def view_place(view: str) -> DeltaGenerator:
 
 
 def draw_progress(clustering: StoredClustering) -> None:
-    """Draws how much is named, what the next names would cover and, with ground truth, how good they are."""
+    """Draws how much is named, what the next names would cover and, with ground truth, how good the names are."""
     from picie_core.clustering.uncertainty import coverage_sentence
 
     named = clustering.classes_of()
@@ -215,7 +223,7 @@ headline(
     primary=clustering.named_share() > 0.5,
 )
 if session().arrived:
-    looking_at(clustering).dialog = ()  # what was open there before is not any more
+    record_of(clustering).dialog = ()  # what was open there before is not any more
 with show_errors():
     with st.container():  # always there, so that what is below keeps its place
         split_notice(workspace, clustering)

@@ -38,7 +38,7 @@ LISTED = 12
 
 def read_view() -> None:
     """Keeps what the browser reports of the figure that is drawn: where it is zoomed, what its legend hides."""
-    state, view = map_record(), heard("look")
+    state, view = map_record(), heard("view")
     if not view or view["of"] != state.figure:
         return
     state.zoom = (state.figure_on, tuple(view["view"])) if view["view"] else ()

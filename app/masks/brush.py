@@ -14,9 +14,10 @@ from app.session.record import session
 from app.session.widget_keys import Key
 from app.shared.components.picture import Stroke
 from app.shared.formatting import literal, percent
-from app.shared.naming import IGNORE, class_names, class_of_name, cluster_names, cluster_title
+from app.shared.naming import class_names, class_of_name, cluster_names, cluster_title
 from app.shared.notices import show_errors
 from app.shared.overlays import feature_map_of
+from picie_core.data.class_names import IGNORE_NAME
 from picie_core.errors import SettingError
 from picie_core.workspace.workspace import StoredClustering, Workspace
 
@@ -164,7 +165,7 @@ def _answer(clustering: StoredClustering, under: Brushed) -> str:
 
 
 def _stroke_words(name: str, named: tuple[int, ...], agreeing: tuple[int, ...]) -> str:
-    what = "left out" if name == IGNORE else f"called **{literal(name)}**"
+    what = "left out" if name == IGNORE_NAME else f"called **{literal(name)}**"
     if named:
         return f"Now {what}: {_clusters(named)}."
     return f"{_clusters(agreeing).capitalize()} {'is' if len(agreeing) == 1 else 'are'} {what} already."

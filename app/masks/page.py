@@ -149,14 +149,14 @@ def main_picture(clustering: StoredClustering, shown: ImageRecord, style: Overla
     clusters = overlays.mask(clustering, shown, OverlayStyle("cluster", LOOKUP_PX))
     paintable(
         "picture_overlay",
-        drawn,
-        alt,
-        (shown.width, shown.height),
-        shown.id,
-        clusters,
-        pointer_titles(clustering),
-        brush_name(),
-        stroke_taker(clustering),
+        webp=drawn,
+        alt=alt,
+        size=(shown.width, shown.height),
+        image_id=shown.id,
+        labels=clusters,
+        titles=pointer_titles(clustering),
+        name=brush_name(),
+        on_stroke=stroke_taker(clustering),
     )
 
 

@@ -15,15 +15,14 @@ from picie_core.data.class_names import IGNORE_ID, IGNORE_NAME, name_key
 from picie_core.errors import SettingError
 from picie_core.workspace.workspace import StoredClustering, Workspace
 
-IGNORE = "ignore"
-NO_NAME = "✕ take the name away"
-"""What a field offers in place of a cross: a field that can be emptied would report itself empty while it is drawn."""
+NO_NAME = "✕ remove the name"
+"""What a field offers in place of a cross: a field that can be emptied reports itself empty while it is drawn."""
 
 
 def class_names(workspace: Workspace) -> dict[int, str]:
     """Returns the name of each class by id, `ignore` last."""
     names = {item.id: item.name for item in workspace.label_map.classes() if item.id != IGNORE_ID}
-    return names | {IGNORE_ID: IGNORE}
+    return names | {IGNORE_ID: IGNORE_NAME}
 
 
 def class_of_name(workspace: Workspace, name: str) -> int | None:
@@ -40,9 +39,9 @@ def cluster_names(clustering: StoredClustering) -> dict[int, str]:
 
 def names_offered(workspace: Workspace) -> list[str]:
     """Returns the names to offer while typing: the classes in use, then the vocabulary, then `ignore`."""
-    used = [name for name in class_names(workspace).values() if name != IGNORE]
+    used = [name for name in class_names(workspace).values() if name != IGNORE_NAME]
     known = {name_key(name) for name in used}
-    return [*used, *(name for name in vocabulary(workspace) if name_key(name) not in known), IGNORE]
+    return [*used, *(name for name in vocabulary(workspace) if name_key(name) not in known), IGNORE_NAME]
 
 
 def vocabulary(workspace: Workspace) -> list[str]:
@@ -73,11 +72,11 @@ def shown_color(clustering: StoredClustering, cluster: int) -> str:
 
 
 def name_field(clustering: StoredClustering, cluster: int, place: str) -> None:
-    """Draws the field; typing a new name makes a class, choosing one joins it, and the last entry takes it away."""
+    """Draws the field; typing a new name makes a class, choosing one joins it, and the last entry removes it."""
     name = cluster_names(clustering).get(cluster)
     base = f"name_{place}_{clustering.key}_{cluster}"
     key, offered = shown_key(base, name), list(class_names(clustering.workspace).values())
-    with st.container(key=f"one_{base}"):  # shows the newest field only, see frame.py
+    with st.container(key=f"one_{base}"):  # shows the newest field only, see style.py
         st.selectbox(
             f"Name of cluster {cluster}",
             offered if name is None else [*offered, NO_NAME],
@@ -98,5 +97,11 @@ def _name(workspace: Workspace, clustering_key: str, cluster: int, key: str) -> 
     name = " ".join(text.split()) if text and text != NO_NAME else None
     with show_errors():
         workspace.label_map.name_clusters(clustering_key, [cluster], name or None)
-        if name and name_key(name) != IGNORE_NAME:
-            session().last_name = name
+        if name:
+            remember_name(name)
+
+
+def remember_name(name: str) -> None:
+    """Keeps the name that was given last, so that one key gives it again; `ignore` has a key of its own."""
+    if name_key(name) != IGNORE_NAME:
+        session().last_name = name

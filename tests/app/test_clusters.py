@@ -104,29 +104,29 @@ def test_name_as_last_and_ignore_name_and_go_on(tab: AppTest, workspace: Workspa
     assert tab.session_state["picie"].last_name == "grass"
 
 
-def test_a_name_that_is_told_twice_is_given_once(
+def test_a_name_that_arrives_twice_is_given_once(
     workspace: Workspace, open_screen: OpenScreen, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The browser may tell the same again before the page is drawn anew: by then it is for another cluster."""
-    told: dict[str, Any] = {}
+    """The browser may send it again before the page is drawn anew: by then another cluster is in focus."""
+    sent: dict[str, Any] = {}
 
     def mount(key: str, data: dict[str, Any], on_named_change: Callable[[], None], **_: Any) -> None:
-        told.setdefault("stamp", data["stamp"])
+        sent.setdefault("stamp", data["stamp"])
 
-        def tell() -> None:
-            st.session_state[key] = SimpleNamespace(named={"name": "road", "stamp": told["stamp"]})
+        def send() -> None:
+            st.session_state[key] = SimpleNamespace(named={"name": "road", "stamp": sent["stamp"]})
             on_named_change()
             on_named_change()
             del st.session_state[key]
 
-        st.button("tell", key="tell", on_click=tell)
+        st.button("send", key="send", on_click=send)
 
     monkeypatch.setattr(naming, "_mount", mount)
     tab = sound(open_screen("clusters", workspace))
     first, second, *_ = cards(tab)
-    tab.button(key="tell").click().run()
+    tab.button(key="send").click().run()
     assert names_of(workspace) == {first: "road"} and focus_of(sound(tab)) == second
-    tab.button(key="tell").click().run()  # with the old stamp
+    tab.button(key="send").click().run()  # with the old stamp
     assert names_of(workspace) == {first: "road"}
 
 
@@ -145,7 +145,7 @@ def test_picked_clusters_are_named_together(tab: AppTest, workspace: Workspace) 
 
 
 def test_a_filter_keeps_cards_while_they_are_named(tab: AppTest, workspace: Workspace) -> None:
-    """Among the unnamed a card stays where it is when it gets its name, until it is put away."""
+    """Among the unnamed a card stays where it is when it gets its name, until the cards are listed anew."""
     order, key = cards(tab), clusters_of(workspace).key
     workspace.label_map.name_clusters(key, [order[5]], "sky")
     tab.run().selectbox(key="cluster_filter").set_value("not named").run()
@@ -157,7 +157,7 @@ def test_a_filter_keeps_cards_while_they_are_named(tab: AppTest, workspace: Work
     assert cards(sound(tab)) == [order[0], order[5]]
 
 
-@pytest.mark.parametrize("order", ("doubt", "tightness", "tree"))
+@pytest.mark.parametrize("order", ("uncertainty", "tightness", "tree"))
 def test_every_order_shows_every_cluster_once(tab: AppTest, order: str) -> None:
     """Orders change where cards are, never which."""
     tab.selectbox(key="cluster_order").set_value(order).run()
@@ -165,7 +165,7 @@ def test_every_order_shows_every_cluster_once(tab: AppTest, order: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ("border", "random", "one per image"))
-def test_crops_of_every_kind_size_and_look_are_drawn(tab: AppTest, kind: str) -> None:
+def test_crops_of_every_kind_size_and_style_are_drawn(tab: AppTest, kind: str) -> None:
     """All that the cards can show is drawn without an error."""
     tab.segmented_control(key="sheet_kind").set_value(kind)
     tab.segmented_control(key="sheet_size").set_value("L")
@@ -191,17 +191,17 @@ def test_a_split_is_previewed_accepted_and_undone(tab: AppTest, workspace: Works
 def test_more_crops_open_in_pages(tab: AppTest) -> None:
     """The dialog stays open while the page is drawn again, and says how many crops there are."""
     tab.button(key=f"more_{cards(tab)[0]}").click().run()
-    assert "to look at" in text_of(tab) and "to look at" in text_of(sound(tab.run()))
+    assert "a click on one opens its image" in text_of(tab) and "a click on one opens" in text_of(sound(tab.run()))
 
 
-def test_a_tile_opens_its_image_at_the_place(tab: AppTest, workspace: Workspace) -> None:
-    """A click on the first tile names the image that it is cut from, and leads to it on the Masks screen."""
-    tab.session_state["picie"].of(ClustersRecord).dialog = ("place", "tiles", cards(tab)[0], 0.05, 0.05)
+def test_a_crop_opens_its_image(tab: AppTest, workspace: Workspace) -> None:
+    """A click on the first crop names the image that it is cut from, and leads to it on the Masks screen."""
+    tab.session_state["picie"].of(ClustersRecord).dialog = ("image", "card", cards(tab)[0], 0.05, 0.05)
     sound(tab.run())
     shown = [item.path for item in workspace.image_list().readable if item.path.replace("-", "\\-")[:6] in text_of(tab)]
     assert shown and "96 × 72 px" in text_of(tab)
-    tab.session_state["picie"].of(ClustersRecord).dialog = ("place", "tiles", cards(tab)[0], 0.2475, 0.05)
-    assert "no image at this place" in text_of(tab.run())
+    tab.session_state["picie"].of(ClustersRecord).dialog = ("image", "card", cards(tab)[0], 0.2475, 0.05)
+    assert "no image at this point" in text_of(tab.run())
 
 
 def test_groups_that_look_alike_are_named_together_or_dismissed(tab: AppTest, workspace: Workspace) -> None:
@@ -211,16 +211,16 @@ def test_groups_that_look_alike_are_named_together_or_dismissed(tab: AppTest, wo
     found = clusters_of(workspace)
     groups = alike_groups(merge_tree(found.centroids, found.counts), {})
     assert groups, "the scenes have clusters that look alike"
-    key = f"alike_{found.key}_{'-'.join(map(str, groups[0]))}"
+    key = f"similar_{found.key}_{'-'.join(map(str, groups[0]))}"
     other = next(cluster for cluster in range(6) if cluster not in groups[0])
     workspace.label_map.name_clusters(found.key, [other], "both")
-    tab.segmented_control(key="cluster_view").set_value("alike").run()
+    tab.segmented_control(key="cluster_view").set_value("similar").run()
     tab.selectbox(key=key).set_value("both")
     tab.button(key=f"name_{key}").click().run()
     assert names_of(workspace) == dict.fromkeys((*groups[0], other), "both")
     workspace.label_map.undo()
-    tab.run().button(key=f"drop_{key}").click().run()
-    assert not [button for button in sound(tab).button if button.key == f"drop_{key}"]
+    tab.run().button(key=f"dismiss_{key}").click().run()
+    assert not [button for button in sound(tab).button if button.key == f"dismiss_{key}"]
 
 
 def test_the_tree_is_drawn_for_both_linkages(tab: AppTest) -> None:
@@ -246,7 +246,7 @@ def test_classes_are_renamed_recoloured_merged_and_deleted(tab: AppTest, workspa
     assert names_of(workspace) == {2: "street"} and not tab.exception
 
 
-def test_a_taken_name_or_colour_is_told_and_changes_nothing(tab: AppTest, workspace: Workspace) -> None:
+def test_a_taken_name_shows_an_error_and_changes_nothing(tab: AppTest, workspace: Workspace) -> None:
     """The label map's own sentence stands on the page."""
     key = clusters_of(workspace).key
     workspace.label_map.name_clusters(key, [0], "sea")
@@ -311,7 +311,7 @@ def test_with_ground_truth_cards_and_a_line_say_how_good_names_are(
     remember_masks(workspace.current_run(), home / "masks")
     workspace.label_map.name_clusters(clusters_of(workspace).key, range(6), "above")
     tab = sound(open_screen("clusters", workspace))
-    assert text_of(tab).count(", purity ") == 6 and "Against the ground truth: <b>" in text_of(tab)
+    assert text_of(tab).count(", purity ") == 6 and "Against the ground truth: accuracy <b>" in text_of(tab)
     tab.segmented_control(key="cluster_view").set_value("truth").run()
     assert "Each column is a class" in text_of(sound(tab)) and not [
         word for word in text_of(tab).lower().split() if "nan" in word
@@ -321,7 +321,7 @@ def test_with_ground_truth_cards_and_a_line_say_how_good_names_are(
 def test_without_ground_truth_nothing_of_it_is_drawn(tab: AppTest) -> None:
     """No figure, no view and no NaN."""
     assert "ground truth" not in text_of(tab).lower() and "purity" not in text_of(tab)
-    views = ["Cards", "Guided", "Look alike", "Tree", "Classes", "Choosing K"]
+    views = ["Cards", "Review queue", "Look alike", "Tree", "Classes", "Choosing K"]
     assert tab.segmented_control(key="cluster_view").options == views
 
 
@@ -342,80 +342,80 @@ def test_usual_k_are_found_ahead(
     assert clusters_of(workspace).key == key and "6 clusters" in text_of(sound(tab.run()))
 
 
-# -- the guided way
+# -- the review queue
 
 
 @pytest.fixture
-def guided(tab: AppTest) -> AppTest:
-    """The same screen with the guided view open."""
-    return sound(tab.segmented_control(key="cluster_view").set_value("guide").run())
+def review(tab: AppTest) -> AppTest:
+    """The same screen with the review queue open."""
+    return sound(tab.segmented_control(key="cluster_view").set_value("review").run())
 
 
-def told_name(tab: AppTest, words: str) -> None:
+def give_name(tab: AppTest, words: str) -> None:
     """What the field does when a name is typed."""
     tab.session_state["picie"].last_name = words
     tab.run().button(key="press_l").click().run()
 
 
 def steps_of(workspace: Workspace) -> list[Step]:
-    """The whole order, as the core gives it."""
+    """All steps, as the core gives them."""
     run, found = workspace.current_run(), clusters_of(workspace)
     uncertainty = cluster_uncertainty(run.sample(), found)
     return naming_steps(merge_tree(found.centroids, found.counts, "ward"), uncertainty)
 
 
-def test_the_guided_way_shows_the_order_and_goes_on(
-    guided: AppTest, workspace: Workspace, open_screen: OpenScreen
+def test_the_review_queue_shows_the_order_and_goes_on(
+    review: AppTest, workspace: Workspace, open_screen: OpenScreen
 ) -> None:
     """A name answers and goes on; going on changes nothing; a new tab goes on where this one stopped."""
     steps = steps_of(workspace)
-    assert [step.kind for step in steps].count("group") == 6 and f"1 of {len(steps)}." in text_of(guided)
-    told_name(guided, "road")
-    assert names_of(workspace) == dict.fromkeys(steps[0].parts[0], "road") and " 2 of " in text_of(sound(guided))
-    guided.button(key="press_n").click().run()
-    assert " 3 of " in text_of(sound(guided)) and len(names_of(workspace)) == len(steps[0].parts[0])
-    guided.button(key="press_p").click().run()
-    assert " 2 of " in text_of(sound(guided))
-    guided.button(key="press_i").click().run()
+    assert [step.kind for step in steps].count("group") == 6 and f"1 of {len(steps)}." in text_of(review)
+    give_name(review, "road")
+    assert names_of(workspace) == dict.fromkeys(steps[0].parts[0], "road") and " 2 of " in text_of(sound(review))
+    review.button(key="press_n").click().run()
+    assert " 3 of " in text_of(sound(review)) and len(names_of(workspace)) == len(steps[0].parts[0])
+    review.button(key="press_p").click().run()
+    assert " 2 of " in text_of(sound(review))
+    review.button(key="press_i").click().run()
     assert names_of(workspace)[steps[1].parts[0][0]] == "ignore"
-    other = open_screen("clusters", workspace).segmented_control(key="cluster_view").set_value("guide").run()
+    other = open_screen("clusters", workspace).segmented_control(key="cluster_view").set_value("review").run()
     assert f" 3 of {len(steps)}." in text_of(sound(other))
 
 
-def test_groups_that_have_names_are_passed_and_the_end_is_said(workspace: Workspace, open_screen: OpenScreen) -> None:
+def test_groups_that_have_names_are_passed_and_the_queue_ends(workspace: Workspace, open_screen: OpenScreen) -> None:
     """With all groups named the first question is about their insides; after the last one it can start again."""
     found = clusters_of(workspace)
     workspace.label_map.name_clusters(found.key, range(6), "thing")
-    tab = sound(open_screen("clusters", workspace).segmented_control(key="cluster_view").set_value("guide").run())
+    tab = sound(open_screen("clusters", workspace).segmented_control(key="cluster_view").set_value("review").run())
     steps = steps_of(workspace)
     first = next(number for number, step in enumerate(steps) if step.kind != "group")
     assert f" {first + 1} of {len(steps)}." in text_of(sound(tab))
     for _ in range(len(steps) - first):
         tab.button(key="press_n").click().run()
-    assert "That was all" in text_of(sound(tab))
-    tab.button(key="guide_again").click().run()
+    assert "The queue is done" in text_of(sound(tab))
+    tab.button(key="review_again").click().run()
     assert f" 1 of {len(steps)}." in text_of(sound(tab))
 
 
-def test_picked_crops_come_off_their_cluster(workspace: Workspace, open_screen: OpenScreen) -> None:
+def test_picked_crops_are_split_off_their_cluster(workspace: Workspace, open_screen: OpenScreen) -> None:
     """The cluster keeps its name, what looks like the picked crops gets the new one, and one undo takes it back."""
     found = clusters_of(workspace)
     workspace.label_map.name_clusters(found.key, range(6), "thing")
-    tab = sound(open_screen("clusters", workspace).segmented_control(key="cluster_view").set_value("guide").run())
+    tab = sound(open_screen("clusters", workspace).segmented_control(key="cluster_view").set_value("review").run())
     step = next(step for step in steps_of(workspace) if step.kind != "group")
     assert step.kind == "inside" and "Do all crops show the same?" in text_of(sound(tab))
     tab.session_state["picie"].of(ClustersRecord).crops = {0, 1}
-    told_name(tab, "other")
+    give_name(tab, "other")
     assert names_of(workspace) == dict.fromkeys(range(6), "thing") | {6: "other"}
     assert clusters_of(workspace).k == 7 and not sound(tab).session_state["picie"].of(ClustersRecord).crops
     assert "Do all crops show the same?" in text_of(tab), "more can be picked from the same crops"
     assert "is split into" not in text_of(tab), "nothing moves below the pointer"
     tab.session_state["picie"].of(ClustersRecord).crops = {1, 3}
-    told_name(tab, "third")
+    give_name(tab, "third")
     assert names_of(workspace) == dict.fromkeys(range(6), "thing") | {6: "other", 7: "third"}
     assert sound(tab).session_state["picie"].of(ClustersRecord).crop_split.sets == {"other": {0}, "third": {1, 3}}
     tab.session_state["picie"].of(ClustersRecord).crops = {5}
-    told_name(tab, "THIRD")
+    give_name(tab, "THIRD")
     assert sound(tab).session_state["picie"].of(ClustersRecord).crop_split.sets == {"other": {0}, "third": {1, 3, 5}}
     tab.button(key="undo").click().run()
     sound(tab)

@@ -137,9 +137,9 @@ def transfer_to_another_k(page: Page, workspace: Workspace) -> None:
     assert names_of(workspace) == {}
 
 
-def sort_out_crops(page: Page, workspace: Workspace) -> None:
-    """The guided way: a group gets a name, and crops that are picked come off their cluster under another one."""
-    page.get_by_role("radio", name="Guided").click()
+def review_crops(page: Page, workspace: Workspace) -> None:
+    """The review queue: a group gets a name, and crops that are picked are split off under another one."""
+    page.get_by_role("radio", name="Review queue").click()
     expect(page.get_by_text("What do these show?")).to_be_visible()
     wait_until_drawn(page)
     field(page).fill("wall")
@@ -155,9 +155,9 @@ def sort_out_crops(page: Page, workspace: Workspace) -> None:
     sheet = page.get_by_role("img", name=f"Random crops of cluster {cluster}")
     box = sheet.bounding_box()
     assert box is not None
-    for tile in (0, 2):
-        sheet.click(position={"x": (tile + 0.5) * box["width"] / 12, "y": 0.1 * box["height"]})
-        expect(title(page)).to_have_text("1 crop" if tile == 0 else "2 crops")
+    for crop in (0, 2):
+        sheet.click(position={"x": (crop + 0.5) * box["width"] / 12, "y": 0.1 * box["height"]})
+        expect(title(page)).to_have_text("1 crop" if crop == 0 else "2 crops")
     field(page).fill("door")
     field(page).press("Enter")
     expect(facts(page)).to_contain_text(f"{K + 1} clusters of")
@@ -175,7 +175,7 @@ def test_naming_by_keys_a_split_and_another_k(page: Page, watch: Watch, made: Pa
     with running_app(tmp_path, ["--workspace", str(made)]) as server:
         page.goto(f"{server.url}/clusters")
         expect(page.get_by_role("img", name=re.compile(r"Typical crops of cluster \d+"))).to_have_count(K)
-        sort_out_crops(page, workspace)
+        review_crops(page, workspace)
         workspace.label_map.undo()
         expect(page.get_by_text("0 % of pixels named")).to_be_visible()
         order = name_by_keys(page)

@@ -149,10 +149,10 @@ def test_pointing_without_a_mouse(space: Workspace, app: Server, page: Page, wat
     stage.focus()
     page.keyboard.press("ArrowDown")
     page.keyboard.press("ArrowRight")
-    said = stage.locator(".told")
-    expect(said).to_have_text(re.compile(r"cluster \d"))
-    told = said.text_content() or ""
+    spoken = stage.locator(".spoken")
+    expect(spoken).to_have_text(re.compile(r"cluster \d"))
+    title = spoken.text_content() or ""
     page.keyboard.press("Enter")
-    expect(page.get_by_text(f"{told.capitalize()}: no name yet")).to_be_visible()
+    expect(page.get_by_text(f"{title.capitalize()}: no name yet")).to_be_visible()
     expect(picture(page)).to_have_attribute("alt", re.compile("scene_001"))  # the page was not turned
     assert not watch.complaints, "\n".join(watch.complaints)

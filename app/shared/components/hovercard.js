@@ -37,12 +37,12 @@ export default function (component) {
       own.asking = setTimeout(() => own.component.setStateValue("at", [point.x, point.y]), ASK_AFTER_MS)
   }
   own.leave = () => { clearTimeout(own.asking); own.over = null; card.style.display = "none" }
-  own.look = chart => {
+  own.view = chart => {
     const { xaxis, yaxis } = chart.layout, view = [...xaxis.range, ...yaxis.range].map(Number)
     const hidden = chart.data.flatMap((trace, number) => trace.visible === "legendonly" ? [number] : [])
-    const look = { of: own.component.data.chart, view: xaxis.autorange ? null : view, hidden }
-    if (own.told !== JSON.stringify(look)) own.component.setStateValue("look", look)
-    own.told = JSON.stringify(look)
+    const seen = { of: own.component.data.chart, view: xaxis.autorange ? null : view, hidden }
+    if (own.reported !== JSON.stringify(seen)) own.component.setStateValue("view", seen)
+    own.reported = JSON.stringify(seen)
   }
   // a chart that is drawn anew is another element, so it is met where the pointer enters it
   own.enter ??= event => {
@@ -54,13 +54,13 @@ export default function (component) {
     chart.on("plotly_unhover", () => own.leave?.())
     chart.on("plotly_click", event => own.component?.setTriggerValue("opened", [event.points[0].x, event.points[0].y]))
     chart.on("plotly_deselect", () => own.component?.setTriggerValue("cleared", true))
-    chart.on("plotly_relayout", () => own.look?.(chart))
-    chart.on("plotly_restyle", () => own.look?.(chart))
+    chart.on("plotly_relayout", () => own.view?.(chart))
+    chart.on("plotly_restyle", () => own.view?.(chart))
   }
   document.addEventListener("pointerover", own.enter)
   return () => {
     document.removeEventListener("pointerover", own.enter)
     own.leave()
-    own.component = own.hover = own.leave = own.look = null
+    own.component = own.hover = own.leave = own.view = null
   }
 }

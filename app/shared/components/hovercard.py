@@ -1,8 +1,8 @@
 """The card that follows the pointer over the map and shows the crop of the point under it.
 
-`st.plotly_chart` tells Python of selections only. But the chart and a component of Streamlit live in one document,
-and a Plotly chart tells everybody in it what is hovered, zoomed and switched off in its legend. So this component
-draws nothing but the card: it listens to the chart, asks Python for one crop at a time and keeps those it has.
+`st.plotly_chart` reports only selections to Python. But the chart and a component of Streamlit are in one document,
+where a Plotly chart has events for what is hovered, zoomed and switched off in its legend. So this component draws
+only the card: it listens to the chart, asks Python for one crop at a time and keeps those that it has.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ _mount = st.components.v2.component(
 
 
 def hover_card(chart: str, chart_key: str, version: str, crop: dict[str, Any] | None) -> Any:
-    """Mounts the card for the chart with `chart_key` and returns what the browser says of it.
+    """Mounts the card for the chart with `chart_key` and returns what the browser reports of it.
 
-    chart: says which figure is drawn, so that what comes back is known to be of it; version: changes when crops that
-    the browser kept are no longer right; crop: `at` (the place asked for), `picture` (PNG), `name` and `more`.
+    chart: names the figure that is drawn, and comes back with what is reported of it; version: changes when crops that
+    the browser kept are no longer right; crop: `at` (the point asked for), `picture` (PNG), `name` and `more`.
 
-    The result has `at`, the place [x, y] of the point under the pointer; `look`, the figure with its view and its
-    hidden traces; once after a click `opened`, the place of the point; and once `cleared`, when the selection was
-    taken away in the chart: Streamlit tells of that only while the chart is the one in which it was drawn.
+    The result has `at`, the point [x, y] under the pointer; `view`, the figure with its zoom and its hidden traces;
+    once after a click `opened`, the point; and once `cleared`, when the selection was removed in the chart: Streamlit
+    reports that only while the chart is the one in which it was drawn.
     """
     data = {"key": chart_key, "chart": chart, "of": version}
     if crop:
@@ -44,16 +44,16 @@ def hover_card(chart: str, chart_key: str, version: str, crop: dict[str, Any] | 
         key=KEY,
         data=data,
         on_at_change=_heard,
-        on_look_change=_heard,
+        on_view_change=_heard,
         on_opened_change=_heard,
         on_cleared_change=_heard,
     )
 
 
 def heard(name: str) -> Any:
-    """Returns what the browser last said under `name`, such as `at`; None before it said anything."""
+    """Returns what the browser last reported under `name`, such as `at`; None before it reported anything."""
     return (st.session_state.get(KEY) or {}).get(name)
 
 
 def _heard() -> None:
-    """What the browser says is read where it is used; Streamlit keeps only what has a callback."""
+    """What the browser reports is read where it is used; Streamlit keeps only what has a callback."""

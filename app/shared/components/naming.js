@@ -1,4 +1,4 @@
-// The field that names the cluster in focus: typing, completing, keys, and clicks on tiles and neighbours anywhere.
+// The field that names the cluster in focus: typing, completing, keys, and clicks on contact sheets and neighbours.
 // Text from people is set by textContent only. `data` is what naming.py passes.
 const kept = new WeakMap() // what lasts from one run of the script to the next, by place on the page
 const SHOWN = 7
@@ -119,13 +119,13 @@ export default function (component) {
     const target = event.target
     const jump = target.closest?.("[class*='picie-jump-']")
     if (jump) return own.setTriggerValue("jump", Number(/picie-jump-(\d+)/.exec(jump.className)[1]))
-    const sheet = target.closest?.("[class*='st-key-sheet_']")
-    const image = sheet?.querySelector("img") // a click falls beside it when it is drawn anew under the pointer
+    const place = target.closest?.("[class*='st-key-sheet_']")
+    const image = place?.querySelector("img") // a click falls beside it when it is drawn anew under the pointer
     if (!image) return
     const box = image.getBoundingClientRect()
-    const place = /st-key-sheet_([\w-]+)/.exec(sheet.className)[1]
+    const name = /st-key-sheet_([\w-]+)/.exec(place.className)[1]
     const [x, y] = [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height]
-    own.setTriggerValue("tile", { place, x, y })
+    own.setTriggerValue("sheet", { sheet: name, x, y })
   }
   own.key ??= (event) => {
     if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || inDialog()) return

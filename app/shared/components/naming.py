@@ -1,4 +1,4 @@
-"""The field that names the cluster in focus; it also tells of clicks on tiles and on neighbours, wherever they are."""
+"""The field that names the cluster in focus; it also reports clicks on contact sheets and neighbours of the page."""
 
 from __future__ import annotations
 
@@ -24,13 +24,14 @@ _mount = st.components.v2.component(
 class Click(NamedTuple):
     """A click on a contact sheet: what the sheet is called, and where, as shares of its size from the upper left."""
 
-    place: str
+    sheet: str
     x: float
     y: float
 
 
 def naming_field(
     key: str,
+    *,
     title: str,
     color: str,
     name: str,
@@ -38,14 +39,15 @@ def naming_field(
     stamp: Callable[[], str],
     card: str,
     on_name: Callable[[str], None],
-    on_tile: Callable[[Click], None],
+    on_sheet: Callable[[Click], None],
     on_jump: Callable[[int], None],
 ) -> None:
     """Draws the field. Enter reports what is typed; names are offered while typing, Tab completes.
 
-    stamp: gives what changes whenever the field shall show `name` again, such as for another cluster; a name that is
-    told with another one than that of the moment, as when the browser tells it twice, is for nobody. card: CSS selector
-    of the card to bring into view. The functions run before the page is redrawn.
+    title, color, name: of what is named; names: those that are offered. stamp: returns what changes whenever the
+    field has to show `name` again, such as for another cluster; a name with an old stamp, as when the browser sends it
+    twice, is dropped. card: CSS selector of the card to bring into view. on_name, on_sheet and
+    on_jump run before the page is redrawn: with the name, with a click on a contact sheet, with a clicked cluster.
     """
     data = {
         "title": title,
@@ -62,7 +64,7 @@ def naming_field(
         key=key,
         data=data,
         on_named_change=partial(_report_name, key, stamp, on_name),
-        on_tile_change=partial(_report_click, key, on_tile),
+        on_sheet_change=partial(_report_click, key, on_sheet),
         on_jump_change=partial(_report_jump, key, on_jump),
     )
 
@@ -73,29 +75,29 @@ def _report_name(key: str, stamp: Callable[[], str], on_name: Callable[[str], No
         on_name(typed)
 
 
-def read_name(told: Any, stamp: str) -> str | None:
-    """Returns the name that the browser told, None when it was typed for what is not in focus any more."""
-    if isinstance(told, dict) and told.get("stamp") == stamp and isinstance(told.get("name"), str):
-        return told["name"]
+def read_name(message: Any, stamp: str) -> str | None:
+    """Returns the name in a message of the browser, None when it was typed for what is not in focus any more."""
+    if isinstance(message, dict) and message.get("stamp") == stamp and isinstance(message.get("name"), str):
+        return message["name"]
     return None
 
 
-def _report_click(key: str, on_tile: Callable[[Click], None]) -> None:
-    click = read_click(st.session_state[key].tile)
+def _report_click(key: str, on_sheet: Callable[[Click], None]) -> None:
+    click = read_click(st.session_state[key].sheet)
     if click is not None:
-        on_tile(click)
+        on_sheet(click)
 
 
-def read_click(told: Any) -> Click | None:
-    """Returns the click that the browser told, None when it is none."""
+def read_click(message: Any) -> Click | None:
+    """Returns the click in a message of the browser, None when there is none in it."""
     try:
-        click = Click(str(told["place"]), float(told["x"]), float(told["y"]))
+        click = Click(str(message["sheet"]), float(message["x"]), float(message["y"]))
     except (TypeError, KeyError, ValueError):
         return None
     return click if 0 <= click.x <= 1 and 0 <= click.y <= 1 else None
 
 
 def _report_jump(key: str, on_jump: Callable[[int], None]) -> None:
-    told = st.session_state[key].jump
-    if isinstance(told, (int, float)) and not isinstance(told, bool) and told >= 0:
-        on_jump(int(told))
+    cluster = st.session_state[key].jump
+    if isinstance(cluster, (int, float)) and not isinstance(cluster, bool) and cluster >= 0:
+        on_jump(int(cluster))

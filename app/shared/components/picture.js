@@ -4,8 +4,8 @@ const kept = new WeakMap() // what lasts from one run of the script to the next,
 const STEP_PX = 4, MOST_POINTS = 200
 
 export default function ({ data, parentElement, setTriggerValue }) {
-  const [stage, image, ink, cross, tip, told] =
-    ["stage", "image", "ink", "cross", "tip", "told"].map((name) => parentElement.querySelector(`.${name}`))
+  const [stage, image, ink, cross, tip, spoken] =
+    ["stage", "image", "ink", "cross", "tip", "spoken"].map((name) => parentElement.querySelector(`.${name}`))
   const own = kept.get(parentElement) ?? { cursor: null, stroke: null }
   kept.set(parentElement, own)
   if (own.stamp !== data.stamp) { // a new picture: the old stroke belongs to the old one
@@ -84,7 +84,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
       cross.hidden = false
       point_at(cross, own.cursor)
       say(own.cursor)
-      told.textContent = tip.textContent
+      spoken.textContent = tip.textContent
     } else if (event.key === "Enter" || event.key === " ") {
       report([start])
     } else if (event.key === "Escape") {

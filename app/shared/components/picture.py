@@ -19,7 +19,7 @@ HTML = """<div class="stage" tabindex="0" role="application">
 <img class="image" alt="" draggable="false">
 <svg class="lines" viewBox="0 0 1000 1000" preserveAspectRatio="none" aria-hidden="true">
 <polyline class="ink"></polyline></svg>
-<div class="cross" hidden></div><div class="tip" hidden></div><div class="told" aria-live="polite"></div></div>"""
+<div class="cross" hidden></div><div class="tip" hidden></div><div class="spoken" aria-live="polite"></div></div>"""
 _HERE = Path(__file__).parent
 _mount = st.components.v2.component(
     "picie_picture",
@@ -31,7 +31,7 @@ _mount = st.components.v2.component(
 
 @dataclass(frozen=True)
 class Stroke:
-    """Where somebody clicked or brushed: the image's id and (x, y) in its pixels, one point for a click."""
+    """A click or brush stroke: the image's id and (x, y) in its pixels, one point for a click."""
 
     image_id: int
     points: tuple[tuple[int, int], ...]
@@ -39,6 +39,7 @@ class Stroke:
 
 def paintable(
     key: str,
+    *,
     webp: bytes,
     alt: str,
     size: tuple[int, int],
@@ -50,8 +51,8 @@ def paintable(
 ) -> None:
     """Draws a WebP of an image that reports clicks and strokes, and shows the title of the label under the pointer.
 
-    size: (width, height) of the image, in whose pixels strokes are told; labels: (h, w) at any small size; titles: of
-    each label; name: what a click will call it, None while clicks only ask. `on_stroke` runs before the page is
+    size: (width, height) of the image, in whose pixels strokes are reported; labels: (h, w) at any small size; titles:
+    of each label; name: the one that a click gives, None while clicks only select. `on_stroke` runs before the page is
     redrawn.
     """
     data = {
@@ -77,11 +78,11 @@ def _report(key: str, size: tuple[int, int], on_stroke: Callable[[Stroke], None]
         on_stroke(stroke)
 
 
-def read_stroke(told: Any, size: tuple[int, int]) -> Stroke | None:
-    """Returns what the browser told, None when it is no stroke on an image of this size."""
+def read_stroke(message: Any, size: tuple[int, int]) -> Stroke | None:
+    """Returns the stroke in a message of the browser, None when there is none on an image of this size."""
     try:
-        points = tuple((int(x), int(y)) for x, y in told["points"])
-        image_id = int(told["image"])
+        points = tuple((int(x), int(y)) for x, y in message["points"])
+        image_id = int(message["image"])
     except (TypeError, KeyError, ValueError):
         return None
     inside = all(0 <= x < size[0] and 0 <= y < size[1] for x, y in points)

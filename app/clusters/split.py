@@ -1,4 +1,4 @@
-"""The dialog that takes a cluster apart: how many parts, what each would be, and the button that does it."""
+"""The dialog that splits a cluster: how many parts, what each would be, and the button that does it."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from app.clusters import cluster_facts
-from app.clusters.contact_sheets import Look, Room, ask_sheets, fill, reserve, sheet_place
-from app.clusters.focus import looking_at
+from app.clusters.contact_sheets import SheetSize, SheetStyle, ask_sheets, fill, reserve, sheet_place
+from app.clusters.record import record_of
+from app.session.cache import cached
 from app.shared.colors import cluster_color
 from app.shared.formatting import literal, percent
 from app.shared.layout import small, swatch
@@ -20,7 +20,16 @@ if TYPE_CHECKING:
     from picie_core.clustering.split_proposals import SplitPreview
 
 PARTS = tuple(range(2, 9))
-ROOM = Room(columns=5, rows=2, tile_px=96)
+PART_SIZE = SheetSize(columns=5, rows=2, crop_px=96)
+
+
+@cached(16, "Looking for parts")
+def split_preview(clustering: StoredClustering, cluster: int, parts: int) -> SplitPreview[StoredClustering]:
+    """Returns what a split of a cluster into so many parts would make."""
+    from picie_core.clustering.split_proposals import preview_split, propose_split
+
+    embeddings = clustering.sample().embeddings
+    return preview_split(clustering, embeddings, cluster, propose_split(clustering, embeddings, cluster, parts))
 
 
 def draw_split(clustering: StoredClustering, cluster: int) -> None:
@@ -30,12 +39,12 @@ def draw_split(clustering: StoredClustering, cluster: int) -> None:
         parts = st.segmented_control(
             "Parts", PARTS, default=2, required=True, key="split_parts", label_visibility="collapsed"
         )
-    preview = cluster_facts.split_preview(clustering, cluster, parts or 2)
+    preview = split_preview(clustering, cluster, parts or 2)
     _draw_parts(clustering, preview)
     small(f"The first part stays cluster {cluster}; no other cluster changes. All keep the name until you change it.")
     with st.container(horizontal=True, horizontal_alignment="right"):
         if st.button("Cancel", key="split_cancel"):
-            looking_at(clustering).dialog = ()
+            record_of(clustering).dialog = ()
             st.rerun()
         if st.button(f"Split into {parts}", type="primary", key="split_accept", icon=":material/call_split:"):
             with show_errors():
@@ -45,8 +54,8 @@ def draw_split(clustering: StoredClustering, cluster: int) -> None:
 
 def _draw_parts(clustering: StoredClustering, preview: SplitPreview) -> None:
     colors = [cluster_color(part) for part in preview.parts]
-    sheets = ask_sheets(preview.clustering, preview.parts, colors, Look("typical", ROOM))
-    reserve(ROOM, "part")
+    sheets = ask_sheets(preview.clustering, preview.parts, colors, SheetStyle("typical", PART_SIZE))
+    reserve(PART_SIZE, "part")
     whole, all_pixels = sum(preview.counts) or 1, max(1, len(clustering.labels))
     places = []
     with st.grid(2, min_column_width=320, gap="small"):
@@ -67,5 +76,5 @@ def accept_split(clustering: StoredClustering, cluster: int, preview: SplitPrevi
 
     prototypes = preview.clustering.splits[-1].centroids
     split_cluster(clustering, cluster, prototypes)
-    here = looking_at(clustering)
+    here = record_of(clustering)
     here.dialog, here.focus, here.turned_to = (), cluster, None
