@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Callable
+
 import streamlit as st
 
+from app.clusters.cluster_facts import pixel_share
 from app.shared.formatting import count, literal, percent
 from app.shared.layout import small, small_fit
 from app.shared.naming import vocabulary
-from app.shared.notices import show_errors
+from app.shared.notices import attempt, show_errors
 from app.shared.synced_fields import shown_key, typed
 from picie_core.data.class_names import IGNORE_ID, MAX_NAME_LENGTH
 from picie_core.labels.classes import Class
@@ -16,37 +18,25 @@ from picie_core.workspace.workspace import StoredClustering, Workspace
 
 
 def draw_classes(clustering: StoredClustering) -> None:
-    """Draws a row for each class, what is ignored and not named, and the vocabulary."""
-    classes, owners = (
-        clustering.label_map.classes(),
-        clustering.classes_of(),
-    )
+    """Draws a row for each class, what is ignored, and the vocabulary."""
+    classes, owners = clustering.label_map.classes(), clustering.classes_of()
+    clusters_of = {
+        class_id: [one for one, owner in owners.items() if owner == class_id] for class_id in owners.values()
+    }
     if not classes:
         st.caption("No class yet: the first name that you type makes one.")
     for item in classes:
-        _row(clustering.workspace, classes, item, clusters_of(owners, item.id), share_of(clustering, owners, item.id))
-    ignored = clusters_of(owners, IGNORE_ID)
+        _draw_class(clustering, classes, item, clusters_of.get(item.id, []))
+    ignored = clusters_of.get(IGNORE_ID, [])
     if ignored:
-        small(
-            f"Ignored: {count(ignored, 'cluster')}, "
-            f"<b>{percent(share_of(clustering, owners, IGNORE_ID))}</b> of all pixels"
-        )
+        share = percent(pixel_share(clustering, ignored))
+        small(f"Ignored: {count(len(ignored), 'cluster')}, <b>{share}</b> of all pixels")
     st.divider()
     draw_vocabulary(clustering.workspace)
 
 
-def clusters_of(owners: dict[int, int], class_id: int) -> int:
-    """Returns how many clusters a class has."""
-    return sum(owner == class_id for owner in owners.values())
-
-
-def share_of(clustering: StoredClustering, owners: dict[int, int], class_id: int) -> float:
-    """Returns the share of all pixels that a class has, 0 to 1."""
-    mine = np.array([owners.get(cluster) == class_id for cluster in range(clustering.k)])
-    return float(clustering.counts[mine].sum() / max(1, clustering.counts.sum()))
-
-
-def _row(workspace: Workspace, classes: list[Class], item: Class, clusters: int, share: float) -> None:
+def _draw_class(clustering: StoredClustering, classes: list[Class], item: Class, clusters: list[int]) -> None:
+    label_map = clustering.label_map
     color, name = shown_key(f"class_color_{item.id}", item.color), shown_key(f"class_name_{item.id}", item.name)
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"class_{item.id}"):
         with st.container(width="content"):
@@ -55,8 +45,8 @@ def _row(workspace: Workspace, classes: list[Class], item: Class, clusters: int,
                 item.color,
                 key=color,
                 label_visibility="collapsed",
-                on_change=_recolor,
-                args=(workspace, item.id, color),
+                on_change=_give,
+                args=(label_map.recolor_class, item.id, color),
             )
         st.text_input(
             f"Name of class {item.name}",
@@ -64,53 +54,36 @@ def _row(workspace: Workspace, classes: list[Class], item: Class, clusters: int,
             key=name,
             max_chars=MAX_NAME_LENGTH,
             label_visibility="collapsed",
-            on_change=_rename,
-            args=(workspace, item.id, name),
+            on_change=_give,
+            args=(label_map.rename_class, item.id, name),
             width=280,
         )
         with st.container(width=190):
-            small_fit(f"{count(clusters, 'cluster')} · <b>{percent(share)}</b>")
-        _merge_popover(workspace, classes, item)
+            small_fit(f"{count(len(clusters), 'cluster')} · <b>{percent(pixel_share(clustering, clusters))}</b>")
+        others = {other.name: other.id for other in classes if other.id != item.id}
+        with st.popover("Merge", icon=":material/merge:", disabled=not others, key=f"merge_{item.id}"):
+            if others:
+                into = st.selectbox("Into", list(others), key=f"merge_into_{item.id}")
+                st.button(
+                    f"Merge {item.name}",
+                    key=f"merge_sure_{item.id}",
+                    on_click=attempt,
+                    args=(label_map.merge_class, item.id, others.get(into, -1)),
+                )
         with st.popover("Delete", icon=":material/delete:", key=f"delete_{item.id}"):
-            st.markdown(f"Delete **{literal(item.name)}**? Its clusters, of every K, have no name then.")
-            st.button("Delete the class", key=f"delete_sure_{item.id}", on_click=_delete, args=(workspace, item.id))
-
-
-def _merge_popover(workspace: Workspace, classes: list[Class], item: Class) -> None:
-    others = {other.name: other.id for other in classes if other.id != item.id}
-    with st.popover("Merge", icon=":material/merge:", disabled=not others, key=f"merge_{item.id}"):
-        if others:
-            into = st.selectbox("Into", list(others), key=f"merge_into_{item.id}")
+            st.markdown(f"Delete **{literal(item.name)}**? Its clusters, of every K, lose their name.")
             st.button(
-                f"Merge {item.name}",
-                key=f"merge_sure_{item.id}",
-                on_click=_merge,
-                args=(workspace, item.id, others.get(into, -1)),
+                "Delete the class",
+                key=f"delete_sure_{item.id}",
+                on_click=attempt,
+                args=(label_map.delete_class, item.id),
             )
 
 
-def _recolor(workspace: Workspace, class_id: int, key: str) -> None:
-    if not typed(key):
-        return
-    with show_errors():
-        workspace.label_map.recolor_class(class_id, st.session_state[key])
-
-
-def _rename(workspace: Workspace, class_id: int, key: str) -> None:
-    if not typed(key):
-        return
-    with show_errors():
-        workspace.label_map.rename_class(class_id, st.session_state[key])
-
-
-def _delete(workspace: Workspace, class_id: int) -> None:
-    with show_errors():
-        workspace.label_map.delete_class(class_id)
-
-
-def _merge(workspace: Workspace, class_id: int, into: int) -> None:
-    with show_errors():
-        workspace.label_map.merge_class(class_id, into)
+def _give(edit: Callable[[int, str], object], class_id: int, key: str) -> None:
+    """Gives a class the colour or name that was put into its field."""
+    if typed(key):
+        attempt(edit, class_id, st.session_state[key])
 
 
 def draw_vocabulary(workspace: Workspace) -> None:

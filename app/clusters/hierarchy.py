@@ -14,7 +14,7 @@ from app.clusters.record import record_of
 from app.shared.formatting import count, percent
 from app.shared.layout import small, swatch
 from app.shared.naming import class_names, cluster_names, cluster_title, shown_color
-from app.shared.notices import show_errors
+from app.shared.notices import attempt
 from picie_core.workspace.workspace import StoredClustering
 
 CHART = "tree_chart"
@@ -90,8 +90,7 @@ def _draw_group(clustering: StoredClustering, group: tuple[int, ...]) -> None:
     sheets = ask_sheets(clustering, group, colors, SheetStyle("typical", GROUP_SIZE))
 
     def give_name() -> None:
-        with show_errors():
-            name_together(clustering, list(group), st.session_state[key] or "")
+        attempt(name_together, clustering, list(group), st.session_state[key] or "")
 
     with st.container(border=True, key=f"group_{numbers}", gap="small"):
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):

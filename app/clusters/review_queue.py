@@ -14,7 +14,7 @@ from app.session.cache import cached, contact_sheet_source
 from app.session.current import unsplit_clustering
 from app.session.record import session
 from app.shared.naming import class_names, class_of_name, cluster_names, remember_name
-from app.shared.notices import show_errors
+from app.shared.notices import attempt, show_errors
 from picie_core.workspace.workspace import Run, StoredClustering
 
 if TYPE_CHECKING:
@@ -57,8 +57,7 @@ def go_to_step(clustering: StoredClustering, step: int) -> None:
     """Goes to a step and keeps it in the workspace; names stay."""
     here = record_of(clustering)
     here.step, here.side, here.crops, here.crop_split = step, 1, set(), None
-    with show_errors():
-        clustering.label_map.set_choice(_choice(clustering), str(step))
+    attempt(clustering.label_map.set_choice, _choice(clustering), str(step))
 
 
 def _choice(clustering: StoredClustering) -> str:
