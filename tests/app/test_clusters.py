@@ -14,6 +14,7 @@ import streamlit as st
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
+from app.clusters.charts import chart_key
 from app.clusters.record import ClustersRecord
 from app.session import clustering
 from app.shared.components import naming
@@ -279,6 +280,43 @@ def test_choosing_k_offers_to_try_and_shows_what_was_tried(
     curve = compute_k_curve(workspace.current_run(), [2, 4, 6], seeds=2)
     assert curve.reading in [element.value for element in sound(tab.run()).markdown]
     assert clusters_of(workspace).base_k == 6
+
+
+def click_on(tab: AppTest, chart: str, clicks: int, **point: float) -> AppTest:
+    """The tab after a click on a point of a chart that was clicked so often before."""
+    tab.session_state[chart_key(chart, clicks)] = {"selection": {"points": [point]}}
+    return sound(tab.run())
+
+
+def test_every_click_on_the_curve_moves_k_and_keeps_the_selection_of_the_map(
+    workspace: Workspace, tab: AppTest
+) -> None:
+    """The same point counts again after K was changed elsewhere, and rows of the sample do not depend on K."""
+    from picie_core.workspace.k_curve import compute_k_curve
+
+    compute_k_curve(workspace.current_run(), [2, 4, 6], seeds=2)
+    tab.session_state["picie"].selected = np.arange(5)
+    tab.segmented_control(key="cluster_view").set_value("k").run()
+    for clicks in range(2):
+        click_on(tab, "k_chart", clicks, x=4, y=0.5)
+        assert clusters_of(workspace).base_k == 4 and "4 clusters" in text_of(tab)
+        number = next(field for field in tab.number_input if str(field.key).startswith("k_number"))
+        number.set_value(6).run()
+        assert clusters_of(workspace).base_k == 6 and "6 clusters" in text_of(sound(tab))
+    click_on(tab, "k_chart", 2, x=6, y=0.5)
+    assert clusters_of(workspace).base_k == 6
+    assert tab.session_state["picie"].selected.tolist() == [0, 1, 2, 3, 4]
+
+
+def test_every_click_on_the_tree_puts_a_cluster_into_focus(tab: AppTest) -> None:
+    """The same leaf counts again after the focus moved on."""
+    tab.segmented_control(key="cluster_view").set_value("tree").run()
+    click_on(tab, "tree_chart", 0, point_index=2)
+    first = focus_of(tab)
+    click_on(tab, "tree_chart", 1, point_index=4)
+    assert focus_of(tab) not in (first, None)
+    click_on(tab, "tree_chart", 2, point_index=2)
+    assert focus_of(tab) == first
 
 
 def test_names_are_transferred_to_another_k_and_the_notice_takes_them_back(tab: AppTest, workspace: Workspace) -> None:

@@ -1,8 +1,9 @@
-"""Naming in a real browser: by keys only, a split and its undo, and names that survive another K."""
+"""Naming in a real browser: by keys only, a split and its undo, names that survive another K, clicks on the curve."""
 
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,17 +11,22 @@ from playwright.sync_api import Locator, Page, expect
 
 from picie_core.cli.commands import COMMANDS
 from picie_core.cli.parser import run_command
+from picie_core.workspace.k_curve import compute_k_curve
 from picie_core.workspace.workspace import Workspace
 from tests.browser.stage import Watch, running_app, wait_until_drawn
 from tests.conftest import draw_scene
 
 pytestmark = pytest.mark.browser
 K = 8
+POINT = """(plot, k) => { const { xaxis: x, yaxis: y } = plot._fullLayout, box = plot.getBoundingClientRect()
+  const { x: ks, y: values } = plot._fullData[0], at = Array.from(ks).indexOf(k)
+  return [box.x + x._offset + x.d2p(ks[at]), box.y + y._offset + y.d2p(values[at])] }"""
+"""Where the point of a K is on the screen, in the first of the small charts."""
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An embedded workspace of six small scenes with eight clusters."""
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An embedded workspace of six small scenes with eight clusters; tests work on copies."""
     from PIL import Image
 
     root = tmp_path_factory.mktemp("naming")
@@ -43,6 +49,12 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert run_command(COMMANDS, embed) == 0
     assert run_command(COMMANDS, ["cluster", "--workspace", work, "--k", str(K)]) == 0
     return root / "work"
+
+
+@pytest.fixture
+def made(made_once: Path, tmp_path: Path) -> Path:
+    """A copy of it."""
+    return shutil.copytree(made_once, tmp_path / "work")
 
 
 def title(page: Page) -> Locator:
@@ -187,4 +199,53 @@ def test_naming_by_keys_a_split_and_another_k(page: Page, watch: Watch, made: Pa
         split_and_undo(page, workspace, order[0])
         transfer_to_another_k(page, workspace)
         assert "Traceback" not in server.log.read_text()
+    assert not watch.complaints, "\n".join(watch.complaints)
+
+
+def test_undo_keys_in_a_field_are_of_the_field(page: Page, made: Path, tmp_path: Path, watch: Watch) -> None:
+    """Ctrl+Z takes back what was typed where the focus is in a text field, and an edit everywhere else."""
+    workspace = Workspace.open(made)
+    key = workspace.current_run().clustering().key
+    for cluster, name in enumerate(("grass", "sky", "wall")):
+        workspace.label_map.name_clusters(key, [cluster], name)
+    with running_app(tmp_path, ["--workspace", str(made)]) as server:
+        page.goto(f"{server.url}/clusters")
+        expect(on_card(page, 2)).to_have_value("wall")
+        wait_until_drawn(page)
+        bar = field(page)
+        for place in (bar, on_card(page, 2), page.get_by_role("spinbutton", name="Any K")):
+            place.click()
+            page.keyboard.type("2")
+            expect(place).to_have_value(re.compile("2"))
+            page.keyboard.press("Control+z")
+            if place is bar:  # the others are React's, which has no undo
+                expect(place).to_have_value("")
+            page.keyboard.press("Escape")
+            wait_until_drawn(page)
+        assert names_of(workspace) == {0: "grass", 1: "sky", 2: "wall"}
+        facts(page).click()
+        page.keyboard.press("Control+z")
+        expect(page.get_by_text("Undid: named cluster 2 wall")).to_be_visible()
+        assert names_of(workspace) == {0: "grass", 1: "sky"}
+    assert not watch.complaints, "\n".join(watch.complaints)
+
+
+def test_every_click_on_the_curve_moves_k(page: Page, made: Path, tmp_path: Path, watch: Watch) -> None:
+    """A second click on the same point, after K was changed elsewhere, counts as the first did."""
+    workspace = Workspace.open(made)
+    compute_k_curve(workspace.current_run(), [4, 6, K], seeds=2)
+    with running_app(tmp_path, ["--workspace", str(made)]) as server:
+        page.goto(f"{server.url}/clusters")
+        page.get_by_role("radio", name="Choosing K").click()
+        for _ in range(2):
+            expect(facts(page)).to_contain_text(re.compile(rf"^{K} clusters of"))
+            chart = page.locator(".js-plotly-plot:visible")
+            expect(chart).to_have_count(1)
+            wait_until_drawn(page)
+            page.mouse.click(*chart.evaluate(POINT, 4))
+            expect(facts(page)).to_contain_text(re.compile("^4 clusters of"))
+            number = page.get_by_role("spinbutton", name="Any K")
+            number.fill(str(K))
+            number.press("Enter")
+        expect(facts(page)).to_contain_text(re.compile(rf"^{K} clusters of"))
     assert not watch.complaints, "\n".join(watch.complaints)
