@@ -226,12 +226,13 @@ def _make(planned: PlannedRun, data: PreparedSet, device: str, job: Job) -> RunR
 
 def _measure(run: Run, truth: LabelledSet, plan: Plan, device: str, report: Report) -> dict[str, dict[str, float]]:
     """Returns the metrics of a finished run: at each K means over some clusterings, and of its classifier."""
+    from picie_core.evaluation.cluster_head import ClusterHead
     from picie_core.evaluation.set_evaluation import mean_metrics
     from picie_core.models.classifier_head import Head, load_head
 
     where = "cpu" if device == "cpu" else "cuda"  # which k-means uses where it can
-    heads = [
-        (f"k{k}", Head.of_centroids(run.cluster(k, seed, device=where).centroids))
+    heads: list[tuple[str, Head]] = [
+        (f"k{k}", ClusterHead.of_centroids(run.cluster(k, seed, device=where).centroids))
         for k in plan.ks_of(len(truth.class_names))
         for seed in range(plan.cluster_seeds)
     ]

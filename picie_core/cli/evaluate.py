@@ -96,7 +96,8 @@ def _open_truth(
 
 def _labellers(run: Run, k: int | None, learnt: bool) -> list[_Labeller]:
     """What to evaluate: clusterings, or the classifier of the run. Raises SettingError for both at once."""
-    from picie_core.models.classifier_head import Head, load_head
+    from picie_core.evaluation.cluster_head import ClusterHead
+    from picie_core.models.classifier_head import load_head
 
     if learnt and k is not None:
         raise SettingError(f"k={k} asks for clusterings, --head for the classifier: give one of them")
@@ -107,7 +108,7 @@ def _labellers(run: Run, k: int | None, learnt: bool) -> list[_Labeller]:
     else:
         names = [name for name in run.clusterings() if name.startswith(f"k{k}-")]
         found = [run.clustering(name) for name in names] or [run.cluster(k)]
-    return [_Labeller(one.name, Head.of_centroids(one.base_centroids, one.splits), one.seed) for one in found]
+    return [_Labeller(one.name, ClusterHead.of_centroids(one.base_centroids, one.splits), one.seed) for one in found]
 
 
 def _are_classes(head: Head, truth: LabelledSet) -> bool:

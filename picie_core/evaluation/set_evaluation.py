@@ -20,6 +20,7 @@ from torch.nn import functional as F
 from picie_core.data.image_file import read_image, resize_image
 from picie_core.data.labelled_set import LabelledSet
 from picie_core.errors import PicieError
+from picie_core.evaluation.cluster_head import ClusterHead
 from picie_core.evaluation.metrics import centre_square, confusion, summary
 from picie_core.models.classifier_head import Head
 from picie_core.models.inference import FrozenEmbedder
@@ -49,7 +50,7 @@ def confusions(
     through the network at once; threads: that read and count, one a core when None. Raises PicieError for unreadable
     files, masks of another size and ids outside the list.
     """
-    classifiers = [head if isinstance(head, Head) else Head.of_centroids(head) for head in heads]
+    classifiers = [head if isinstance(head, Head) else ClusterHead.of_centroids(head) for head in heads]
     totals = [np.zeros((head.k, len(truth.class_names)), np.int64) for head in classifiers]
 
     def read(index: int) -> Example:

@@ -1,8 +1,7 @@
-"""A linear classifier on unit pixel embeddings: what mdc, iic, supervised and probe learn; centroids are one too."""
+"""A linear classifier on unit pixel embeddings: what mdc, iic, supervised and probe learn."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from zipfile import BadZipFile
@@ -10,7 +9,6 @@ from zipfile import BadZipFile
 import numpy as np
 
 from picie_core.atomic_files import open_atomic
-from picie_core.clustering.splits import Split, cosine_scores
 from picie_core.errors import PicieError
 
 
@@ -21,16 +19,9 @@ class Head:
     weight: np.ndarray
     """(K, D) float32."""
     bias: np.ndarray
-    """(K,) float32; with splits, one for each part too."""
+    """(K,) float32."""
     class_names: tuple[str, ...] = ()
     """Names of the rows where they are classes of a ground truth; empty where they are clusters."""
-    splits: Sequence[Split] = ()
-    """Clusters that a person took apart; never of a classifier that was learnt."""
-
-    @classmethod
-    def of_centroids(cls, centroids: np.ndarray, splits: Sequence[Split] = ()) -> Head:
-        """Returns the classifier whose scores are those of unit `centroids` (K, D), the cosines, with splits."""
-        return cls(centroids, np.zeros(splits[-1].end if splits else len(centroids), np.float32), splits=splits)
 
     @property
     def k(self) -> int:
@@ -40,7 +31,9 @@ class Head:
     def scores(self, feature_map: np.ndarray) -> np.ndarray:
         """Returns the scores (K, h, w) float32 of a feature map (h, w, D), which is brought to unit length first."""
         height, width, dim = feature_map.shape
-        scores = cosine_scores(feature_map.reshape(-1, dim), self.weight, self.splits)  # (K, h * w)
+        flat = feature_map.reshape(-1, dim).astype(np.float32)
+        scores = self.weight.astype(np.float32) @ flat.T  # (K, h * w)
+        scores /= np.maximum(np.sqrt(np.einsum("nd,nd->n", flat, flat)), np.finfo(np.float32).tiny)
         return scores.reshape(-1, height, width) + self.bias[:, None, None]
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from picie_core.evaluation.cluster_head import ClusterHead
 from picie_core.models.classifier_head import Head, save_head
 
 
@@ -96,7 +97,7 @@ def test_a_classifier_of_clusters_is_matched(finished_copy, say, scene_set):
     """A learnt head without names of classes scores as its rows do as centroids."""
     run = finished_copy.pick_run(None)
     centroids = run.clustering().centroids
-    save_head(Head.of_centroids(centroids), run.folder / "head.npz")
+    save_head(ClusterHead.of_centroids(centroids), run.folder / "head.npz")
     work = ("evaluate", "--workspace", finished_copy.root, "--root", scene_set, "--json")
     learnt, clusters = json.loads(say(*work, "--head").out), json.loads(say(*work).out)
     assert learnt["confusion"] == clusters["confusion"]

@@ -9,7 +9,7 @@ from picie_core.clustering.clustering import cluster_scores
 from picie_core.clustering.split_proposals import split_among, split_between
 from picie_core.clustering.splits import Split, clean_prototypes, cosine_scores, read_splits, splits_record
 from picie_core.errors import PicieError, SettingError
-from picie_core.models.classifier_head import Head
+from picie_core.evaluation.cluster_head import ClusterHead
 from picie_core.segmentation.masks import class_mask, cluster_mask
 from tests.factories import clustering_of, position_labels, unit
 
@@ -100,7 +100,7 @@ def test_masks_keep_the_class_of_every_pixel_when_parts_share_it():
 def test_an_evaluated_clustering_scores_its_splits():
     """The classifier of a clustering has a row for each part, with the same scores as everywhere."""
     embeddings, centroids, splits = random_case(2)
-    head = Head.of_centroids(centroids, splits)
+    head = ClusterHead.of_centroids(centroids, splits)
     assert head.k == 12
     expected = cosine_scores(embeddings, centroids, splits)
     np.testing.assert_array_equal(head.scores(embeddings.reshape(20, 25, 8)).reshape(12, -1), expected)

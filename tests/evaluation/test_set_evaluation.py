@@ -14,6 +14,7 @@ from picie_core.data.datasets import open_labelled_set
 from picie_core.data.image_file import read_image, resize_image
 from picie_core.data.labelled_set import LabelledSet
 from picie_core.errors import PicieError
+from picie_core.evaluation.cluster_head import ClusterHead
 from picie_core.evaluation.metrics import centre_square, confusion
 from picie_core.evaluation.set_evaluation import confusions, square_counts
 from picie_core.models.classifier_head import Head
@@ -77,7 +78,7 @@ def one_by_one(truth: LabelledSet, head: Head, whole: bool) -> np.ndarray:
 def test_equals_one_image_after_the_other(truth, whole, k):
     """In batches and threads the counts are those of the plain way, but for pixels that rounding decides."""
     counts = confusions(PixelEmbedder(), 32, truth, [centroids(k)], whole)[0]
-    expected = one_by_one(truth, Head.of_centroids(centroids(k)), whole)
+    expected = one_by_one(truth, ClusterHead.of_centroids(centroids(k)), whole)
     assert counts.sum() == expected.sum()
     assert np.abs(counts - expected).sum() <= 4
 
@@ -104,7 +105,7 @@ def test_a_head_has_a_bias(truth):
 def test_centroids_are_heads_without_bias():
     """Their scores are the cosines that masks are made from, bit by bit."""
     feature_map = np.random.default_rng(0).normal(size=(5, 6, 3)).astype(np.float32)
-    scores = Head.of_centroids(centroids(7)).scores(feature_map)
+    scores = ClusterHead.of_centroids(centroids(7)).scores(feature_map)
     np.testing.assert_array_equal(scores, channel_scores(feature_map, clustering_of(centroids(7))))
 
 
