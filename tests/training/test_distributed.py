@@ -28,21 +28,8 @@ from tests.conftest import TINY
 from tests.real_processes import hold, replace_name, started, started_by_torchrun
 
 STEP = "picie_core.training.epoch_metrics.EpochTotals.add"
-TRAIN = (
-    *TINY,
-    "--stages",
-    "2",
-    "--batch",
-    "3",
-    "--k",
-    "4",
-    "--cluster-images",
-    "7",
-    "--precision",
-    "32-true",
-    "--device",
-    "cpu",
-)
+ON_CPU = ("--precision", "32-true", "--device", "cpu")
+TRAIN = (*TINY, "--stages", "2", "--batch", "3", "--k", "4", "--cluster-images", "7", *ON_CPU)
 
 
 def words_of(space: Workspace, *more: object) -> tuple[object, ...]:
