@@ -51,7 +51,7 @@ def draw_dialog(clustering: StoredClustering, style: SheetStyle) -> None:
         _show("Split a cluster", close, lambda: draw_split(clustering, here.dialog[1]))
     elif kind == "image":
         _, sheet, cluster, x, y = here.dialog
-        crop = crop_at(clustering, sheet, cluster, x, y, style)
+        crop = crop_at(clustering, cluster, (x, y), sheet=sheet, style=style)
         _show("Where the crop is", close, lambda: draw_image(clustering, cluster, crop))
 
 
@@ -109,12 +109,15 @@ def _page_key(cluster: int, kind: str) -> str:
 
 
 def crop_at(
-    clustering: StoredClustering, sheet: str, cluster: int, x: float, y: float, style: SheetStyle
+    clustering: StoredClustering, cluster: int, point: tuple[float, float], *, sheet: str, style: SheetStyle
 ) -> Crop | None:
-    """Returns the crop at a point of a contact sheet: of a `card` or of the dialog with `more` crops."""
+    """Returns the crop at a point of a contact sheet, (x, y) as shares of its size; None where it has none.
+
+    sheet: `card`, or `more` for the dialog with more crops; style: of the sheets on the cards.
+    """
     shown = _more_style(cluster, style) if sheet == "more" else style
     color = shown_color(clustering, cluster)
-    return ask_sheets(clustering, [cluster], [color], shown)[cluster].result().sheet.crop_at(x, y)
+    return ask_sheets(clustering, [cluster], [color], shown)[cluster].result().sheet.crop_at(*point)
 
 
 # -- the image that a crop comes from
@@ -130,7 +133,7 @@ def draw_image(clustering: StoredClustering, cluster: int, crop: Crop | None) ->
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.markdown(f"**{literal(cluster_title(cluster, cluster_names(clustering)))}** in {literal(item.path)}")
         opacity = st.slider("Opacity", 0, 100, 40, step=5, format="%d %%", key="place_opacity", width=220)
-    png = _image_png(clustering, cluster, item, crop, opacity / 100)
+    png = _image_png(clustering, cluster, item, crop, opacity=opacity / 100)
     alt = f"{item.path}, cluster {cluster} painted over it, the position of the crop ringed"
     aspect = item.width / item.height
     st.html(f"<style>.st-key-picture_crop {{ max-width: calc(62vh * {aspect:.5f}); margin: 0 auto; }}</style>")
@@ -141,7 +144,7 @@ def draw_image(clustering: StoredClustering, cluster: int, crop: Crop | None) ->
         st.page_link(page_path("masks"), label="Open on the Masks screen", icon=":material/layers:")
 
 
-def _image_png(clustering: StoredClustering, cluster: int, item: ImageRecord, crop: Crop, opacity: float) -> bytes:
+def _image_png(clustering: StoredClustering, cluster: int, item: ImageRecord, crop: Crop, *, opacity: float) -> bytes:
     """The image with one cluster painted and outlined and the position of a crop ringed, as PNG."""
     from picie_core.segmentation.overlay import overlay
 
