@@ -27,7 +27,7 @@ HASHES: dict[str | type, Callable[[Any], Any]] = {
     "picie_core.clustering.projection.Projection": lambda projection: projection.name,
 }
 """What a handle stands for: a run is its workspace, name and sample, a clustering its run and the digest of its
-clusters, which changes with every split. Image lists and projections are told apart beside a run or a clustering."""
+clusters, which changes with every split. Image lists and projections have keys beside that of a run or clustering."""
 
 
 def cached(entries: int, spinner: str | bool = False) -> Callable[[F], F]:

@@ -9,7 +9,7 @@ from picie_core.data.class_names import clean_name, name_key
 from picie_core.errors import PicieError, SettingError
 
 MAX_NAMES = 5000
-"""More would make the list that is offered slow, and nobody names so many kinds of pixels."""
+"""More would make the list that is offered slow."""
 
 
 def read_vocabulary(path: Path) -> list[str]:

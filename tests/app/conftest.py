@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
+import streamlit as st
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
+from app.shared.components import picture
 from picie_core.cli.commands import COMMANDS
 from picie_core.cli.parser import run_command
 from picie_core.workspace.workspace import Workspace
@@ -89,3 +94,54 @@ def text_of(tab: AppTest) -> str:
 def button_labels(tab: AppTest) -> list[str]:
     """Returns the labels of the buttons on the screen, without those of the sidebar."""
     return [button.label for button in tab.main.button]
+
+
+class Browser:
+    """Stands in for the script in the browser: keeps what it was given, and has one button that sends a stroke."""
+
+    def __init__(self) -> None:
+        self.data: dict[str, Any] = {}
+        self.stroke: Any = None
+
+    def mount(self, key: str, data: dict[str, Any], on_stroke_change: Callable[[], None]) -> None:
+        """Draws the button in place of the picture."""
+        self.data = data
+        json.dumps(data)  # it has to get there
+
+        def send() -> None:
+            st.session_state[key] = SimpleNamespace(stroke=self.stroke)
+            on_stroke_change()
+            del st.session_state[key]
+
+        st.button("stroke", key="send_stroke", on_click=send)
+
+    def paint(self, tab: AppTest, *points: tuple[int, int]) -> AppTest:
+        """Clicks at points of the image that is shown."""
+        self.stroke = {"image": self.data["image"], "points": [list(point) for point in points]}
+        return tab.button(key="send_stroke").click().run()
+
+
+@pytest.fixture
+def browser(monkeypatch: pytest.MonkeyPatch) -> Browser:
+    """The picture without a browser."""
+    fake = Browser()
+    monkeypatch.setattr(picture, "_mount", fake.mount)
+    return fake
+
+
+def names_of(space: Workspace) -> dict[int, str]:
+    """The name of each named cluster."""
+    found = space.current_run().clustering()
+    names = {item.id: item.name for item in space.label_map.classes()} | {255: "ignore"}
+    return {cluster: names[owner] for cluster, owner in space.label_map.classes_of(found.key).items()}
+
+
+def choose(tab: AppTest, space: Workspace, name: str) -> None:
+    """Chooses the name of the brush, made known before: the field of the test takes nothing that is not in its list."""
+    if name not in {item.name for item in space.label_map.classes()}:
+        key, before = space.current_run().clustering().key, names_of(space)
+        unnamed = next(cluster for cluster in range(6) if cluster not in before)
+        space.label_map.name_clusters(key, [unnamed], name)
+        space.label_map.name_clusters(key, [unnamed], None)
+        tab.run()
+    tab.selectbox(key="brush_name").set_value(name).run()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import struct
 import warnings
@@ -15,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from picie_core.data.image_file import png_bytes, probe_image, read_image, read_resized, resize_image, scaled_size
+from picie_core.data.image_file import probe_image, read_image, read_resized, resize_image, scaled_size
 from picie_core.errors import PicieError, SettingError
 
 TURNED_BY_THE_CAMERA = {
@@ -285,20 +284,3 @@ def test_shortcut_for_large_jpegs_looks_like_the_full_way(tmp_path):
     quick, full = read_resized(path, 320), resize_image(read_image(path), 320)
     assert quick.shape == full.shape == (320, 426, 3)
     assert np.abs(quick.astype(int) - full).mean() < 1.0
-
-
-ARRAYS = [
-    ((3, 4), np.uint8, "L"),
-    ((3, 4, 3), np.uint8, "RGB"),
-    ((3, 4, 4), np.uint8, "RGBA"),
-    ((3, 4), np.uint16, "I;16"),
-]
-
-
-@pytest.mark.parametrize("shape, dtype, mode", ARRAYS)
-def test_png_bytes_come_back(shape, dtype, mode):
-    """A PNG returns every pixel, in the mode of the array."""
-    array = np.random.default_rng(0).integers(0, np.iinfo(dtype).max, shape).astype(dtype)
-    with Image.open(io.BytesIO(png_bytes(array))) as image:
-        assert image.mode == mode
-        np.testing.assert_array_equal(np.asarray(image), array)
