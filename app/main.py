@@ -13,10 +13,10 @@ from app.session.current import current_clustering, current_run, current_workspa
 from app.session.record import session
 from app.shared.components.undo_keys import leave_undo_to_fields
 from app.shared.edit_history import transfer_notice
-from app.shared.notices import show_errors, show_notice
-from app.shared.pages import pages
-from app.shared.sidebar import draw_sidebar
-from app.shared.style import LOGO, STYLE, page_icon
+from app.shared.layout.notices import show_errors, show_notice
+from app.shared.layout.pages import pages
+from app.shared.layout.sidebar import draw_sidebar
+from app.shared.layout.style import LOGO, STYLE, page_icon
 
 st.set_page_config(page_title="PiCIE Explorer", page_icon=page_icon(), layout="wide")
 page = st.navigation(pages())

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import psutil
 
-from picie_core.data.image_folder import find_images
+from picie_core.data.images.image_folder import find_images
 
 TARGETS_MB = {"embed": 2500, "cluster": 2500, "export": 2500, "train": 3000}
 TRAINING = ["--size", "320", "--batch", "16", "--epochs", "1"]

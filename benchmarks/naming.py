@@ -35,9 +35,9 @@ from picie_core.clustering.clustering import Clustering
 from picie_core.clustering.hierarchy import merge_tree
 from picie_core.clustering.uncertainty import cluster_uncertainty, next_clusters
 from picie_core.data.class_names import IGNORE_ID
-from picie_core.data.datasets import open_labelled_set
 from picie_core.data.embedding_sample import EmbeddingSample
-from picie_core.data.labelled_set import LabelledSet, read_mask
+from picie_core.data.labelled_sets.datasets import open_labelled_set
+from picie_core.data.labelled_sets.labelled_set import LabelledSet, read_mask
 from picie_core.evaluation.metrics import confusion, score
 from picie_core.evaluation.sampled_truth import SampledTruth
 from picie_core.export.pipeline import FeatureSource

@@ -18,8 +18,8 @@ from pathlib import Path
 import numpy as np
 
 from picie_core.clustering.kmeans import spherical_kmeans
-from picie_core.data.datasets import open_labelled_set
-from picie_core.data.labelled_set import LabelledSet
+from picie_core.data.labelled_sets.datasets import open_labelled_set
+from picie_core.data.labelled_sets.labelled_set import LabelledSet
 from picie_core.evaluation.metrics import summary
 from picie_core.evaluation.set_evaluation import confusions
 from picie_core.models.embedder import Embedder

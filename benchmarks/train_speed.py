@@ -26,7 +26,7 @@ import torch
 from PIL import Image
 from torch.profiler import ProfilerActivity, profile
 
-from picie_core.data.image_folder import find_images
+from picie_core.data.images.image_folder import find_images
 from picie_core.models.embedder import Embedder
 from picie_core.settings import SampleSettings, TrainSettings
 from picie_core.training.recipes import recipe_settings

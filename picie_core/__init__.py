@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from picie_core.version import __version__
 
 if TYPE_CHECKING:
-    from picie_core.data.image_file import ImageError
+    from picie_core.data.images.image_file import ImageError
     from picie_core.errors import PicieError, SettingError, WorkspaceBusy
     from picie_core.estimators.pixel_clusterer import PixelClusterer
     from picie_core.estimators.spherical_kmeans import SphericalKMeans

@@ -27,7 +27,7 @@ _SERVER.set_forkserver_preload(
     [
         "picie_core.training.trainer",
         "picie_core.cli.commands",
-        "picie_core.data.datasets",
+        "picie_core.data.labelled_sets.datasets",
         "picie_core.training.checkpoint",
         "faiss",
     ]

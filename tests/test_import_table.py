@@ -64,7 +64,7 @@ def imported(path: Path, known: dict[str, Path]) -> Iterator[str]:
 
 
 def room(module: str) -> str:
-    """The room of a module: `data` of `picie_core.data.image_file`, `top` of `picie_core.errors`."""
+    """The room of a module: `data` of `picie_core.data.images.image_file`, `top` of `picie_core.errors`."""
     package, _, rest = module.partition(".")
     first = rest.partition(".")[0]
     return "top" if package == "picie_core" and first in TOP else first

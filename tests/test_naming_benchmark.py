@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks.naming import ACTIONS, Counter, Person, simulate, suggested
-from picie_core.data.datasets import open_labelled_set
+from picie_core.data.labelled_sets.datasets import open_labelled_set
 from picie_core.evaluation.sampled_truth import cluster_truth, map_truth
 from picie_core.labels.review_queue import Step
 from picie_core.workspace.ground_truth import look_up_truth

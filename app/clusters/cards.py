@@ -10,11 +10,11 @@ import streamlit as st
 from app.clusters import cluster_facts
 from app.clusters.contact_sheets import SheetStyle, ask_sheets, fill, reserve, sheet_place
 from app.clusters.focus import SHOW_ALL, go_to, pick
-from app.clusters.ground_truth import cluster_truths
 from app.clusters.record import ClustersRecord, record_of
+from app.clusters.views.ground_truth import cluster_truths
 from app.session.widget_keys import Key
 from app.shared.formatting import count, percent
-from app.shared.layout import small, swatch
+from app.shared.layout.elements import small, swatch
 from app.shared.naming import class_names, cluster_names, cluster_title, name_field, shown_color
 from picie_core.data.class_names import IGNORE_ID
 from picie_core.workspace.workspace import StoredClustering, Workspace

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import streamlit as st
 
 from app.session.cache import contact_sheet_source
-from app.shared.layout import show_jpeg
+from app.shared.layout.elements import show_jpeg
 from picie_core.colors import rgb_color
 from picie_core.workspace.workspace import StoredClustering
 

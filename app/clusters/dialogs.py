@@ -15,16 +15,16 @@ from PIL import Image, ImageDraw
 from app.clusters.contact_sheets import SheetSize, SheetStyle, ask_sheets, fill, reserve, sheet_place
 from app.clusters.record import record_of
 from app.clusters.split import draw_split
-from app.shared import overlays
 from app.shared.formatting import count, literal
-from app.shared.image_strip import show_image
-from app.shared.layout import picture, small, small_fit
+from app.shared.layout.elements import picture, small, small_fit
+from app.shared.layout.notices import show_errors
+from app.shared.layout.pages import page_path
 from app.shared.naming import cluster_names, cluster_title, shown_color
-from app.shared.notices import show_errors
-from app.shared.pages import page_path
+from app.shared.pictures import overlays
+from app.shared.pictures.image_strip import show_image
 from picie_core.colors import rgb_color
-from picie_core.data.image_file import png_bytes
-from picie_core.data.image_index import ImageRecord
+from picie_core.data.images.image_file import png_bytes
+from picie_core.data.images.image_index import ImageRecord
 from picie_core.workspace.workspace import Run, StoredClustering
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ def _image_png(clustering: StoredClustering, cluster: int, item: ImageRecord, cr
 def _center_of(run: Run, item: ImageRecord, crop: Crop, size: tuple[int, int]) -> tuple[float, float]:
     """The middle of a crop, (x, y) in pixels of the image drawn at `size`, (width, height)."""
     from picie_core.data.feature_grid import centre_px
-    from picie_core.data.image_file import scaled_size
+    from picie_core.data.images.image_file import scaled_size
 
     resized = scaled_size(item.width, item.height, run.size_px)
     x, y = (centre_px(index) + 0.5 for index in (crop.col, crop.row))

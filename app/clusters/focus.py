@@ -8,8 +8,8 @@ from app.clusters.cluster_facts import by_area, next_unnamed
 from app.clusters.record import record_of
 from app.session.record import session
 from app.session.widget_keys import Key
+from app.shared.layout.notices import show_errors
 from app.shared.naming import remember_name
-from app.shared.notices import show_errors
 from picie_core.workspace.workspace import StoredClustering
 
 SHOW_ALL = "all"

@@ -15,26 +15,26 @@ from app.clusters.cards import (
     hidden_when_listed_anew,
     list_anew,
 )
-from app.clusters.classes import draw_classes
 from app.clusters.contact_sheets import CARD_SIZES, SheetStyle
 from app.clusters.dialogs import draw_dialog
 from app.clusters.focus import SHOW_ALL
-from app.clusters.ground_truth import draw_truth, truth_words
-from app.clusters.hierarchy import draw_similar_groups, draw_tree
-from app.clusters.k_selection import draw_k_curve
 from app.clusters.naming_bar import draw_naming_bar
 from app.clusters.record import record_of
-from app.clusters.review_view import draw_review
+from app.clusters.review.review_view import draw_review
+from app.clusters.views.classes import draw_classes
+from app.clusters.views.ground_truth import draw_truth, truth_words
+from app.clusters.views.hierarchy import draw_similar_groups, draw_tree
+from app.clusters.views.k_selection import draw_k_curve
 from app.session.clustering import QUICK_K, find_ahead
 from app.session.current import reading
 from app.session.record import session
 from app.session.widget_keys import Key
 from app.shared.edit_history import split_notice
-from app.shared.empty_screens import need_clustering, need_run, need_workspace
 from app.shared.formatting import count
-from app.shared.layout import headline, small, small_fit
-from app.shared.notices import show_errors
-from app.shared.sidebar import LARGEST_K, want_k
+from app.shared.layout.elements import headline, small, small_fit
+from app.shared.layout.empty_screens import need_clustering, need_run, need_workspace
+from app.shared.layout.notices import show_errors
+from app.shared.layout.sidebar import LARGEST_K, want_k
 from app.shared.synced_fields import shown_key
 from picie_core.workspace.workspace import StoredClustering, Workspace
 

@@ -9,11 +9,11 @@ import streamlit as st
 from app.clusters.contact_sheets import SheetSize, SheetStyle, ask_sheets, fill, reserve, sheet_place
 from app.clusters.record import record_of
 from app.session.cache import cached
-from app.shared.colors import cluster_color
 from app.shared.formatting import literal, percent
-from app.shared.layout import small, swatch
+from app.shared.layout.elements import small, swatch
+from app.shared.layout.notices import show_errors
 from app.shared.naming import cluster_names, cluster_title
-from app.shared.notices import show_errors
+from app.shared.pictures.colors import cluster_color
 from picie_core.workspace.workspace import StoredClustering
 
 if TYPE_CHECKING:

@@ -16,15 +16,15 @@ from app.export.archive import open_zip
 from app.session.cache import cached
 from app.session.jobs import command_line, job_of, start
 from app.session.widget_keys import Key
-from app.shared import overlays
-from app.shared.empty_screens import empty_state, need_clustering, need_run, need_workspace
 from app.shared.formatting import count, home_path, literal, percent, size
 from app.shared.job_panel import job_ending, watch_job
-from app.shared.layout import headline, picture, small
-from app.shared.notices import show_errors
-from app.shared.overlays import OverlayStyle
-from app.shared.post_processing import draw_post_processing, draw_threshold, post_processing_words
-from app.shared.thumbnails import spread
+from app.shared.layout.elements import headline, picture, small
+from app.shared.layout.empty_screens import empty_state, need_clustering, need_run, need_workspace
+from app.shared.layout.notices import show_errors
+from app.shared.pictures import overlays
+from app.shared.pictures.overlays import OverlayStyle
+from app.shared.pictures.post_processing import draw_post_processing, draw_threshold, post_processing_words
+from app.shared.pictures.thumbnails import spread
 from picie_core.data.class_names import IGNORE_ID
 from picie_core.segmentation.post_processing import PostProcessing
 from picie_core.workspace.workspace import StoredClustering, Workspace

@@ -15,12 +15,12 @@ from app.session.record import session
 from app.session.widget_keys import Key
 from app.shared.formatting import about, count, device_here, home_path, percent, pixels
 from app.shared.job_panel import job_ending, job_panel, watch_job
-from app.shared.layout import headline, picture
-from app.shared.notices import show_errors
-from app.shared.pages import page_path
-from app.shared.thumbnails import aspect_of, spread, thumbnails
-from picie_core.data.image_folder import find_images
-from picie_core.data.image_index import ImageList
+from app.shared.layout.elements import headline, picture
+from app.shared.layout.notices import show_errors
+from app.shared.layout.pages import page_path
+from app.shared.pictures.thumbnails import aspect_of, spread, thumbnails
+from picie_core.data.images.image_folder import find_images
+from picie_core.data.images.image_index import ImageList
 from picie_core.errors import PicieError
 from picie_core.progress import Progress
 from picie_core.workspace.workspace import Run, Workspace

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from app.session.cache import contact_sheet_source
-from app.shared.colors import UNNAMED_COLOR, cluster_color
 from app.shared.naming import cluster_names, cluster_title
+from app.shared.pictures.colors import UNNAMED_COLOR, cluster_color
 from picie_core.colors import IGNORE_COLOR
 from picie_core.data.class_names import IGNORE_ID
 from picie_core.workspace.workspace import StoredClustering

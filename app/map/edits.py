@@ -10,8 +10,8 @@ import streamlit as st
 from app.map.record import map_record
 from app.session.record import session
 from app.shared.formatting import count, percent
+from app.shared.layout.notices import show_errors
 from app.shared.naming import class_names
-from app.shared.notices import show_errors
 from picie_core.workspace.workspace import StoredClustering, Workspace
 
 NAME_KEY, SPLIT_KEY = "map_name", "map_split_name"

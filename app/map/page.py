@@ -23,17 +23,17 @@ from app.map.selection import (
 from app.map.umap_job import choose_umap, follow_umap, umap_missing, umap_progress, umap_trouble
 from app.session.cache import contact_sheet_source
 from app.session.widget_keys import Key
-from app.shared.charts import legend_parts, scatter_figure, shaded_figure
-from app.shared.colors import usual_colors
 from app.shared.components.hovercard import CARD_PX, heard, hover_card
-from app.shared.empty_screens import need_clustering, need_run, need_workspace
 from app.shared.formatting import count
-from app.shared.image_strip import show_image
-from app.shared.layout import headline, small_fit
+from app.shared.layout.elements import headline, small_fit
+from app.shared.layout.empty_screens import need_clustering, need_run, need_workspace
+from app.shared.layout.notices import show_errors
+from app.shared.layout.pages import page_path
 from app.shared.naming import cluster_names, cluster_title
-from app.shared.notices import show_errors
-from app.shared.pages import page_path
-from picie_core.data.image_index import ImageRecord
+from app.shared.pictures.charts import legend_parts, scatter_figure, shaded_figure
+from app.shared.pictures.colors import usual_colors
+from app.shared.pictures.image_strip import show_image
+from picie_core.data.images.image_index import ImageRecord
 from picie_core.workspace.workspace import Run, StoredClustering
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from app.session.record import session
-from app.shared.charts import MapView
+from app.shared.pictures.charts import MapView
 
 if TYPE_CHECKING:
     import numpy as np

@@ -16,11 +16,11 @@ from app.map.record import map_record
 from app.session.cache import contact_sheet_source
 from app.session.record import session
 from app.session.widget_keys import Key
-from app.shared.charts import MAP_HEIGHT, MapView
 from app.shared.components.hovercard import heard
 from app.shared.formatting import count, literal, percent
-from app.shared.layout import picture, small, small_fit, swatch
+from app.shared.layout.elements import picture, small, small_fit, swatch
 from app.shared.naming import cluster_names, shown_color
+from app.shared.pictures.charts import MAP_HEIGHT, MapView
 from picie_core.clustering.lasso import ClusterInside, clusters_inside, selected_rows
 from picie_core.workspace.workspace import Run, StoredClustering
 

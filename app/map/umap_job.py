@@ -8,8 +8,8 @@ import streamlit as st
 
 from app.map.record import map_record
 from app.session.jobs import Job, job_of, start, stop
-from app.shared.charts import MAP_HEIGHT
 from app.shared.job_panel import job_ending, job_panel, watch_job
+from app.shared.pictures.charts import MAP_HEIGHT
 from picie_core.workspace.workspace import Run, Workspace
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ from app.session.record import session
 from app.session.widget_keys import Key
 from app.shared.components.picture import Stroke
 from app.shared.formatting import literal, percent
+from app.shared.layout.notices import show_errors
 from app.shared.naming import class_names, class_of_name, cluster_names, cluster_title
-from app.shared.notices import show_errors
-from app.shared.overlays import feature_map_of
+from app.shared.pictures.overlays import feature_map_of
 from picie_core.data.class_names import IGNORE_NAME
 from picie_core.errors import SettingError
 from picie_core.workspace.workspace import StoredClustering, Workspace

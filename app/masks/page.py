@@ -9,19 +9,19 @@ import streamlit as st
 
 from app.masks.brush import brush_name, brush_row, pointer_titles, stroke_taker
 from app.session.widget_keys import Key
-from app.shared import overlays
-from app.shared.colors import UNNAMED_COLOR, usual_colors
 from app.shared.components.picture import LOOKUP_PX, paintable
-from app.shared.empty_screens import empty_state, need_clustering, need_run, need_workspace
 from app.shared.formatting import count, literal, percent
-from app.shared.image_strip import choose_image, film_strip
-from app.shared.layout import headline, picture, small, small_fit, swatch
+from app.shared.layout.elements import headline, picture, small, small_fit, swatch
+from app.shared.layout.empty_screens import empty_state, need_clustering, need_run, need_workspace
+from app.shared.layout.notices import show_errors
 from app.shared.naming import class_names, cluster_names, cluster_title
-from app.shared.notices import show_errors
-from app.shared.overlays import OverlayStyle
-from app.shared.post_processing import draw_post_processing, draw_threshold, post_processing_words
+from app.shared.pictures import overlays
+from app.shared.pictures.colors import UNNAMED_COLOR, usual_colors
+from app.shared.pictures.image_strip import choose_image, film_strip
+from app.shared.pictures.overlays import OverlayStyle
+from app.shared.pictures.post_processing import draw_post_processing, draw_threshold, post_processing_words
 from picie_core.data.class_names import IGNORE_ID
-from picie_core.data.image_index import ImageRecord
+from picie_core.data.images.image_index import ImageRecord
 from picie_core.workspace.workspace import StoredClustering
 
 TITLE = "Masks"

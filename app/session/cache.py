@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import streamlit as st
 
-from picie_core.data.image_index import ImageList
+from picie_core.data.images.image_index import ImageList
 from picie_core.workspace.workspace import Run, StoredClustering, Workspace
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ import streamlit as st
 from app.session.record import session
 from app.session.widget_keys import Key
 from app.shared.formatting import count, literal, when
-from app.shared.layout import small
-from app.shared.notices import attempt, show_errors
+from app.shared.layout.elements import small
+from app.shared.layout.notices import attempt, show_errors
 from picie_core.workspace.workspace import Workspace
 
 if TYPE_CHECKING:

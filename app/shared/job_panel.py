@@ -12,7 +12,7 @@ import streamlit as st
 from app.session.jobs import KILL_AFTER_S, Job, job_of, log_tail, stop
 from app.session.record import session
 from app.shared.formatting import duration, progress_line
-from app.shared.notices import show_errors
+from app.shared.layout.notices import show_errors
 from picie_core.workspace.workspace import Workspace
 
 WATCH_S = 1

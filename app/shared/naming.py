@@ -8,8 +8,8 @@ import streamlit as st
 
 from app.session.cache import cached
 from app.session.record import session
-from app.shared.colors import class_colors, cluster_color
-from app.shared.notices import show_errors
+from app.shared.layout.notices import show_errors
+from app.shared.pictures.colors import class_colors, cluster_color
 from app.shared.synced_fields import shown_key, typed
 from picie_core.data.class_names import IGNORE_ID, IGNORE_NAME, name_key
 from picie_core.errors import SettingError

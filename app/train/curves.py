@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 import streamlit as st
 
-from app.shared.charts import curve_figure
 from app.shared.formatting import count
+from app.shared.pictures.charts import curve_figure
 from picie_core.workspace.training_history import collapse_words, read_history
 from picie_core.workspace.workspace import Run
 

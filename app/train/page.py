@@ -11,10 +11,10 @@ import streamlit as st
 from app.session.current import current_run
 from app.session.estimates import estimate_embed_s, estimate_train_s
 from app.session.jobs import STALE_AFTER_S, Job, command_line, job_of, log_tail, start
-from app.shared.empty_screens import need_workspace
 from app.shared.formatting import about, count, device_here, duration, literal
 from app.shared.job_panel import job_ending, job_panel, job_words, watch_job
-from app.shared.layout import headline, small
+from app.shared.layout.elements import headline, small
+from app.shared.layout.empty_screens import need_workspace
 from app.train.curves import draw_curves, metric_name
 from app.train.forms import FROZEN, SETTINGS, TRAINED, draw_frozen, draw_training
 from app.train.settings_form import problem_of

@@ -17,10 +17,10 @@ from picie_core.cli.job import Job
 from picie_core.cli.options import DeviceOption
 from picie_core.cli.parser import Option
 from picie_core.cli.train import train
-from picie_core.data.datasets import open_labelled_set
-from picie_core.data.image_folder import find_images
-from picie_core.data.image_selection import store_selection
-from picie_core.data.labelled_set import LabelledSet
+from picie_core.data.images.image_folder import find_images
+from picie_core.data.images.image_selection import store_selection
+from picie_core.data.labelled_sets.datasets import open_labelled_set
+from picie_core.data.labelled_sets.labelled_set import LabelledSet
 from picie_core.errors import PicieError, SettingError, Stopped, WorkspaceBusy
 from picie_core.evaluation.comparison.curves import write_curves
 from picie_core.evaluation.comparison.table import RowResults, RunResult, SetResults, compare_table, table_records

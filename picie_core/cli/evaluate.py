@@ -11,12 +11,12 @@ from picie_core.cli.job import Job
 from picie_core.cli.options import DatasetOption, DeviceOption, ListOption, RunOption, WorkspaceOption
 from picie_core.cli.output import MarkdownTable
 from picie_core.cli.parser import Option
-from picie_core.data.datasets import open_dataset, open_labelled_set
+from picie_core.data.labelled_sets.datasets import open_dataset, open_labelled_set
 from picie_core.errors import PicieError, SettingError
 from picie_core.workspace.workspace import Run, Workspace
 
 if TYPE_CHECKING:
-    from picie_core.data.labelled_set import LabelledSet
+    from picie_core.data.labelled_sets.labelled_set import LabelledSet
     from picie_core.models.classifier_head import Head
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Annotated
 
 from picie_core.cli.parser import Option
-from picie_core.data.datasets import DATASETS, DataChoice
-from picie_core.data.image_selection import store_selection
+from picie_core.data.images.image_selection import store_selection
+from picie_core.data.labelled_sets.datasets import DATASETS, DataChoice
 from picie_core.errors import SettingError
 from picie_core.workspace.workspace import Workspace
 

@@ -13,9 +13,9 @@ import numpy as np
 
 from picie_core.atomic_files import folder_atomic
 from picie_core.data.feature_grid import feature_map_shape
-from picie_core.data.image_cache import RESERVE_BYTES
-from picie_core.data.image_file import scaled_size
-from picie_core.data.image_index import ImageRecord
+from picie_core.data.images.image_cache import RESERVE_BYTES
+from picie_core.data.images.image_file import scaled_size
+from picie_core.data.images.image_index import ImageRecord
 from picie_core.settings import SampleSettings
 
 if TYPE_CHECKING:

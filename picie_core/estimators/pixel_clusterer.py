@@ -13,8 +13,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from picie_core.clustering.clustering import Clustering
 from picie_core.clustering.kmeans import COARSE_SHARE, check_k, spherical_kmeans
-from picie_core.data.image_folder import find_images
-from picie_core.data.image_source import GivenImages
+from picie_core.data.images.image_folder import find_images
+from picie_core.data.images.image_source import GivenImages
 from picie_core.data.sample_writer import SampleRows, draw_positions
 from picie_core.errors import PicieError, SettingError
 from picie_core.estimators.spherical_kmeans import draw_seeds

@@ -15,9 +15,9 @@ import numpy as np
 from picie_core.clustering.clustering import Clustering
 from picie_core.data.class_names import IGNORE_ID, name_key
 from picie_core.data.feature_grid import feature_map_shape, pixels_at_positions
-from picie_core.data.image_file import scaled_size
-from picie_core.data.image_index import ImageRecord
-from picie_core.data.labelled_set import LabelledSet
+from picie_core.data.images.image_file import scaled_size
+from picie_core.data.images.image_index import ImageRecord
+from picie_core.data.labelled_sets.labelled_set import LabelledSet
 from picie_core.errors import PicieError
 from picie_core.evaluation.metrics import confusion, match_many_to_one, score
 from picie_core.progress import Meter, Report, ignore_progress

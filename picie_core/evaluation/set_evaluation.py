@@ -17,8 +17,8 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 from torch.nn import functional as F
 
-from picie_core.data.image_file import read_image, resize_image
-from picie_core.data.labelled_set import LabelledSet
+from picie_core.data.images.image_file import read_image, resize_image
+from picie_core.data.labelled_sets.labelled_set import LabelledSet
 from picie_core.errors import PicieError
 from picie_core.evaluation.cluster_head import ClusterHead
 from picie_core.evaluation.metrics import centre_square, confusion, summary

@@ -10,8 +10,8 @@ from typing import Any
 
 from picie_core.atomic_files import write_json, write_text
 from picie_core.data.class_names import IGNORE_ID
-from picie_core.data.image_file import open_image
-from picie_core.data.image_folder import Problem
+from picie_core.data.images.image_file import open_image
+from picie_core.data.images.image_folder import Problem
 from picie_core.errors import PicieError
 from picie_core.export.legend import Legend
 from picie_core.export.mask_format import WrittenImage

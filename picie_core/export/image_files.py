@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from PIL import Image
 
-from picie_core.data.image_file import ImageError, open_image, png_bytes, read_image
+from picie_core.data.images.image_file import ImageError, open_image, png_bytes, read_image
 
 FORMAT_OF_SUFFIX = {
     ".jpg": "JPEG",

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from picie_core.data.image_file import png_bytes, read_image
+from picie_core.data.images.image_file import png_bytes, read_image
 from picie_core.export.image_files import folder_stems, jpeg_bytes, put, write_picture
 from picie_core.export.mask_format import Classes, ExportImage, Format, TrainValSplit, WrittenImage, class_colors
 from picie_core.segmentation.overlay import overlay

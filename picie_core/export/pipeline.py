@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from picie_core.data.image_cache import ImageCache
-from picie_core.data.image_file import ImageError, probe_image, read_resized
-from picie_core.data.image_folder import Problem
+from picie_core.data.images.image_cache import ImageCache
+from picie_core.data.images.image_file import ImageError, probe_image, read_resized
+from picie_core.data.images.image_folder import Problem
 from picie_core.export.legend import Legend
 from picie_core.export.mask_format import ExportImage, Format, WrittenImage
 from picie_core.progress import Meter, Report

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 import numpy as np
 from torch import Tensor
 
-from picie_core.data.image_source import ImageSource
+from picie_core.data.images.image_source import ImageSource
 from picie_core.errors import PicieError
 from picie_core.models.decoder import fit_pca_decoder
 from picie_core.models.embedder import Embedder

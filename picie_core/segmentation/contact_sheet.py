@@ -17,8 +17,8 @@ from picie_core.clustering.clustering import cluster_scores
 from picie_core.clustering.exemplars import exemplars
 from picie_core.colors import Rgb, cluster_colors
 from picie_core.data.embedding_sample import DenseFeatures, EmbeddingSample
-from picie_core.data.image_cache import ImageCache
-from picie_core.data.image_file import png_bytes
+from picie_core.data.images.image_cache import ImageCache
+from picie_core.data.images.image_file import png_bytes
 from picie_core.segmentation.crops import CROP_PX, Outline, draw_crops, plain_crops
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from picie_core.segmentation.upsampling import upsample
 if TYPE_CHECKING:
     from picie_core.clustering.clustering import Clustering
     from picie_core.data.embedding_sample import DenseFeatures
-    from picie_core.data.image_cache import ImageCache
+    from picie_core.data.images.image_cache import ImageCache
 
 CROP_PX = 112
 """Side of a crop in pixels of the resized image: enough around a pixel to see what it belongs to."""

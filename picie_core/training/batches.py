@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from picie_core.data.class_names import IGNORE_ID
-from picie_core.data.image_source import ImageSource
+from picie_core.data.images.image_source import ImageSource
 from picie_core.errors import PicieError
 from picie_core.training.augmentations import square_crop, uniforms
 

@@ -20,7 +20,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
-from picie_core.data.image_source import ImageSource
+from picie_core.data.images.image_source import ImageSource
 from picie_core.errors import SharedError
 from picie_core.models.embedder import Embedder
 from picie_core.progress import Meter, Report, ignore_progress

@@ -10,7 +10,7 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from picie_core.atomic_files import folder_atomic
-from picie_core.data.image_file import ImageError
+from picie_core.data.images.image_file import ImageError
 from picie_core.data.sample_writer import SampleReport, SampleWriter, draw_positions
 from picie_core.errors import PicieError
 from picie_core.progress import Report, ignore_progress

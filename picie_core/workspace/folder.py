@@ -15,9 +15,9 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from picie_core.atomic_files import sweep, write_json
-from picie_core.data.image_cache import ImageCache
-from picie_core.data.image_file import read_image
-from picie_core.data.image_index import ImageList, add_problem, scan_images
+from picie_core.data.images.image_cache import ImageCache
+from picie_core.data.images.image_file import read_image
+from picie_core.data.images.image_index import ImageList, add_problem, scan_images
 from picie_core.errors import PicieError, WorkspaceBusy
 from picie_core.labels.label_map import LabelMap
 from picie_core.progress import WRITERS, JobStatus, Report, ignore_progress, read_status

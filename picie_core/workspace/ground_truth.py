@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from picie_core.atomic_files import write_array
-from picie_core.data.datasets import open_labelled_set
-from picie_core.data.labelled_set import LabelledSet
+from picie_core.data.labelled_sets.datasets import open_labelled_set
+from picie_core.data.labelled_sets.labelled_set import LabelledSet
 from picie_core.errors import PicieError
 from picie_core.evaluation.sampled_truth import SampledTruth, read_sampled_truth
 from picie_core.progress import Report, ignore_progress

@@ -10,7 +10,7 @@ from typing import Any
 
 from picie_core.atomic_files import folder_atomic
 from picie_core.clustering.clustering import Clustering
-from picie_core.data.image_folder import Problem, walk_images
+from picie_core.data.images.image_folder import Problem, walk_images
 from picie_core.errors import PicieError, SettingError
 from picie_core.export.export_folder import check_out, check_written, write_records
 from picie_core.export.formats import FORMATS

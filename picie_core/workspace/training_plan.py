@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from picie_core.data.datasets import DataChoice, open_labelled_set
-from picie_core.data.labelled_set import LabelledSet
+from picie_core.data.labelled_sets.datasets import DataChoice, open_labelled_set
+from picie_core.data.labelled_sets.labelled_set import LabelledSet
 from picie_core.errors import PicieError
 from picie_core.settings import MASK_METHODS, EmbedderSettings, SampleSettings, TrainSettings
 from picie_core.workspace.run_info import RunInfo

@@ -22,7 +22,7 @@ from picie_core.workspace.workspace import Run, Workspace
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-    from picie_core.data.image_cache import ImageCache
+    from picie_core.data.images.image_cache import ImageCache
     from picie_core.models.embedder import Embedder
     from picie_core.training.trainer import Training
 

@@ -15,7 +15,7 @@ from picie_core.clustering.clustering import Clustering, clustering_name
 from picie_core.clustering.splits import Split, splits_digest
 from picie_core.clustering.uncertainty import named_share
 from picie_core.data.embedding_sample import DenseFeatures, EmbeddingSample, load_sample
-from picie_core.data.image_cache import ImageCache
+from picie_core.data.images.image_cache import ImageCache
 from picie_core.errors import PicieError, SettingError
 from picie_core.labels.label_map import LabelMap
 from picie_core.segmentation.contact_sheet import ContactSheetSource

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from app.shared.charts import LEGEND_GROUPS, MapView, curve_figure, legend_parts, scatter_figure, shaded_figure
+from app.shared.pictures.charts import LEGEND_GROUPS, MapView, curve_figure, legend_parts, scatter_figure, shaded_figure
 
 
 def test_the_map_draws_every_point_once_in_the_colour_of_its_group() -> None:

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from app.clusters.charts import chart_key
+from app.clusters.views.charts import chart_key
 from app.session import clustering
 from picie_core.clustering.hierarchy import merge_tree
 from picie_core.labels.vocabulary import set_vocabulary

@@ -67,7 +67,8 @@ def test_the_first_page_loads_no_heavy_library() -> None:
     """torch, faiss, sklearn and umap are imported when they are used, not with the app."""
     heavy = ["torch", "faiss", "sklearn", "umap", "torchvision", "lightning_fabric"]
     code = (
-        "import sys, app.session.clustering, app.shared.layout, app.shared.notices, app.shared.sidebar;"
+        "import sys, app.session.clustering, app.shared.layout.elements;"
+        "import app.shared.layout.notices, app.shared.layout.sidebar;"
         "import app.session.record, app.session.current, app.session.cache, app.session.estimates;"
         f"print([name for name in {heavy} if name in sys.modules])"
     )

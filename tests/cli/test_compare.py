@@ -19,7 +19,7 @@ from picie_core.cli.commands import COMMANDS
 from picie_core.cli.compare import choose_images, prepare_set
 from picie_core.cli.compare_plan import read_plan
 from picie_core.cli.parser import run_command
-from picie_core.data.image_selection import read_selection
+from picie_core.data.images.image_selection import read_selection
 from picie_core.errors import PicieError
 from picie_core.progress import read_status
 from picie_core.workspace.workspace import Workspace

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from picie_core.data.cityscapes import CLASSES, class_of_id
-from picie_core.data.datasets import open_dataset, open_training_images
+from picie_core.data.labelled_sets.cityscapes import CLASSES, class_of_id
+from picie_core.data.labelled_sets.datasets import open_dataset, open_training_images
 from picie_core.errors import PicieError, SettingError
 
 CITIES = {"train": "aachen", "val": "frankfurt", "test": "berlin", "train_extra": "augsburg"}

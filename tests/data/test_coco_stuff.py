@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from picie_core.data.coco_stuff import COARSE, THINGS, coarse_of_fine
-from picie_core.data.datasets import open_dataset, open_training_images
+from picie_core.data.labelled_sets.coco_stuff import COARSE, THINGS, coarse_of_fine
+from picie_core.data.labelled_sets.datasets import open_dataset, open_training_images
 from picie_core.errors import PicieError, SettingError
 
 # Public label numbers (from 1; the masks hold one less) of labels that everybody knows, with their kind.

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from picie_core.data.datasets import open_dataset, open_labelled_set, open_training_images
-from picie_core.data.labelled_set import read_mask
+from picie_core.data.labelled_sets.datasets import open_dataset, open_labelled_set, open_training_images
+from picie_core.data.labelled_sets.labelled_set import read_mask
 from picie_core.errors import PicieError, SettingError
 
 

@@ -13,8 +13,8 @@ from PIL import Image
 from picie_core.cli.embed import embed
 from picie_core.data.embedding_sample import DenseFeatures
 from picie_core.data.feature_grid import feature_map_shape
-from picie_core.data.image_file import resize_image
-from picie_core.data.image_index import ImageRecord
+from picie_core.data.images.image_file import resize_image
+from picie_core.data.images.image_index import ImageRecord
 from picie_core.data.sample_writer import SampleReport, SampleWriter, draw_positions, two_widest_axes
 from picie_core.errors import PicieError
 from picie_core.models.embedder import load_embedder

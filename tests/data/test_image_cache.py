@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from picie_core.data.image_cache import TOKEN_BYTES, ImageCache
-from picie_core.data.image_file import read_resized
-from picie_core.data.image_index import scan_images
+from picie_core.data.images.image_cache import TOKEN_BYTES, ImageCache
+from picie_core.data.images.image_file import read_resized
+from picie_core.data.images.image_index import scan_images
 from picie_core.errors import PicieError, SettingError
 
 SIZE_PX = 40

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from picie_core.data.image_file import probe_image, read_image, read_resized, resize_image, scaled_size
+from picie_core.data.images.image_file import probe_image, read_image, read_resized, resize_image, scaled_size
 from picie_core.errors import PicieError, SettingError
 
 TURNED_BY_THE_CAMERA = {

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from picie_core.data.image_folder import SUFFIXES, find_images
-from picie_core.data.image_index import ImageList, add_problem, scan_images
+from picie_core.data.images.image_folder import SUFFIXES, find_images
+from picie_core.data.images.image_index import ImageList, add_problem, scan_images
 from picie_core.errors import PicieError
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from picie_core.data.image_selection import read_selection, store_selection
+from picie_core.data.images.image_selection import read_selection, store_selection
 from picie_core.errors import PicieError
 from picie_core.workspace.workspace import Workspace
 

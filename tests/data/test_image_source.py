@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from picie_core.data.image_file import ImageError, read_image, read_resized, resize_image
-from picie_core.data.image_source import GivenImages
+from picie_core.data.images.image_file import ImageError, read_image, read_resized, resize_image
+from picie_core.data.images.image_source import GivenImages
 from picie_core.errors import PicieError, SettingError
 
 

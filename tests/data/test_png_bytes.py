@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from picie_core.data.image_file import png_bytes
+from picie_core.data.images.image_file import png_bytes
 
 ARRAYS = [
     ((3, 4), np.uint8, "L"),

@@ -14,7 +14,7 @@ from PIL import Image
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
-from picie_core.data.image_file import ImageError
+from picie_core.data.images.image_file import ImageError
 from picie_core.errors import SettingError
 from picie_core.estimators.pixel_clusterer import PixelClusterer
 from picie_core.evaluation.mask_metrics import evaluate

@@ -10,9 +10,9 @@ import pytest
 import torch
 from PIL import Image
 
-from picie_core.data.datasets import open_labelled_set
-from picie_core.data.image_file import read_image, resize_image
-from picie_core.data.labelled_set import LabelledSet
+from picie_core.data.images.image_file import read_image, resize_image
+from picie_core.data.labelled_sets.datasets import open_labelled_set
+from picie_core.data.labelled_sets.labelled_set import LabelledSet
 from picie_core.errors import PicieError
 from picie_core.evaluation.cluster_head import ClusterHead
 from picie_core.evaluation.metrics import centre_square, confusion

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from picie_core.data.image_file import read_image, resize_image
+from picie_core.data.images.image_file import read_image, resize_image
 from picie_core.errors import SettingError
 from picie_core.export.image_files import flat_stems, folder_stems
 from picie_core.segmentation.masks import cluster_mask

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from picie_core.clustering.clustering import Clustering
-from picie_core.data.image_file import read_image, resize_image
+from picie_core.data.images.image_file import read_image, resize_image
 from picie_core.segmentation.masks import class_mask
 from picie_core.workspace.mask_export import export_masks, network_features
 from picie_core.workspace.workspace import Run, Workspace

@@ -8,8 +8,8 @@ import torch
 from PIL import Image
 from torch.nn import functional as F
 
-from picie_core.data.image_cache import ImageCache
-from picie_core.data.image_index import scan_images
+from picie_core.data.images.image_cache import ImageCache
+from picie_core.data.images.image_index import scan_images
 from picie_core.training import paired_views
 from picie_core.training.batches import Batches, ReadMask
 from picie_core.workspace.workspace import Workspace

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from picie_core.data.image_cache import ImageCache
+from picie_core.data.images.image_cache import ImageCache
 from picie_core.errors import PicieError
 from picie_core.models.embedder import load_embedder
 from picie_core.settings import SampleSettings, TrainSettings

@@ -10,7 +10,7 @@ import pytest
 from picie_core.cli.embed import embed
 from picie_core.clustering.clustering import cluster_scores, clustering_name
 from picie_core.clustering.kmeans import assign
-from picie_core.data.image_file import resize_image
+from picie_core.data.images.image_file import resize_image
 from picie_core.errors import PicieError, SettingError
 from picie_core.models.embedder import load_embedder
 from picie_core.models.inference import FrozenEmbedder, embed_image

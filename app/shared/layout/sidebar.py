@@ -16,8 +16,8 @@ from app.session.widget_keys import Key
 from app.shared.edit_history import NOTICED, draw_edits
 from app.shared.formatting import duration, home_path, literal, percent, progress_line
 from app.shared.job_panel import job_share, job_words
-from app.shared.layout import small
-from app.shared.notices import show_errors
+from app.shared.layout.elements import small
+from app.shared.layout.notices import show_errors
 from app.shared.synced_fields import shown_key, typed
 from picie_core.workspace.run_info import RunInfo
 from picie_core.workspace.workspace import Run, Workspace

@@ -7,7 +7,7 @@ from typing import Literal
 
 import streamlit as st
 
-from app.shared.pages import page_path
+from app.shared.layout.pages import page_path
 
 
 def headline(title: str, facts: str, go_on: tuple[str, str] | None = None, primary: bool = True) -> None:

@@ -12,9 +12,9 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 
 from picie_core.atomic_files import disk_error, write_text
-from picie_core.data.image_file import ImageError, probe_image
-from picie_core.data.image_folder import SUFFIXES, FoundImage, Problem, walk_images
-from picie_core.data.image_selection import read_selection
+from picie_core.data.images.image_file import ImageError, probe_image
+from picie_core.data.images.image_folder import SUFFIXES, FoundImage, Problem, walk_images
+from picie_core.data.images.image_selection import read_selection
 from picie_core.errors import PicieError
 from picie_core.progress import Meter, Report, ignore_progress
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from app.clusters import review_queue
 from app.clusters.cluster_facts import pixel_share
 from app.clusters.contact_sheets import (
     DrawnSheet,
@@ -24,11 +23,12 @@ from app.clusters.contact_sheets import (
 )
 from app.clusters.naming_bar import draw_key_sheet, key_button, name_buttons
 from app.clusters.record import record_of, stamp
-from app.shared.colors import class_colors
+from app.clusters.review import review_queue
 from app.shared.components.naming import Click, naming_field
 from app.shared.formatting import count, percent
-from app.shared.layout import show_jpeg, small, swatch
+from app.shared.layout.elements import show_jpeg, small, swatch
 from app.shared.naming import class_names, cluster_names, names_offered, shown_color
+from app.shared.pictures.colors import class_colors
 from picie_core.colors import rgb_color
 from picie_core.workspace.workspace import StoredClustering
 

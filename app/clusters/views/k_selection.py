@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from app.clusters.charts import clickable_chart, k_figure
+from app.clusters.views.charts import clickable_chart, k_figure
 from app.session.jobs import Job, job_of, start
 from app.session.record import session
 from app.shared.job_panel import job_ending, watch_job
-from app.shared.notices import attempt
+from app.shared.layout.notices import attempt
 from picie_core.workspace.workspace import Run, StoredClustering
 
 if TYPE_CHECKING:

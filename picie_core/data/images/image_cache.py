@@ -19,9 +19,9 @@ from typing import NamedTuple
 import numpy as np
 
 from picie_core.atomic_files import disk_error, open_atomic
-from picie_core.data.image_file import ImageError, read_resized
-from picie_core.data.image_index import ImageList
-from picie_core.data.image_source import ImageSource
+from picie_core.data.images.image_file import ImageError, read_resized
+from picie_core.data.images.image_index import ImageList
+from picie_core.data.images.image_source import ImageSource
 from picie_core.errors import PicieError, SettingError
 
 TOKEN_BYTES = 16

@@ -13,8 +13,8 @@ from app.clusters.record import CropSplit, record_of
 from app.session.cache import cached, contact_sheet_source
 from app.session.current import unsplit_clustering
 from app.session.record import session
+from app.shared.layout.notices import attempt, show_errors
 from app.shared.naming import class_names, class_of_name, cluster_names, remember_name
-from app.shared.notices import attempt, show_errors
 from picie_core.workspace.workspace import Run, StoredClustering
 
 if TYPE_CHECKING:

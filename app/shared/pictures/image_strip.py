@@ -15,9 +15,9 @@ from app.session.cache import cached, contact_sheet_source
 from app.session.record import session
 from app.session.widget_keys import Key
 from app.shared.formatting import percent
-from app.shared.layout import show_png, small_fit
-from app.shared.thumbnails import thumbnails
-from picie_core.data.image_index import ImageList, ImageRecord
+from app.shared.layout.elements import show_png, small_fit
+from app.shared.pictures.thumbnails import thumbnails
+from picie_core.data.images.image_index import ImageList, ImageRecord
 from picie_core.workspace.workspace import StoredClustering, Workspace
 
 FILM = 9

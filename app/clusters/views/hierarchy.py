@@ -7,14 +7,14 @@ import html
 import streamlit as st
 
 from app.clusters import cluster_facts
-from app.clusters.charts import clickable_chart, dendrogram_figure
 from app.clusters.contact_sheets import SheetSize, SheetStyle, ask_sheets, fill, reserve, sheet_place
 from app.clusters.focus import go_to, name_together
 from app.clusters.record import record_of
+from app.clusters.views.charts import clickable_chart, dendrogram_figure
 from app.shared.formatting import count, percent
-from app.shared.layout import small, swatch
+from app.shared.layout.elements import small, swatch
+from app.shared.layout.notices import attempt
 from app.shared.naming import class_names, cluster_names, cluster_title, shown_color
-from app.shared.notices import attempt
 from picie_core.workspace.workspace import StoredClustering
 
 CHART = "tree_chart"

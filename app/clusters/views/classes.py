@@ -8,9 +8,9 @@ import streamlit as st
 
 from app.clusters.cluster_facts import pixel_share
 from app.shared.formatting import count, literal, percent
-from app.shared.layout import small, small_fit
+from app.shared.layout.elements import small, small_fit
+from app.shared.layout.notices import attempt, show_errors
 from app.shared.naming import vocabulary
-from app.shared.notices import attempt, show_errors
 from app.shared.synced_fields import shown_key, typed
 from picie_core.data.class_names import IGNORE_ID, MAX_NAME_LENGTH
 from picie_core.labels.classes import Class

@@ -13,7 +13,7 @@ import streamlit as st
 from plotly.subplots import make_subplots
 
 from app.session.record import session
-from app.shared.charts import LINE_COLORS
+from app.shared.pictures.charts import LINE_COLORS
 
 LABELLED_LEAVES = 70
 """With more leaves than this their names would lie over each other; hovering names them."""

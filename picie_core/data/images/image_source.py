@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from picie_core.data.image_file import (
+from picie_core.data.images.image_file import (
     MAX_PIXELS,
     MIN_SIDE_PX,
     ImageError,
@@ -18,7 +18,7 @@ from picie_core.data.image_file import (
     resize_image,
     scaled_size,
 )
-from picie_core.data.image_index import ImageRecord
+from picie_core.data.images.image_index import ImageRecord
 from picie_core.errors import PicieError, SettingError
 
 

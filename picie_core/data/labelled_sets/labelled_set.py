@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from picie_core.data.class_names import IGNORE_ID
-from picie_core.data.image_file import open_image
+from picie_core.data.images.image_file import open_image
 from picie_core.errors import PicieError
 
 

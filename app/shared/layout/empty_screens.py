@@ -7,8 +7,8 @@ import streamlit as st
 from app.session.current import current_clustering, current_run, current_workspace
 from app.session.jobs import Job, job_of
 from app.shared.job_panel import job_bar, watch_job
-from app.shared.layout import headline
-from app.shared.pages import page_path, purpose
+from app.shared.layout.elements import headline
+from app.shared.layout.pages import page_path, purpose
 from picie_core.progress import WRITERS
 from picie_core.workspace.workspace import Run, StoredClustering, Workspace
 

@@ -13,11 +13,11 @@ import numpy as np
 from PIL import Image
 
 from app.session.cache import cached, contact_sheet_source, embedder
-from app.shared.colors import class_colors, cluster_color
+from app.shared.pictures.colors import class_colors, cluster_color
 from picie_core.colors import rgb_color
-from picie_core.data.image_cache import ImageCache
-from picie_core.data.image_file import png_bytes, read_resized
-from picie_core.data.image_index import ImageList, ImageRecord
+from picie_core.data.images.image_cache import ImageCache
+from picie_core.data.images.image_file import png_bytes, read_resized
+from picie_core.data.images.image_index import ImageList, ImageRecord
 from picie_core.segmentation.post_processing import (
     MaskAndConfidence,
     PostProcessing,

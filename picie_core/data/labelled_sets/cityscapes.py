@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from picie_core.data.dataset_layout import Part, pair_with_masks, pick_listed, pick_splits, require_parts
-from picie_core.data.labelled_set import LabelledSet
+from picie_core.data.labelled_sets.dataset_layout import Part, pair_with_masks, pick_listed, pick_splits, require_parts
+from picie_core.data.labelled_sets.labelled_set import LabelledSet
 from picie_core.errors import SettingError
 
 NAME = "Cityscapes"

@@ -8,8 +8,8 @@ import numpy as np
 import streamlit as st
 from PIL import Image
 
-from picie_core.data.image_file import png_bytes, read_resized
-from picie_core.data.image_index import ImageRecord
+from picie_core.data.images.image_file import png_bytes, read_resized
+from picie_core.data.images.image_index import ImageRecord
 from picie_core.errors import PicieError
 
 TILE_PX = (144, 108)

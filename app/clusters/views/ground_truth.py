@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import streamlit as st
 
-from app.clusters.charts import PLAIN, confusion_figure
+from app.clusters.views.charts import PLAIN, confusion_figure
 from app.session.cache import cached
 from app.session.jobs import job_of, start
 from app.shared.formatting import percent
 from app.shared.job_panel import job_ending, watch_job
-from app.shared.layout import small
-from app.shared.notices import show_errors
+from app.shared.layout.elements import small
+from app.shared.layout.notices import show_errors
 from picie_core.workspace.workspace import Run, StoredClustering
 
 if TYPE_CHECKING:

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from picie_core.data.cityscapes import cityscapes_images, open_cityscapes
-from picie_core.data.coco_stuff import cocostuff_images, open_cocostuff
-from picie_core.data.dataset_layout import Part, pick_listed, pick_splits, read_lines, show_layout
-from picie_core.data.image_folder import find_images
-from picie_core.data.labelled_set import LabelledSet, read_mask
+from picie_core.data.images.image_folder import find_images
+from picie_core.data.labelled_sets.cityscapes import cityscapes_images, open_cityscapes
+from picie_core.data.labelled_sets.coco_stuff import cocostuff_images, open_cocostuff
+from picie_core.data.labelled_sets.dataset_layout import Part, pick_listed, pick_splits, read_lines, show_layout
+from picie_core.data.labelled_sets.labelled_set import LabelledSet, read_mask
 from picie_core.errors import PicieError, SettingError
 
 DATASETS = ("folders", "cocostuff", "cityscapes")

@@ -1,0 +1,1 @@
+"""The review queue: one step after the other, each answered by a name."""

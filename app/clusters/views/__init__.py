@@ -1,0 +1,1 @@
+"""The other views of the Clusters screen: hierarchy, classes, choosing K, ground truth."""

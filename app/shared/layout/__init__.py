@@ -1,0 +1,1 @@
+"""The layout that all screens share: style, pages, sidebar, empty screens, notices."""

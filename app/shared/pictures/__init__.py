@@ -1,0 +1,1 @@
+"""Pictures that several screens draw: overlays, charts, thumbnails, the image strip."""

@@ -1,0 +1,1 @@
+"""Images with ground truth: folders of masks, COCO-Stuff, Cityscapes."""
