@@ -63,28 +63,30 @@ def choose_k(clustering: StoredClustering) -> None:
     """Draws the ways to change K: one click on a usual number, or any number."""
     usual = clustering.base_k if clustering.base_k in QUICK_K else None
     quick = shown_key(Key.K_QUICK, usual)
-    st.pills(
-        "Clusters K",
-        QUICK_K,
-        default=usual,
-        key=quick,
-        on_change=want_k,
-        args=(quick,),
-        label_visibility="collapsed",
-    )
+    with st.container(key="one_k_quick", width="content"):  # shows the newest field only, see style.py
+        st.pills(
+            "Clusters K",
+            QUICK_K,
+            default=usual,
+            key=quick,
+            on_change=want_k,
+            args=(quick,),
+            label_visibility="collapsed",
+        )
     number = shown_key(Key.K_NUMBER, clustering.base_k)
-    st.number_input(
-        "Any K",
-        2,
-        LARGEST_K,
-        clustering.base_k,
-        step=1,
-        key=number,
-        on_change=want_k,
-        args=(number,),
-        width=104,
-        label_visibility="collapsed",
-    )
+    with st.container(key="one_k_number", width="content"):
+        st.number_input(
+            "Any K",
+            2,
+            LARGEST_K,
+            clustering.base_k,
+            step=1,
+            key=number,
+            on_change=want_k,
+            args=(number,),
+            width=104,
+            label_visibility="collapsed",
+        )
 
 
 def choose_style() -> SheetStyle:

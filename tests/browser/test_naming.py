@@ -244,6 +244,7 @@ def test_every_click_on_the_curve_moves_k(page: Page, made: Path, tmp_path: Path
             wait_until_drawn(page)
             page.mouse.click(*chart.evaluate(POINT, 4))
             expect(facts(page)).to_contain_text(re.compile("^4 clusters of"))
+            wait_until_drawn(page)
             number = page.get_by_role("spinbutton", name="Any K")
             number.fill(str(K))
             number.press("Enter")
