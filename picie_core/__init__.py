@@ -78,7 +78,7 @@ _HOMES = {
     "Progress": "progress",
     "PicieError": "errors",
     "SettingError": "errors",
-    "ImageError": "data.image_file",
+    "ImageError": "data.images.image_file",
     "WorkspaceBusy": "errors",
 }
 

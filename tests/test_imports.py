@@ -26,7 +26,7 @@ HEAVY = (
 )
 SCREEN = ("streamlit", "plotly", "pandas")
 NETWORK = ("torch", "torchvision", "faiss", "sklearn", "umap", "lightning_fabric")
-LIGHT = ("workspace.workspace", "data.image_index", "labels.label_map", "progress", "segmentation.contact_sheet",
+LIGHT = ("workspace.workspace", "data.images.image_index", "labels.label_map", "progress", "segmentation.contact_sheet",
          "segmentation.masks", "clustering.clustering", "data.embedding_sample", "settings", "cli.commands",
          "clustering.uncertainty", "clustering.confidence", "labels.review_queue", "clustering.k_selection",
          "clustering.hierarchy", "workspace.ground_truth", "evaluation.sampled_truth",
