@@ -1,6 +1,6 @@
 """Takes the pictures of docs/screenshots: every screen empty, at work and full, light and dark.
 
-    python docs/gallery.py --workspace W --weights PATH [--out docs/screenshots]
+    python docs/gallery.py --workspace W [--out docs/screenshots]
 
 W is a workspace with an embedder, clusters and some names; what is at work is taken from new workspaces of its images,
 so W is only looked at. The app is started as the README says and driven in headless Chromium.
