@@ -5,9 +5,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
+from threadpoolctl import ThreadpoolController
 
 from picie_core.clustering.kmeans import load_faiss
 from picie_core.data.embedding_sample import EmbeddingSample
@@ -129,7 +132,20 @@ def _umap(rows: np.ndarray, start: np.ndarray, settings: UmapSettings, report: R
         precomputed_knn=(*knn, None),
         tqdm_kwds={"file": _Epochs(report), "bar_format": "{n}", "disable": False, "mininterval": 0.2},
     )
-    return mapper.fit_transform(rows).astype(np.float32)
+    with _same_threads():
+        return mapper.fit_transform(rows).astype(np.float32)
+
+
+@contextmanager
+def _same_threads() -> Iterator[None]:
+    """Gives OpenMP its number of threads back, which numba sets: else later sums would differ by rounding."""
+    libraries = ThreadpoolController().select(user_api="openmp").lib_controllers
+    counts = [library.num_threads for library in libraries]
+    try:
+        yield
+    finally:
+        for library, threads in zip(libraries, counts, strict=True):
+            library.set_num_threads(threads)
 
 
 class _Epochs:

@@ -40,7 +40,7 @@ def without_times(out: Path) -> list[list[str]]:
 
 @pytest.fixture(scope="module")
 def whole(scenes, tmp_path_factory) -> Path:
-    """The folder of a finished comparison that nothing interrupted; nobody writes there."""
+    """The folder of a finished comparison that nothing interrupted; only to read."""
     folder = tmp_path_factory.mktemp("compare")
     plan = write_plan(folder / "plan.toml", make_plan(scenes))
     assert run_command(COMMANDS, ["compare", str(plan), "--out", str(folder / "out"), "--device", "cpu"]) == 0

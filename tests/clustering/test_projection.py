@@ -7,6 +7,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+import torch
 from sklearn.neighbors import NearestNeighbors
 
 from picie_core.clustering.projection import (
@@ -183,10 +184,11 @@ def test_neighbours_equal_scikit_learn():
 @pytest.mark.slow
 def test_the_command_runs_the_real_umap(finished_copy, say):
     """`project` on a few points gives every sampled pixel finite coordinates that the app can load."""
-    run = finished_copy.current_run()
+    run, threads = finished_copy.current_run(), torch.get_num_threads()
     said = say("project", "--workspace", finished_copy.root, "--points", 40, "--neighbors", 4, "--min-dist", 0.2)
     assert said.code == 0, said.err
     found = load_projection(run, "umap", UmapSettings(points=40, neighbors=4, min_dist=0.2))
     assert np.isfinite(found.xy).all() and len(found.xy) == len(run.sample().pca)
     assert found.xy.std() > 0
     assert "umap-40-n4-d0.2-s0.npz" in said.out
+    assert torch.get_num_threads() == threads  # which numba sets: what is computed later would differ by rounding

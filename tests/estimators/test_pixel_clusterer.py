@@ -35,7 +35,7 @@ def arrays(scenes: Path) -> list[np.ndarray]:
 
 @pytest.fixture(scope="module")
 def fitted(arrays: list[np.ndarray]) -> PixelClusterer:
-    """Fitted to the six scenes at K = 6; nobody fits it again."""
+    """Fitted to the six scenes at K = 6; fitted once."""
     return PixelClusterer(6, **SMALL).fit(arrays)
 
 
