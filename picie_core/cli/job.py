@@ -89,14 +89,17 @@ def answer_signals(handler: Handler, *numbers: int) -> Iterator[None]:
 
 
 @contextmanager
-def stop_on_signal() -> Iterator[Callable[[], bool]]:
-    """Yields a function that returns whether Ctrl-C or SIGTERM came; a second one ends the process at once."""
+def stop_on_signal(*, second_ends: bool = True) -> Iterator[Callable[[], bool]]:
+    """Yields a function that returns whether Ctrl-C or SIGTERM came; a second one ends the process at once.
+
+    second_ends: False lets any number of signals ask for the same stop.
+    """
     received: list[int] = []
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def receive(number: int, frame: object) -> None:
         received.append(number)
-        for one, handler in before.items():
+        for one, handler in before.items() if second_ends else ():
             signal.signal(one, handler)
 
     with answer_signals(receive, *before):

@@ -167,7 +167,8 @@ def _run_worker(
     os.setsid()  # Ctrl-C reaches the launcher alone, which passes it on
     worker = Worker.from_environment(plan.training.processes)
     result: dict[str, Any] | Exception
-    with stop_on_signal() as stop:
+    # When the launcher is killed, SIGINT may come several times, so a second one must not end the process at once.
+    with stop_on_signal(second_ends=False) as stop:
         try:
             result = _train_as(worker, workspace_root, images, plan, resume, device, stop)
         except (PicieError, Stopped) as error:

@@ -88,6 +88,8 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
             torch.save({"version": VERSION, **state}, file)
         except RuntimeError as error:  # torch covers a failed write by an error of its own
             cause = error.__context__
+            if isinstance(cause, KeyboardInterrupt):
+                raise cause from None
             raise (OSError(*cause.args) if isinstance(cause, OSError) else error) from error
 
 

@@ -87,3 +87,13 @@ def test_a_stop_is_asked_for_once(number):
         assert stop()
         assert [signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)] == before
     assert [signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+def test_several_signals_can_ask_for_one_stop():
+    """Where a second signal may come by itself, it asks for the same stop and raises nothing."""
+    before = signal.getsignal(signal.SIGINT)
+    with stop_on_signal(second_ends=False) as stop:
+        for _ in range(3):
+            os.kill(os.getpid(), signal.SIGINT)
+            assert stop()
+    assert signal.getsignal(signal.SIGINT) == before
