@@ -95,8 +95,9 @@ def _add(parent: argparse._ActionsContainer, name: str, kind: Any, option: Optio
     """Adds one option; one that is not given is not among the parsed values, so that functions alone give defaults."""
     required = default is inspect.Parameter.empty
     text = option.meaning
-    if not (required or default is None or default is False):
-        text += f" (default: {default}{f'; paper: {PAPER[name]}' if name in PAPER else ''})"
+    if not (required or default is None or default is False or default == ()):
+        shown = " ".join(default) if isinstance(default, list) else default
+        text += f" (default: {shown}{f'; paper: {PAPER[name]}' if name in PAPER else ''})"
     how: dict[str, Any] = {"help": text, "choices": option.choices}
     if isinstance(kind, UnionType):  # `int | None`: None is what stands for an option that is not given
         kind = get_args(kind)[0]
@@ -108,8 +109,10 @@ def _add(parent: argparse._ActionsContainer, name: str, kind: Any, option: Optio
     if kind is bool:
         parent.add_argument(flag, dest=name, action="store_true", default=argparse.SUPPRESS, help=text)
         return
-    several = get_origin(kind) is list
-    how |= {"type": get_args(kind)[0], "nargs": "+"} if several else {"type": kind}
+    if get_origin(kind) is list or kind is tuple:
+        how |= {"type": get_args(kind)[0] if get_args(kind) else str, "nargs": "+"}
+    else:
+        how |= {"type": kind}
     if option.choices is None:
         how["metavar"] = flag.removeprefix("--").replace("-", "_").upper()
     parent.add_argument(flag, dest=name, required=required, default=argparse.SUPPRESS, **how)
@@ -141,7 +144,9 @@ def call_arguments(command: Command, arguments: argparse.Namespace) -> dict[str,
     values = {}
     for name, kind, option, _ in _parameters(command):
         if option is None:
-            values[name] = kind(**{one.name: given[one.name] for one in fields(kind) if one.name in given})
+            of_kind = {one.name: given[one.name] for one in fields(kind) if one.name in given}
+            # a list of words is a tuple in a frozen record
+            values[name] = kind(**{key: tuple(one) if isinstance(one, list) else one for key, one in of_kind.items()})
         elif name in given:
             values[name] = given[name]
             for one in given[name] if isinstance(given[name], list) else [given[name]]:

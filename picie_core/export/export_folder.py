@@ -13,8 +13,7 @@ from picie_core.data.class_names import IGNORE_ID
 from picie_core.data.images.image_file import open_image
 from picie_core.data.images.image_folder import Problem
 from picie_core.errors import PicieError
-from picie_core.export.legend import Legend
-from picie_core.export.mask_format import WrittenImage
+from picie_core.export.mask_format import Classes, Written
 
 
 def check_out(out: Path, images_root: Path, workspace_root: Path) -> None:
@@ -35,32 +34,40 @@ def check_out(out: Path, images_root: Path, workspace_root: Path) -> None:
 
 
 def write_records(
-    folder: Path, legend: Legend, written: Sequence[WrittenImage], *, problems: Sequence[Problem], head: dict[str, Any]
+    folder: Path,
+    classes: Classes,
+    label_map: dict[str, Any],
+    written: Written,
+    *,
+    problems: Sequence[Problem],
+    head: dict[str, Any],
 ) -> None:
     """Writes export.json (`head`, then what the masks mean), classes.txt and labelmap.json."""
-    pairs = [(one.source.path, one.source.stem) for one in written]
+    pairs = [(one.path, one.stem) for one in written]
     record = {
         **head,
-        "images": len(written),
+        "images": len(pairs),
         "ignore_id": IGNORE_ID,
-        "classes": [asdict(one) for one in legend.classes],
+        "classes": [asdict(one) for one in classes],
         "renamed": {path: stem for path, stem in pairs if str(PurePosixPath(path).with_suffix("")) != stem},
         "problems": [{"path": one.path, "reason": one.reason} for one in problems],
     }
     write_json(folder / "export.json", record)
-    write_text(folder / "classes.txt", "".join(f"{one.name}\n" for one in legend.classes))
-    write_json(folder / "labelmap.json", legend.label_map)
+    write_text(folder / "classes.txt", "".join(f"{one.name}\n" for one in classes))
+    write_json(folder / "labelmap.json", label_map)
 
 
-def check_written(folder: Path, written: Sequence[WrittenImage]) -> None:
-    """Raises PicieError when a file is missing or an image and its mask differ in size."""
+def check_written(folder: Path, written: Written) -> None:
+    """Raises PicieError when a file is missing, has another size than its image, or stands for two images."""
+    masks = set[str]()
     for one in written:
-        for path in (one.image, one.mask):
+        for path in filter(None, (one.entry["image"], one.entry["mask"])):
             with open(folder / path, "rb") as file, open_image(file) as picture:
                 if picture.size != one.size:
                     raise PicieError(
-                        f"{path} is {picture.size}, {one.source.path} was {one.size}: it changed meanwhile, export "
-                        "again"
+                        f"{path} is {picture.size}, {one.path} was {one.size}: it changed meanwhile, export again"
                     )
-    if len({one.mask for one in written}) != len(written):
-        raise PicieError(f"{len(written)} images gave fewer masks: two have the same name, rename one")
+        if one.entry["mask"] is not None:
+            if one.entry["mask"] in masks:
+                raise PicieError(f"{one.entry['mask']} is the mask of two images: rename one of them")
+            masks.add(one.entry["mask"])

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
+import os
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -67,23 +69,53 @@ def put(path: Path, data: bytes) -> None:
     path.write_bytes(data)
 
 
-def write_picture(folder: Path, stem: str, source: Path) -> Path:
+def write_picture(folder: Path, stem: str, source: Path, how: str = "copy") -> Path | None:
     """Copies an image that every reader shows alike, else writes it upright as 8-bit PNG; returns its path.
 
+    how: copy, link (a hard link to a file that stays as it is) or none (writes nothing, returns None).
     Raises ImageError when it cannot be read.
     """
+    if how == "none":
+        return None
     suffix = source.suffix.lower()
     data = unchanged_bytes(source, {FORMAT_OF_SUFFIX[suffix]}) if suffix in FORMAT_OF_SUFFIX else None
     path = Path(f"{stem}{source.suffix if data else '.png'}")
-    put(folder / path, data or png_bytes(read_image(source)))
+    _put_image(folder / path, source, data, how, lambda: png_bytes(read_image(source)))
     return path
 
 
-def write_jpeg(folder: Path, stem: str, source: Path) -> Path:
-    """Copies an upright 8-bit JPEG, else writes the image as one; returns its path. Raises ImageError."""
+def write_jpeg(folder: Path, stem: str, source: Path, how: str = "copy") -> Path | None:
+    """Copies an upright 8-bit JPEG, else writes the image as one; returns its path. `how` and errors as above."""
+    if how == "none":
+        return None
     path = Path(f"{stem}.jpg")
-    put(folder / path, unchanged_bytes(source, {"JPEG"}) or jpeg_bytes(read_image(source), source))
+    unchanged = unchanged_bytes(source, {"JPEG"})
+    _put_image(folder / path, source, unchanged, how, lambda: jpeg_bytes(read_image(source), source))
     return path
+
+
+def write_png(folder: Path, stem: str, source: Path, how: str = "copy") -> Path | None:
+    """Copies an upright 8-bit PNG, else writes the image as one; returns its path. `how` and errors as above."""
+    if how == "none":
+        return None
+    path = Path(f"{stem}.png")
+    _put_image(folder / path, source, unchanged_bytes(source, {"PNG"}), how, lambda: png_bytes(read_image(source)))
+    return path
+
+
+def _put_image(path: Path, source: Path, unchanged: bytes | None, how: str, encoded: Callable[[], bytes]) -> None:
+    """Writes the unchanged bytes of a file, or links to it, or writes it encoded anew."""
+    if unchanged is not None and how == "link":
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            path.unlink(missing_ok=True)  # of an export that was stopped
+            os.link(os.path.realpath(source), path)
+            return
+        except OSError as error:
+            if error.errno not in (errno.EXDEV, errno.EPERM, errno.ENOTSUP, errno.EMLINK):
+                raise
+            # another disk, or one without hard links: a copy then
+    put(path, encoded() if unchanged is None else unchanged)
 
 
 def unchanged_bytes(source: Path, formats: Collection[str]) -> bytes | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -10,15 +11,17 @@ import numpy as np
 from picie_core.clustering.clustering import Clustering
 from picie_core.clustering.splits import splits_record
 from picie_core.colors import cluster_colors, hex_color
-from picie_core.data.class_names import IGNORE_ID, IGNORE_NAME
-from picie_core.errors import PicieError
+from picie_core.data.class_names import IGNORE_ID, IGNORE_NAME, name_key
+from picie_core.errors import PicieError, SettingError
 from picie_core.export.mask_format import MaskClass
 from picie_core.labels.label_map import LabelMap
 from picie_core.segmentation.post_processing import (
     PostProcessing,
     check_post_processing,
     ignored_id,
+    mask_and_confidence,
     post_processed_mask,
+    thresholded_mask,
 )
 
 
@@ -34,6 +37,8 @@ class Legend:
     label_map: dict[str, Any]
     """The record that `LabelMap.import_map` reads."""
     post_processing: PostProcessing = PostProcessing()
+    values: np.ndarray = field(default_factory=lambda: np.arange(256, dtype=np.uint8))
+    """(256,) uint8: class id of the label map -> value in the masks."""
 
     @property
     def ignored_value(self) -> int | None:
@@ -49,14 +54,27 @@ class Legend:
             feature_map, self.clustering, self.classes_of, height, width, self.post_processing, image
         )
 
+    def mask_and_confidence(
+        self, feature_map: np.ndarray, height: int, width: int, image: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Returns `mask` and the confidence of each of its pixels, float32 (height, width), 0 to 1."""
+        refine = self.post_processing.refine
+        made = mask_and_confidence(feature_map, self.clustering, self.classes_of, height, width, refine, image)
+        return thresholded_mask(made, self.post_processing, self.classes_of is None), made.confidence
+
 
 def make_legend(
-    label_map: LabelMap, clustering: Clustering, raw: bool, post_processing: PostProcessing = PostProcessing()
+    label_map: LabelMap,
+    clustering: Clustering,
+    raw: bool,
+    post_processing: PostProcessing = PostProcessing(),
+    only: Sequence[str] = (),
 ) -> Legend:
     """Returns the legend of an export of classes, or with `raw` of cluster ids.
 
+    only: names of the classes to write, all by default; pixels of the others become 255.
     Raises PicieError when no cluster has a name and the export is not raw, or when the clustering changed meanwhile;
-    SettingError when a threshold needs 255 for ignored pixels and a cluster has this id.
+    SettingError for an unknown class, or when a threshold needs 255 for ignored pixels and a cluster has this id.
     """
     check_post_processing(post_processing, clustering.k, raw)
     named = label_map.export_map(clustering.key)
@@ -66,15 +84,35 @@ def make_legend(
         colors = [hex_color(color) for color in cluster_colors(clustering.k)]
         classes = [MaskClass(i, f"cluster_{i}", color, [i]) for i, color in enumerate(colors)]
         return Legend(clustering, classes, None, named, post_processing)
-    ids = {item["name"]: item["id"] for item in named["classes"]} | {IGNORE_NAME: IGNORE_ID}
-    classes_of = {int(cluster): ids[name] for cluster, name in named["clusters"].items()}
+    ids = {item["name"]: item["id"] for item in named["classes"]}
+    values = _values(ids, only)
+    ids[IGNORE_NAME] = IGNORE_ID
+    classes_of = {int(cluster): int(values[ids[name]]) for cluster, name in named["clusters"].items()}
     if not set(classes_of.values()) - {IGNORE_ID}:
         raise PicieError(
             f"no cluster of {clustering.name} has a name, so every pixel would be ignored: name some on the Clusters "
             "screen or with `label import FILE`, or export cluster ids with --raw"
+            if not only
+            else f"no cluster of {clustering.name} is named {' or '.join(only)}, so every pixel would be ignored: "
+            "choose other classes"
         )
     classes = [
-        MaskClass(**item, clusters=sorted(cluster for cluster, owner in classes_of.items() if owner == item["id"]))
+        MaskClass(
+            value, item["name"], item["color"], [one for one, owner in sorted(classes_of.items()) if owner == value]
+        )
         for item in named["classes"]
+        if (value := int(values[item["id"]])) != IGNORE_ID
     ]
-    return Legend(clustering, classes, classes_of, named, post_processing)
+    return Legend(clustering, classes, classes_of, named, post_processing, values)
+
+
+def _values(ids: dict[str, int], only: Sequence[str]) -> np.ndarray:
+    """The value in the masks of each class id: dense, 255 for the classes that are left out."""
+    keys = {name_key(name): number for name, number in ids.items()}
+    for name in only:
+        if name_key(name) not in keys:
+            raise SettingError(f"classes={name!r} is no class of the label map: choose from {', '.join(ids) or 'none'}")
+    wanted = {keys[name_key(name)] for name in only} if only else set(ids.values())
+    values = np.full(256, IGNORE_ID, np.uint8)
+    values[sorted(wanted)] = np.arange(len(wanted))
+    return values

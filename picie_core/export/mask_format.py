@@ -1,19 +1,26 @@
-"""What a mask format is: functions that write an image with its mask, and the lists of the whole set.
+"""What a mask format is: a class that writes images with their masks, and what belongs to the whole set.
 
-A format knows images, masks and classes; it knows no clustering and no workspace.
+A format knows image files, masks and classes; it knows no clustering and no workspace.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
 from picie_core.colors import rgb_color
+from picie_core.data.class_names import IGNORE_ID, name_key
 from picie_core.errors import SettingError
+from picie_core.export.image_files import folder_stems
+
+Entry = dict[str, Any]
+"""What a format remembers of one image, as JSON holds it: `image` and `mask`, the paths of its files below the folder
+of the export (None where there is no such file), and whatever `write_set` needs."""
 
 
 @dataclass(frozen=True)
@@ -34,71 +41,135 @@ Classes = Sequence[MaskClass]
 
 def class_colors(classes: Classes) -> np.ndarray:
     """Returns the colours of the classes by id, (C, 3) uint8."""
-    return np.array([rgb_color(one.color) for one in classes], np.uint8)
+    return np.array([rgb_color(one.color) for one in classes], np.uint8).reshape(-1, 3)
 
 
-@dataclass(frozen=True)
-class ExportImage:
-    """One image to export."""
+@dataclass(frozen=True, eq=False)
+class MaskedImage:
+    """One image and its mask, as the writer of a format gets them."""
 
     index: int
     """Its number in the export, from 0."""
     path: str
     """Posix path below the folder of images."""
     source: Path
+    """The file."""
     stem: str
-    """Its name in the export without suffix; may hold folders."""
-    image_id: int | None = None
-    """Its id in the workspace; None for images of another folder."""
+    """Its name in this format without suffix; may hold folders."""
+    split: str
+    """`train` or `val`."""
+    mask: np.ndarray
+    """(H, W) class ids, 255 where ignored: uint8; cluster ids of more than 255 clusters: uint16."""
+    image_files: str = "copy"
+    """Whether image files are written: copy, link (hard links where the file can stay as it is) or none."""
 
 
 @dataclass(frozen=True)
 class WrittenImage:
-    """One image that was exported: its two files, relative to the export, and what its mask holds."""
+    """What one format wrote of one image."""
 
-    source: ExportImage
-    image: Path
-    mask: Path
+    path: str
+    """Posix path below the folder of images."""
+    stem: str
+    split: str
+    """`train` or `val`."""
     size: tuple[int, int]
     """Width and height in pixels."""
     ignored_pixels: int
+    """How many pixels of the mask are 255."""
+    entry: Entry
+    """What the format's `write_image` returned."""
+
+
+class Written(Protocol):
+    """All images of an export that a format wrote; iterated as often as wanted, in order, read from disk each time."""
+
+    def __iter__(self) -> Iterator[WrittenImage]: ...
+
+    def __len__(self) -> int: ...
 
 
 @dataclass(frozen=True)
-class TrainValSplit:
-    """How the images are divided into a training and a validation set."""
+class NameRule:
+    """A rule for the names of classes."""
 
-    val_share: float = 0.2
-    """Share of the validation set, 0 to 1."""
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.val_share <= 1:
-            raise SettingError(
-                f"val-share={self.val_share} must be from 0 to 1: 0.2 puts a fifth of the images into val"
-            )
-
-    def val_stems(self, stems: Sequence[str]) -> set[str]:
-        """Returns the stems of the validation set; where both sets are wanted, two images suffice for both."""
-        count = round(len(stems) * self.val_share)
-        if len(stems) > 1 and 0 < self.val_share < 1:
-            count = min(max(count, 1), len(stems) - 1)
-        chosen = np.random.default_rng(self.seed).permutation(len(stems))[:count]
-        return {stems[i] for i in chosen}
+    words: str
+    """After "class name 'x'": `must not contain ':'`."""
+    fix: Callable[[str], str]
+    """Returns the name as the format can hold it; the same name where it keeps the rule."""
 
 
-@dataclass(frozen=True)
-class Format:
-    """One mask format; its functions get the folder of the export."""
+class Format(ABC):
+    """One mask format; its methods get the folder of the export."""
 
-    key: str
+    key: ClassVar[str]
     """Its name in options and in `export.json`."""
-    title: str
-    check_classes: Callable[[Classes], None]
-    """Raises SettingError for a class name or a number of classes that the format cannot hold."""
-    stems: Callable[[Sequence[str]], list[str]]
-    """Returns a unique stem for each of the image paths."""
-    write_image: Callable[[Path, ExportImage, np.ndarray, Classes], tuple[Path, Path]]
-    """Writes an image and its mask (H, W); returns their paths below the folder. Raises ImageError."""
-    write_set: Callable[[Path, Sequence[WrittenImage], Classes, TrainValSplit], dict[str, Any]]
-    """Writes what belongs to the whole set, such as lists of images; returns what `export.json` says about it."""
+    title: ClassVar[str]
+    readers: ClassVar[str]
+    """The tools that read it, as its card says."""
+    opening: ClassVar[str]
+    """How it is opened there: one line, code in backticks."""
+    most_classes: ClassVar[int] = IGNORE_ID
+    """Ids 0 to 254 at most, 255 being ignored."""
+    name_rules: ClassVar[tuple[NameRule, ...]] = ()
+
+    def stems(self, paths: Sequence[str]) -> list[str]:
+        """Returns a unique name without suffix for each of the image paths; may hold folders."""
+        return folder_stems(paths)
+
+    @abstractmethod
+    def write_image(self, folder: Path, image: MaskedImage, classes: Classes) -> Entry:
+        """Writes an image and its mask, and returns what `write_set` needs of it; called from several threads.
+
+        Raises ImageError when the image file cannot be read.
+        """
+
+    @abstractmethod
+    def write_set(self, folder: Path, written: Written, classes: Classes) -> dict[str, Any]:
+        """Writes what belongs to the whole set, such as lists; returns what `export.json` says about it.
+
+        It reads the entries one after another and holds none of them, so that memory stays flat.
+        """
+
+
+# -- what a format can hold
+
+
+def held_classes(form: Format, classes: Classes, fix_names: bool = False) -> list[MaskClass]:
+    """Returns the classes as the format can hold them: with `fix_names` under names that keep its rules.
+
+    Raises SettingError for a name that breaks a rule, with the name that would keep it, and for too many classes.
+    """
+    if len(classes) > form.most_classes:
+        raise SettingError(
+            f"{form.key} masks hold {form.most_classes} ids at most, got {len(classes)} clusters: use --format png or "
+            "fewer clusters"
+        )
+    taken = {name_key(one.name) for one in classes if _broken_rule(form, one.name) is None}
+    held = []
+    for one in classes:
+        broken = _broken_rule(form, one.name)
+        if broken is not None:
+            name = _held_name(form, one.name, taken)
+            if not fix_names:
+                raise SettingError(
+                    f"class name {one.name!r} {broken.words} in the {form.key} format: rename the class or use "
+                    f"--format png; --fix-names writes {name!r} instead"
+                )
+            taken.add(name_key(name))
+            one = replace(one, name=name)
+        held.append(one)
+    return held
+
+
+def _broken_rule(form: Format, name: str) -> NameRule | None:
+    """The first rule that a name breaks."""
+    return next((rule for rule in form.name_rules if rule.fix(name) != name), None)
+
+
+def _held_name(form: Format, name: str, taken: set[str]) -> str:
+    """The name that keeps the rules of the format and is none of `taken`, which are as `name_key` gives them."""
+    for rule in form.name_rules:
+        name = rule.fix(name)
+    numbered = (name, *(f"{name}_{number}" for number in range(2, len(taken) + 3)))
+    return next(one for one in numbered if name_key(one) not in taken)

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from picie_core.data.class_names import IGNORE_ID
 from picie_core.data.images.image_cache import ImageCache
 from picie_core.data.images.image_file import ImageError, probe_image, read_resized
-from picie_core.data.images.image_folder import Problem
+from picie_core.data.images.image_folder import file_stamp
+from picie_core.export.confidence_maps import write_confidence
+from picie_core.export.journal import Journal, JournalLine
 from picie_core.export.legend import Legend
-from picie_core.export.mask_format import ExportImage, Format, WrittenImage
+from picie_core.export.mask_format import Entry, Format, MaskClass, MaskedImage
 from picie_core.progress import Meter, Report
 
 BATCH = 8
@@ -22,54 +27,90 @@ READERS, WRITERS = 2, 2
 
 FeatureSource = Callable[[np.ndarray], np.ndarray]
 """Resized images (B, H, W, 3) uint8 to their feature maps (B, h, w, D)."""
+AnnotationSource = Callable[[str], np.ndarray | None]
+"""Path of an image to its annotation (H, W) uint8 of class ids, 255 where ignored; None where it has none."""
+
+
+@dataclass(frozen=True)
+class ExportImage:
+    """One image to export."""
+
+    index: int
+    """Its number in the export, from 0."""
+    path: str
+    """Posix path below the folder of images."""
+    source: Path
+    split: str
+    """`train` or `val`."""
+    stems: dict[str, str]
+    """Its name without suffix by format."""
+    image_id: int | None = None
+    """Its id in the workspace; None for images of another folder."""
+    stamp: int = 0
+    """`file_stamp` when it was listed."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """A format, where it is written, and the classes under the names that it can hold."""
+
+    form: Format
+    folder: Path
+    classes: list[MaskClass]
 
 
 class _Read(NamedTuple):
     """One image after reading."""
 
     image: ExportImage
-    resized: np.ndarray
-    """(H, W, 3) uint8, the input of the network."""
+    resized: np.ndarray | None
+    """(H, W, 3) uint8, the input of the network; None where an annotation needs no network."""
     size: tuple[int, int]
     """Width and height of the upright image at full size."""
+    annotation: np.ndarray | None
 
 
+@dataclass(frozen=True)
 class Pipeline:
-    """Reads images, computes their masks and writes both; `problems` lists the images that could not be read."""
+    """Reads images, computes each mask once and writes it in all formats."""
 
-    def __init__(self, cache: ImageCache, feature_source: FeatureSource, form: Format, legend: Legend):
-        self.cache, self.feature_source, self.form, self.legend = cache, feature_source, form, legend
-        self.problems: list[Problem] = []
+    cache: ImageCache
+    feature_source: FeatureSource
+    legend: Legend
+    targets: Sequence[Target]
+    image_files: str = "copy"
+    """As of MaskedImage."""
+    confidence: tuple[str, Path] | None = None
+    """Kind of the confidence maps, png or npz, and their folder."""
+    annotation: AnnotationSource = lambda path: None
 
-    def run(self, images: Sequence[ExportImage], folder: Path, report: Report) -> list[WrittenImage]:
-        """Writes each image and its mask below `folder`; returns what was written, in the order of the images."""
-        meter = Meter("export", len(images), report)
-        written: list[WrittenImage] = []
-        waiting: deque[tuple[ExportImage, Future[WrittenImage]]] = deque()
+    def run(self, images: Sequence[ExportImage], journal: Journal, report: Report) -> None:
+        """Writes the images that have no line in the journal yet, and appends their lines."""
+        todo = [image for image in images if image.path not in journal.paths]
+        meter = Meter("export", len(images), report, done=len(images) - len(todo))
+        waiting: deque[tuple[ExportImage, Future[JournalLine]]] = deque()
         pool = ThreadPoolExecutor(WRITERS)
 
         def collect() -> None:
             image, future = waiting.popleft()
             try:
-                written.append(future.result())
+                line = future.result()
             except ImageError as error:
-                self.problems.append(Problem(image.path, error.reason))
+                line = JournalLine(image.path, image.split, problem=error.reason)
+            journal.append(line)
             meter.advance(1)
 
         try:
-            for batch in self._batches(self._read_ahead(images, meter)):
-                feature_maps = self.feature_source(np.stack([one.resized for one in batch]))  # (B, h, w, D)
-                for one, feature_map in zip(batch, feature_maps, strict=True):
-                    waiting.append((one.image, pool.submit(self._write, one, feature_map, folder)))
+            for read, feature_map in self._segmented(self._read_ahead(todo, journal, meter)):
+                waiting.append((read.image, pool.submit(self._write, read, feature_map)))
                 while len(waiting) > 2 * BATCH:
                     collect()
             while waiting:
                 collect()
         finally:
             pool.shutdown(cancel_futures=True)  # before the caller removes the folder that the threads write to
-        return sorted(written, key=lambda one: one.source.index)
 
-    def _read_ahead(self, images: Sequence[ExportImage], meter: Meter) -> Iterator[_Read]:
+    def _read_ahead(self, images: Sequence[ExportImage], journal: Journal, meter: Meter) -> Iterator[_Read]:
         pool = ThreadPoolExecutor(READERS)
         waiting: deque[tuple[ExportImage, Future[_Read]]] = deque()
         remaining = iter(images)
@@ -83,34 +124,69 @@ class Pipeline:
                 try:
                     yield future.result()
                 except ImageError as error:
-                    self.problems.append(Problem(image.path, error.reason))
+                    journal.append(JournalLine(image.path, image.split, problem=error.reason))
                     meter.advance(1)
         finally:
             pool.shutdown(cancel_futures=True)
 
     def _read(self, image: ExportImage) -> _Read:
+        size = probe_image(image.source)
+        if file_stamp(os.stat(image.source)) != image.stamp:
+            remedy = "export" if image.image_id is None else "run `embed`"
+            raise ImageError(image.source, f"changed since the images were listed: {remedy} again")
+        annotation = self.annotation(image.path)
+        if annotation is not None:
+            if annotation.shape != size[::-1]:
+                shape = f"{annotation.shape[1]}x{annotation.shape[0]}"
+                raise ImageError(image.source, f"{size[0]}x{size[1]} pixels, its annotation {shape}: annotate it again")
+            return _Read(image, None, size, annotation)
         if image.image_id is not None:
-            resized = self.cache.get(image.image_id)
+            return _Read(image, self.cache.get(image.image_id), size, None)
+        return _Read(image, read_resized(image.source, self.cache.size_px), size, None)
+
+    def _segmented(self, read: Iterator[_Read]) -> Iterator[tuple[_Read, np.ndarray | None]]:
+        """Yields each image with its feature map (h, w, D), and annotated images without one."""
+        for batch in _batches(read):
+            inputs = [one.resized for one in batch if one.resized is not None]
+            feature_maps = self.feature_source(np.stack(inputs)) if inputs else [None] * len(batch)  # (B, h, w, D)
+            yield from zip(batch, feature_maps, strict=True)
+
+    def _write(self, read: _Read, feature_map: np.ndarray | None) -> JournalLine:
+        """Computes the mask of an image and writes it in all formats."""
+        image, (width, height), confidence = read.image, read.size, None
+        if feature_map is None:
+            assert read.annotation is not None
+            mask = self.legend.values[read.annotation]
+            confidence = (mask != IGNORE_ID).astype(np.float32)
+        elif self.confidence is None:
+            mask = self.legend.mask(feature_map, height, width, read.resized)
         else:
-            resized = read_resized(image.source, self.cache.size_px)
-        return _Read(image, resized, probe_image(image.source))
-
-    def _batches(self, read: Iterator[_Read]) -> Iterator[list[_Read]]:
-        """Batches of images of equal shape; with many shapes the largest group goes before too many images wait."""
-        groups: dict[tuple[int, ...], list[_Read]] = {}
-        for one in read:
-            group = groups.setdefault(one.resized.shape, [])
-            group.append(one)
-            if len(group) == BATCH:
-                yield groups.pop(one.resized.shape)
-            elif sum(map(len, groups.values())) >= 4 * BATCH:
-                yield groups.pop(max(groups, key=lambda shape: len(groups[shape])))
-        yield from groups.values()
-
-    def _write(self, read: _Read, feature_map: np.ndarray, folder: Path) -> WrittenImage:
-        width, height = read.size
-        mask = self.legend.mask(feature_map, height, width, read.resized)
-        image_path, mask_path = self.form.write_image(folder, read.image, mask, self.legend.classes)
+            mask, confidence = self.legend.mask_and_confidence(feature_map, height, width, read.resized)
+        if self.confidence is not None and confidence is not None:
+            kind, folder = self.confidence
+            write_confidence(folder / image.stems["confidence"], confidence, kind)
+        entries: dict[str, Entry] = {}
+        for target in self.targets:
+            stem = image.stems[target.form.key]
+            masked = MaskedImage(image.index, image.path, image.source, stem, image.split, mask, self.image_files)
+            entries[target.form.key] = target.form.write_image(target.folder, masked, target.classes)
         value = self.legend.ignored_value
         ignored = 0 if value is None else int(np.count_nonzero(mask == value))
-        return WrittenImage(read.image, image_path, mask_path, read.size, ignored)
+        annotated = read.annotation is not None
+        return JournalLine(image.path, image.split, read.size, ignored, annotated, image.stems, entries)
+
+
+def _batches(read: Iterator[_Read]) -> Iterator[list[_Read]]:
+    """Batches of images of equal shape; with many shapes the largest group goes before too many images wait."""
+    groups: dict[tuple[int, ...], list[_Read]] = {}
+    for one in read:
+        if one.resized is None:
+            yield [one]
+            continue
+        group = groups.setdefault(one.resized.shape, [])
+        group.append(one)
+        if len(group) == BATCH:
+            yield groups.pop(one.resized.shape)
+        elif sum(map(len, groups.values())) >= 4 * BATCH:
+            yield groups.pop(max(groups, key=lambda shape: len(groups[shape])))
+    yield from groups.values()

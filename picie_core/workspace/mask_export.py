@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from picie_core.atomic_files import folder_atomic
 from picie_core.clustering.clustering import Clustering
 from picie_core.data.images.image_folder import Problem, walk_images
 from picie_core.errors import PicieError, SettingError
 from picie_core.export.export_folder import check_out, check_written, write_records
+from picie_core.export.export_settings import ExportSettings
 from picie_core.export.formats import FORMATS
-from picie_core.export.legend import make_legend
-from picie_core.export.mask_format import ExportImage, Format, TrainValSplit
-from picie_core.export.pipeline import FeatureSource, Pipeline
+from picie_core.export.image_files import folder_stems
+from picie_core.export.journal import Journal, WrittenByFormat, unfinished_folder
+from picie_core.export.legend import Legend, make_legend
+from picie_core.export.mask_format import Format, held_classes
+from picie_core.export.pipeline import ExportImage, FeatureSource, Pipeline, Target
 from picie_core.progress import Report, ignore_progress
 from picie_core.segmentation.post_processing import PostProcessing
 from picie_core.version import __version__
@@ -33,6 +37,8 @@ class ExportReport:
     classes: list[str]
     ignored_share: float
     """Share of all written pixels that are 255."""
+    annotated: int
+    """Images whose mask is a person's annotation."""
     seconds: float
     post_processing: dict[str, Any] = field(default_factory=dict)
     """The settings of the post-processing that differ from the defaults."""
@@ -46,57 +52,119 @@ class ExportReport:
 
 def export_masks(
     clustering: StoredClustering,
-    fmt: str,
+    formats: str | Sequence[str],
     out: Path,
     *,
-    images: Path | None = None,
-    raw: bool = False,
+    settings: ExportSettings = ExportSettings(),
     post_processing: PostProcessing = PostProcessing(),
-    val_share: float = 0.2,
-    split_seed: int = 0,
+    images: Path | None = None,
     feature_source: FeatureSource | None = None,
     device: str = "auto",
     report: Report = ignore_progress,
     command_line: str = "",
 ) -> ExportReport:
-    """Writes every image with its full-size mask into the new folder `out`; a failed export leaves no files.
+    """Writes every image with its full-size mask into the new folder `out`, of several formats each into its own one.
 
-    images: another folder of images than that of the workspace; raw: cluster ids instead of class ids; val_share,
-    split_seed: share and seed of the validation set, for formats that have one; feature_source: computes feature maps
-    instead of the network of the run; command_line: what export.json says about how it was made.
+    Each mask is computed once, whatever the number of formats. An export that was stopped or killed goes on where it
+    was when it is called again in the same way; one that fails leaves no files.
+
+    images: another folder of images than that of the workspace; feature_source: computes feature maps instead of the
+    network of the run; command_line: what export.json says about how it was made.
     Images that cannot be read are listed in the report and in export.json.
-    Raises SettingError for an unknown format, an impossible share or class name; PicieError when no cluster has a
-    name, `out` is in use, no image can be read or the disk is full.
+    Raises SettingError for an unknown format, class or folder, and for a class name that a format cannot hold;
+    PicieError when no cluster has a name, `out` is in use, no image can be read or the disk is full; Stopped after
+    Ctrl-C or SIGTERM.
     """
     start = time.monotonic()
-    if fmt not in FORMATS:
-        raise SettingError(f"format={fmt!r} is unknown: choose one of {', '.join(FORMATS)}")
-    form, out, division = FORMATS[fmt], Path(out).absolute(), TrainValSplit(val_share, split_seed)
+    chosen, out = _chosen_formats(formats), Path(out).absolute()
     run, workspace = clustering.run, clustering.workspace
     root = workspace.images_root if images is None else Path(images).absolute()
     check_out(out, root, workspace.root)
-    legend = make_legend(workspace.label_map, clustering, raw, post_processing)
-    form.check_classes(legend.classes)
-    sources, problems = find_images(workspace, form, None if images is None else root)
-    pipeline = Pipeline(run.image_cache(), feature_source or network_features(run, device), form, legend)
-    with folder_atomic(out) as folder:
-        written = pipeline.run(sources, folder, report)
-        by_path = {one.path: one for one in [*problems, *pipeline.problems]}
-        problems = [by_path[path] for path in sorted(by_path)]
-        if not written:
+    legend = make_legend(workspace.label_map, clustering, settings.raw, post_processing, settings.classes)
+    held = {form.key: held_classes(form, legend.classes, settings.fix_names) for form in chosen}
+    sources, problems = find_images(workspace, chosen, settings, None if images is None else root)
+    digest = weights_digest(run.folder / "embedder", clustering)
+    plan = _plan(chosen, legend, settings, digest, sources)
+    with unfinished_folder(out, plan) as folder:
+        targets = [Target(form, folder / form.key if len(chosen) > 1 else folder, held[form.key]) for form in chosen]
+        pipeline = Pipeline(
+            run.image_cache(),
+            feature_source or network_features(run, device),
+            legend,
+            targets,
+            image_files=settings.image_files,
+            confidence=None if settings.confidence == "none" else (settings.confidence, folder / "confidence"),
+        )
+        with Journal(folder / "journal.jsonl") as journal:
+            pipeline.run(sources, journal, report)
+        summary = journal.summary()
+        problems = sorted({one.path: one for one in [*problems, *summary.problems]}.values(), key=lambda one: one.path)
+        if not summary.splits:
             first = f"{problems[0].path}: {problems[0].reason}"
             raise PicieError(f"none of the {len(sources)} images of {root} can be read; the first: {first}")
-        share = sum(one.ignored_pixels for one in written) / sum(one.size[0] * one.size[1] for one in written)
-        head: dict[str, Any] = {"format": fmt, "version": __version__, "run": run.name, "clustering": clustering.name}
-        head["digest"] = weights_digest(run.folder / "embedder", clustering)
-        head |= form.write_set(folder, written, legend.classes, division)
-        head |= {"source": str(root), "command": command_line, "ignored_share": round(share, 6)}
-        head |= {"post_processing": post_processing.changes} if post_processing.changes else {}
-        write_records(folder, legend, written, problems=problems, head=head)
-        check_written(folder, written)
-    names = [one.name for one in legend.classes]
-    seconds = round(time.monotonic() - start, 3)
-    return ExportReport(out, len(written), problems, names, share, seconds, post_processing.changes)
+        facts = {
+            "version": __version__,
+            "run": run.name,
+            "clustering": clustering.name,
+            "digest": digest,
+            "split": settings.division.record(summary.splits),
+            "annotated": summary.annotated,
+            "source": str(root),
+            "command": command_line,
+            "ignored_share": round(summary.ignored_share, 6),
+            **({"post_processing": post_processing.changes} if post_processing.changes else {}),
+            **({"confidence": settings.confidence} if settings.confidence != "none" else {}),
+        }
+        for target in targets:
+            written = WrittenByFormat(journal.path, target.form.key)
+            head = {"format": target.form.key, **facts}
+            head |= target.form.write_set(target.folder, written, target.classes)
+            write_records(target.folder, target.classes, legend.label_map, written, problems=problems, head=head)
+            check_written(target.folder, written)
+    return ExportReport(
+        out,
+        images=len(summary.splits),
+        problems=problems,
+        classes=[one.name for one in legend.classes],
+        ignored_share=summary.ignored_share,
+        annotated=len(summary.annotated),
+        seconds=round(time.monotonic() - start, 3),
+        post_processing=post_processing.changes,
+    )
+
+
+def _chosen_formats(formats: str | Sequence[str]) -> list[Format]:
+    """The formats by their names, each once. Raises SettingError for an unknown one."""
+    names = [formats] if isinstance(formats, str) else list(dict.fromkeys(formats))
+    for name in names:
+        if name not in FORMATS:
+            raise SettingError(f"format={name!r} is unknown: choose one of {', '.join(FORMATS)}")
+    if not names:
+        raise SettingError(f"format needs at least one of {', '.join(FORMATS)}: choose one")
+    return [FORMATS[name] for name in names]
+
+
+def _plan(
+    formats: Sequence[Format],
+    legend: Legend,
+    settings: ExportSettings,
+    digest: str,
+    images: Sequence[ExportImage],
+) -> dict[str, Any]:
+    """What makes two exports the same one, as JSON holds it: an unfinished one of the same plan is gone on with."""
+    listed = hashlib.sha256()
+    for image in images:
+        listed.update(f"{image.source}\t{image.stamp}\t{image.split}\n".encode())
+    plan = {
+        "version": __version__,
+        "formats": [form.key for form in formats],
+        "settings": asdict(settings),
+        "post_processing": legend.post_processing.changes,
+        "classes": [asdict(one) for one in legend.classes],
+        "digest": digest,
+        "images": listed.hexdigest(),
+    }
+    return json.loads(json.dumps(plan))
 
 
 def network_features(run: Run, device: str) -> FeatureSource:
@@ -109,27 +177,33 @@ def network_features(run: Run, device: str) -> FeatureSource:
 
 
 def find_images(
-    workspace: Workspace, form: Format, folder: Path | None = None
+    workspace: Workspace, formats: Sequence[Format], settings: ExportSettings, folder: Path | None = None
 ) -> tuple[list[ExportImage], list[Problem]]:
     """Returns the images to export, those of the workspace or of another `folder`, and the unreadable ones.
 
     Raises PicieError when there are none.
     """
-    ids: list[int | None]
     if folder is None:
         listed, root = workspace.image_list(), workspace.images_root
-        paths, ids = [one.path for one in listed.readable], [one.id for one in listed.readable]
-        problems = listed.problems
+        paths, problems = [one.path for one in listed.readable], listed.problems
+        known: list[tuple[int | None, int]] = [(one.id, one.stamp) for one in listed.readable]
     else:
         root = folder
         if not root.is_dir():
             raise PicieError(f"images={root} is not a folder: give a folder of images")
         found, problems = walk_images(root)
-        paths, ids = [one.path for one in found], [None] * len(found)
+        paths, known = [one.path for one in found], [(None, one.stamp) for one in found]
     if not paths:
         raise PicieError(f"no images under {root}: give a folder that holds some")
-    rows = enumerate(zip(paths, form.stems(paths), ids, strict=True))
-    return [ExportImage(i, path, root / path, stem, image_id) for i, (path, stem, image_id) in rows], list(problems)
+    stems = {form.key: form.stems(paths) for form in formats}
+    if settings.confidence != "none":
+        stems["confidence"] = folder_stems(paths)
+    splits = settings.division.splits_of(paths)
+    sources = [
+        ExportImage(i, path, root / path, splits[i], {key: names[i] for key, names in stems.items()}, *known[i])
+        for i, path in enumerate(paths)
+    ]
+    return sources, list(problems)
 
 
 def weights_digest(embedder: Path, clustering: Clustering) -> str:

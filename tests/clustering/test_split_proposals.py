@@ -11,6 +11,7 @@ from PIL import Image
 from picie_core.clustering.exemplars import cluster_facts, exemplars
 from picie_core.clustering.split_proposals import preview_split, propose_split, split_between
 from picie_core.errors import PicieError, SettingError
+from picie_core.export.export_settings import ExportSettings
 from picie_core.segmentation.contact_sheet import contact_sheet
 from picie_core.workspace.cluster_edits import split_cluster
 from picie_core.workspace.mask_export import export_masks
@@ -133,7 +134,7 @@ def test_exported_masks_follow_the_splits(split_one, tmp_path):
     space, run, before, after = split_one
 
     def export(name, clustering, raw=False):
-        export_masks(clustering, "png", tmp_path / name, raw=raw, device="cpu")
+        export_masks(clustering, "png", tmp_path / name, settings=ExportSettings(raw=raw), device="cpu")
         record = json.loads((tmp_path / name / "export.json").read_text())
         return masks_of(tmp_path / name), record
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from picie_core.export.export_settings import ExportSettings
 from picie_core.progress import Progress
 from picie_core.workspace.mask_export import ExportReport, export_masks
 from picie_core.workspace.workspace import Run, StoredClustering, Workspace
@@ -37,4 +38,4 @@ def png_export(made, tmp_path_factory) -> tuple[Path, ExportReport, list[Progres
 @pytest.fixture(scope="session")
 def voc_export(made, tmp_path_factory) -> tuple[Path, ExportReport]:
     out = tmp_path_factory.mktemp("voc") / "out"
-    return out, export_masks(made[2], "voc", out, val_share=0.3, split_seed=4, device="cpu")
+    return out, export_masks(made[2], "voc", out, settings=ExportSettings(val_share=0.3, seed=4), device="cpu")

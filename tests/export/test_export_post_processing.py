@@ -12,6 +12,7 @@ from PIL import Image
 from picie_core.cli.commands import COMMANDS
 from picie_core.cli.parser import run_command
 from picie_core.errors import SettingError
+from picie_core.export.export_settings import ExportSettings
 from picie_core.segmentation.post_processing import PostProcessing
 from picie_core.segmentation.small_regions import remove_small_regions
 from picie_core.workspace.mask_export import export_masks
@@ -66,7 +67,12 @@ def test_a_refined_export_differs_and_says_so(made, png_export, tmp_path, method
 def test_uncertain_pixels_of_a_raw_export_count_as_ignored(made, tmp_path):
     """Cluster ids with a threshold hold 255, and the report says its share."""
     report = export_masks(
-        made[2], "png", tmp_path / "out", raw=True, device="cpu", post_processing=PostProcessing(min_confidence=0.5)
+        made[2],
+        "png",
+        tmp_path / "out",
+        settings=ExportSettings(raw=True),
+        device="cpu",
+        post_processing=PostProcessing(min_confidence=0.5),
     )
     found = np.concatenate([mask.ravel() for mask in masks_of(tmp_path / "out").values()])
     assert report.ignored_share == pytest.approx((found == 255).mean()) and report.ignored_share > 0

@@ -5,11 +5,11 @@ from __future__ import annotations
 import errno
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from picie_core.errors import PicieError
+from picie_core.errors import PicieError, SettingError
 from picie_core.export import image_files
+from picie_core.export.export_settings import ExportSettings
 from picie_core.export.formats import FORMATS
 from picie_core.workspace.mask_export import export_masks
 from tests.export.odd_images import no_network, picture, save
@@ -31,8 +31,7 @@ def test_wrong_settings_are_refused(made, tmp_path):
     save(tmp_path / "full" / "x.png", picture(0))
     (tmp_path / "empty").mkdir()
     cases = [
-        ({"fmt": "coco"}, "format='coco' is unknown: choose one of png, voc"),
-        ({"val_share": 1.5}, "val-share=1.5 must be from 0 to 1"),
+        ({"formats": "coco"}, "format='coco' is unknown: choose one of png, voc"),
         ({"out": tmp_path / "full"}, "exists and is not an empty folder"),
         ({"out": tmp_path / "full" / "x.png"}, "exists and is not an empty folder"),
         ({"out": made[0].images_root / "masks"}, "lies in the folder of images"),
@@ -40,7 +39,7 @@ def test_wrong_settings_are_refused(made, tmp_path):
         ({"images": tmp_path / "empty"}, "no images under"),
     ]
     for changes, message in cases:
-        arguments = {"fmt": "png", "out": tmp_path / "out", **changes}
+        arguments = {"formats": "png", "out": tmp_path / "out", **changes}
         with pytest.raises(PicieError, match=message):
             export_masks(made[2], **arguments, feature_source=no_network)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "full"]
@@ -71,19 +70,12 @@ def test_a_full_disk_leaves_nothing(made, tmp_path, monkeypatch, fmt, after):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_stop_leaves_nothing(made, tmp_path):
-    """Ctrl-C in the middle removes the half-written folder."""
-
-    def stopping(images: np.ndarray) -> np.ndarray:
-        if list(tmp_path.rglob("*.png")):
-            raise KeyboardInterrupt
-        return no_network(images)
-
-    for i in range(40):
-        save(tmp_path / "in" / f"{i}.jpg", picture(i))
-    with pytest.raises(KeyboardInterrupt):
-        export_masks(made[2], "png", tmp_path / "sub" / "out", images=tmp_path / "in", feature_source=stopping)
-    assert list((tmp_path / "sub").iterdir()) == []
+def test_wrong_divisions_are_refused(made, tmp_path):
+    """A share beyond 1, and a folder that holds no image."""
+    with pytest.raises(SettingError, match=r"val-share=1.5 must be from 0 to 1"):
+        ExportSettings(val_share=1.5)
+    with pytest.raises(SettingError, match=r"val-folders=nowhere: no image of the export lies in this folder"):
+        export_masks(made[2], "png", tmp_path / "out", settings=ExportSettings(val_folders=("nowhere",)))
 
 
 def test_only_broken_images_is_an_error(made, tmp_path):

@@ -10,6 +10,7 @@ from PIL import Image
 
 from picie_core.data.images.image_file import read_image, resize_image
 from picie_core.errors import SettingError
+from picie_core.export.export_settings import ExportSettings
 from picie_core.export.image_files import flat_stems, folder_stems
 from picie_core.segmentation.masks import cluster_mask
 from picie_core.workspace.mask_export import export_masks
@@ -20,7 +21,13 @@ def test_raw_masks_are_cluster_ids(made, tmp_path):
     """Raw masks need no names; every value is the best cluster of its pixel."""
     workspace, run, _ = made
     other = run.cluster(7)
-    export_masks(other, "png", tmp_path / "out", raw=True, feature_source=no_network)
+    export_masks(
+        other,
+        "png",
+        tmp_path / "out",
+        settings=ExportSettings(raw=True),
+        feature_source=no_network,
+    )
     image = read_image(workspace.images_root / "wide.bmp")
     expected = cluster_mask(no_network(resize_image(image, SIZE_PX)[None])[0], other, *image.shape[:2])
     np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "out" / "masks" / "wide.png")), expected)
@@ -33,12 +40,19 @@ def test_more_than_255_clusters_are_written_in_16_bits(made, tmp_path):
     _workspace, run, _ = made
     many = run.cluster(300)
     source = save(tmp_path / "in" / "x.png", picture(9)).parent
-    export_masks(many, "png", tmp_path / "out", images=source, raw=True, feature_source=no_network)
+    export_masks(
+        many,
+        "png",
+        tmp_path / "out",
+        images=source,
+        settings=ExportSettings(raw=True),
+        feature_source=no_network,
+    )
     with Image.open(tmp_path / "out" / "masks" / "x.png") as mask:
         assert mask.mode == "I;16" and np.asarray(mask).max() < 300
     assert json.loads((tmp_path / "out" / "export.json").read_text())["mask_mode"] == "I;16"
     with pytest.raises(SettingError, match="voc masks hold 255 ids at most, got 300 clusters: use --format png"):
-        export_masks(many, "voc", tmp_path / "voc", raw=True)
+        export_masks(many, "voc", tmp_path / "voc", settings=ExportSettings(raw=True))
 
 
 def test_another_folder_with_broken_files(made, tmp_path):

@@ -8,8 +8,8 @@ from PIL import Image
 from torchvision.datasets import VOCSegmentation
 
 from picie_core.errors import SettingError
-from picie_core.export.mask_format import TrainValSplit
-from picie_core.export.pascal_voc import voc_palette
+from picie_core.export.formats.pascal_voc import voc_palette
+from picie_core.export.splits import TrainValSplit
 from picie_core.workspace.mask_export import export_masks
 from tests.export.odd_images import no_network
 
@@ -62,10 +62,11 @@ def test_voc_names_are_flat_and_without_spaces(made, voc_export):
 
 def test_the_split_is_seeded():
     """The share holds, repeats agree, seeds differ, both lists get an image when both are wanted."""
-    stems = [f"{i:03d}" for i in range(100)]
-    val = TrainValSplit(0.25, 1).val_stems(stems)
-    assert len(val) == 25 and val == TrainValSplit(0.25, 1).val_stems(stems) != TrainValSplit(0.25, 2).val_stems(stems)
-    assert [len(TrainValSplit(share).val_stems(["a", "b"])) for share in (0, 0.01, 0.99, 1)] == [0, 1, 1, 2]
+    paths = [f"{i:03d}.jpg" for i in range(100)]
+    splits = TrainValSplit(0.25, 1).splits_of(paths)
+    assert splits.count("val") == 25
+    assert splits == TrainValSplit(0.25, 1).splits_of(paths) != TrainValSplit(0.25, 2).splits_of(paths)
+    assert [TrainValSplit(share).splits_of(["a", "b"]).count("val") for share in (0, 0.01, 0.99, 1)] == [0, 1, 1, 2]
 
 
 @pytest.mark.parametrize("name, rule", [("a:b", "must not contain ':'"), ("#1", "must not begin with '#'"),

@@ -28,6 +28,12 @@ class FoundImage:
     stamp: int
 
 
+def file_stamp(info: os.stat_result) -> int:
+    """Returns a number that changes when the time or the size of a file does."""
+    stamp = info.st_mtime_ns ^ (info.st_size * 0x9E37_79B9_7F4A_7C15)
+    return stamp & 0x7FFF_FFFF_FFFF_FFFF  # fits a signed 64-bit number
+
+
 def find_images(root: Path) -> list[str]:
     """Returns the image files under `root`, sorted: posix paths relative to it.
 
@@ -78,9 +84,7 @@ def _inspect(entry: os.DirEntry[str], path: str, real_root: str) -> FoundImage |
         if is_folder:
             return path
         if named_like_image and entry.is_file():
-            info = entry.stat()
-            stamp = info.st_mtime_ns ^ (info.st_size * 0x9E37_79B9_7F4A_7C15)
-            return FoundImage(path, stamp & 0x7FFF_FFFF_FFFF_FFFF)  # fits a signed 64-bit number
+            return FoundImage(path, file_stamp(entry.stat()))
         if named_like_image and entry.is_symlink():
             return Problem(path, "link that leads nowhere: mend or remove it")
     except UnicodeEncodeError:
