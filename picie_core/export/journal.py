@@ -17,10 +17,12 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from picie_core.atomic_files import disk_error, write_json
+from picie_core.atomic_files import disk_error, write_json, write_text
 from picie_core.data.images.image_folder import Problem
 from picie_core.errors import PicieError, Stopped
 from picie_core.export.mask_format import Entry, WrittenImage
+
+JOURNAL_FILE, PLAN_FILE, COMMAND_FILE = "journal.jsonl", "plan.json", "command.txt"
 
 
 @dataclass(frozen=True)
@@ -149,16 +151,22 @@ def _offsets(path: Path) -> list[int]:
 # -- the folder
 
 
+def unfinished_name(name: str) -> str:
+    """Returns the name of the folder of an unfinished export that will be `name`."""
+    return f".{name}.unfinished"
+
+
 @contextmanager
-def unfinished_folder(out: Path, plan: dict[str, Any]) -> Iterator[Path]:
+def unfinished_folder(out: Path, plan: dict[str, Any], command_line: str = "") -> Iterator[Path]:
     """Yields the folder that becomes `out` when the block ends without an error.
 
     One of the same `plan` that a stop or a kill left is gone on with, one of another plan is begun anew. It stays when
     the block is stopped (KeyboardInterrupt, which leaves as Stopped), and is removed after any other error.
+    command_line: what goes on with it, for whoever finds the folder.
     Raises PicieError when it cannot be written or another process writes it.
     """
-    folder = out.with_name(f".{out.name}.unfinished")
-    lock = FileLock(out.with_name(f".{out.name}.unfinished.lock"))
+    folder = out.with_name(unfinished_name(out.name))
+    lock = FileLock(folder.with_name(f"{folder.name}.lock"))
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
@@ -170,10 +178,11 @@ def unfinished_folder(out: Path, plan: dict[str, Any]) -> Iterator[Path]:
         if _plan_of(folder) != plan:
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()
-            write_json(folder / "plan.json", plan)
+            write_text(folder / COMMAND_FILE, command_line)
+            write_json(folder / PLAN_FILE, plan)
         yield folder
         os.replace(folder, out)
-        for name in ("plan.json", "journal.jsonl"):
+        for name in (PLAN_FILE, COMMAND_FILE, JOURNAL_FILE):
             (out / name).unlink()
     except KeyboardInterrupt:
         raise Stopped(f"stopped; what is written is kept in {folder}: the same command goes on with it") from None
@@ -190,6 +199,6 @@ def unfinished_folder(out: Path, plan: dict[str, Any]) -> Iterator[Path]:
 def _plan_of(folder: Path) -> Any:
     """What export an unfinished folder is of; None where there is none."""
     try:
-        return json.loads((folder / "plan.json").read_text(encoding="utf-8"))
+        return json.loads((folder / PLAN_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None

@@ -33,7 +33,7 @@ class Legend:
     classes: list[MaskClass]
     """By id, which are 0 to C-1."""
     classes_of: dict[int, int] | None
-    """Cluster -> class id; None when the masks hold cluster ids."""
+    """Cluster -> class id of the label map; None when the masks hold cluster ids."""
     label_map: dict[str, Any]
     """The record that `LabelMap.import_map` reads."""
     post_processing: PostProcessing = PostProcessing()
@@ -50,9 +50,10 @@ class Legend:
 
         image: the network's input, uint8 (H, W, 3), which edge refinement needs.
         """
-        return post_processed_mask(
+        mask = post_processed_mask(
             feature_map, self.clustering, self.classes_of, height, width, self.post_processing, image
         )
+        return self._written(mask)
 
     def mask_and_confidence(
         self, feature_map: np.ndarray, height: int, width: int, image: np.ndarray | None = None
@@ -60,7 +61,11 @@ class Legend:
         """Returns `mask` and the confidence of each of its pixels, float32 (height, width), 0 to 1."""
         refine = self.post_processing.refine
         made = mask_and_confidence(feature_map, self.clustering, self.classes_of, height, width, refine, image)
-        return thresholded_mask(made, self.post_processing, self.classes_of is None), made.confidence
+        return self._written(thresholded_mask(made, self.post_processing, self.classes_of is None)), made.confidence
+
+    def _written(self, mask: np.ndarray) -> np.ndarray:
+        """The mask with the values that are written: classes that are left out become 255, no border moves."""
+        return mask if self.classes_of is None else self.values[mask]
 
 
 def make_legend(
@@ -87,8 +92,8 @@ def make_legend(
     ids = {item["name"]: item["id"] for item in named["classes"]}
     values = _values(ids, only)
     ids[IGNORE_NAME] = IGNORE_ID
-    classes_of = {int(cluster): int(values[ids[name]]) for cluster, name in named["clusters"].items()}
-    if not set(classes_of.values()) - {IGNORE_ID}:
+    classes_of = {int(cluster): ids[name] for cluster, name in named["clusters"].items()}
+    if not {int(values[owner]) for owner in classes_of.values()} - {IGNORE_ID}:
         raise PicieError(
             f"no cluster of {clustering.name} has a name, so every pixel would be ignored: name some on the Clusters "
             "screen or with `label import FILE`, or export cluster ids with --raw"
@@ -96,12 +101,13 @@ def make_legend(
             else f"no cluster of {clustering.name} is named {' or '.join(only)}, so every pixel would be ignored: "
             "choose other classes"
         )
+    clusters_of: dict[int, list[int]] = {}
+    for cluster, owner in sorted(classes_of.items()):
+        clusters_of.setdefault(owner, []).append(cluster)
     classes = [
-        MaskClass(
-            value, item["name"], item["color"], [one for one, owner in sorted(classes_of.items()) if owner == value]
-        )
+        MaskClass(int(values[item["id"]]), item["name"], item["color"], clusters_of.get(item["id"], []))
         for item in named["classes"]
-        if (value := int(values[item["id"]])) != IGNORE_ID
+        if values[item["id"]] != IGNORE_ID
     ]
     return Legend(clustering, classes, classes_of, named, post_processing, values)
 

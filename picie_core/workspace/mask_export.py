@@ -17,7 +17,7 @@ from picie_core.export.export_folder import check_out, check_written, write_reco
 from picie_core.export.export_settings import ExportSettings
 from picie_core.export.formats import FORMATS
 from picie_core.export.image_files import folder_stems
-from picie_core.export.journal import Journal, WrittenByFormat, unfinished_folder
+from picie_core.export.journal import JOURNAL_FILE, Journal, WrittenByFormat, unfinished_folder
 from picie_core.export.legend import Legend, make_legend
 from picie_core.export.mask_format import Format, held_classes
 from picie_core.export.pipeline import ExportImage, FeatureSource, Pipeline, Target
@@ -85,7 +85,7 @@ def export_masks(
     sources, problems = find_images(workspace, chosen, settings, None if images is None else root)
     digest = weights_digest(run.folder / "embedder", clustering)
     plan = _plan(chosen, legend, settings, digest, sources)
-    with unfinished_folder(out, plan) as folder:
+    with unfinished_folder(out, plan, command_line) as folder:
         targets = [Target(form, folder / form.key if len(chosen) > 1 else folder, held[form.key]) for form in chosen]
         pipeline = Pipeline(
             run.image_cache(),
@@ -95,7 +95,7 @@ def export_masks(
             image_files=settings.image_files,
             confidence=None if settings.confidence == "none" else (settings.confidence, folder / "confidence"),
         )
-        with Journal(folder / "journal.jsonl") as journal:
+        with Journal(folder / JOURNAL_FILE) as journal:
             pipeline.run(sources, journal, report)
         summary = journal.summary()
         problems = sorted({one.path: one for one in [*problems, *summary.problems]}.values(), key=lambda one: one.path)

@@ -192,6 +192,7 @@ def test_the_shown_command_does_what_the_page_does(workspace: Workspace, open_sc
     """The command line on the Export screen names run, clustering and format."""
     workspace.label_map.name_clusters(workspace.current_run().clustering().key, [0], "sky")
     tab = open_screen("export", workspace)
-    tab.button(key="format_voc").click().run()
+    tab.checkbox(key="format_voc").check().run()
+    tab.slider(key="export_val").set_value(30).run()
     text = tab.code[0].value
-    assert "export --format voc" in text and "--val-share 0.2" in text and workspace.current_run().name in text
+    assert "export --format png voc" in text and "--val-share 0.3" in text and workspace.current_run().name in text
