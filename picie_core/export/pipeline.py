@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from picie_core.data.class_names import IGNORE_ID
 from picie_core.data.images.image_cache import ImageCache
@@ -100,15 +101,17 @@ class Pipeline:
             journal.append(line)
             meter.advance(1)
 
-        try:
-            for read, feature_map in self._segmented(self._read_ahead(todo, journal, meter)):
-                waiting.append((read.image, pool.submit(self._write, read, feature_map)))
-                while len(waiting) > 2 * BATCH:
+        # Each writer multiplies by itself: two with a thread for each core would wait for each other.
+        with threadpool_limits(1, "blas"):
+            try:
+                for read, feature_map in self._segmented(self._read_ahead(todo, journal, meter)):
+                    waiting.append((read.image, pool.submit(self._write, read, feature_map)))
+                    while len(waiting) > 2 * BATCH:
+                        collect()
+                while waiting:
                     collect()
-            while waiting:
-                collect()
-        finally:
-            pool.shutdown(cancel_futures=True)  # before the caller removes the folder that the threads write to
+            finally:
+                pool.shutdown(cancel_futures=True)  # before the caller removes the folder that the threads write to
 
     def _read_ahead(self, images: Sequence[ExportImage], journal: Journal, meter: Meter) -> Iterator[_Read]:
         pool = ThreadPoolExecutor(READERS)
