@@ -134,17 +134,15 @@ class Pipeline:
 
     def _read(self, image: ExportImage) -> _Read:
         size = probe_image(image.source)
-        if file_stamp(os.stat(image.source)) != image.stamp:
-            remedy = "export" if image.image_id is None else "run `embed`"
-            raise ImageError(image.source, f"changed since the images were listed: {remedy} again")
         annotation = self.annotation(image.path)
         if annotation is not None:
             if annotation.shape != size[::-1]:
                 shape = f"{annotation.shape[1]}x{annotation.shape[0]}"
                 raise ImageError(image.source, f"{size[0]}x{size[1]} pixels, its annotation {shape}: annotate it again")
             return _Read(image, None, size, annotation)
-        if image.image_id is not None:
+        if image.image_id is not None and file_stamp(os.stat(image.source)) == image.stamp:
             return _Read(image, self.cache.get(image.image_id), size, None)
+        # of another folder, or written anew since it was cached: its mask is that of the file as it is now
         return _Read(image, read_resized(image.source, self.cache.size_px), size, None)
 
     def _segmented(self, read: Iterator[_Read]) -> Iterator[tuple[_Read, np.ndarray | None]]:

@@ -121,16 +121,19 @@ def test_names_that_a_format_cannot_hold_can_be_changed(made, tmp_path):
 
 
 @pytest.mark.slow
-def test_an_image_that_changed_since_the_embedding_is_left_out(tmp_path):
-    """Its cached pixels are not what the file holds now: the record says so, and how to mend it."""
+def test_an_image_that_changed_since_the_embedding_has_the_mask_of_now(tmp_path):
+    """The cache holds the pixels of before; the mask has the size and the classes of the file as it is exported."""
     for i in range(3):
         save(tmp_path / "in" / f"{i}.png", picture(i))
     workspace = embedded(tmp_path / "w", tmp_path / "in", "--size", str(SIZE_PX), "--pixels", "300", "--dim", "8")
     clustering = workspace.current_run().cluster(3)
     workspace.label_map.name_clusters(clustering.key, [0], "sky")
     save(tmp_path / "in" / "1.png", picture(9, 90, 70))
+    save(tmp_path / "in" / "2.png", picture(8))  # of the same size
+    save(tmp_path / "other" / "1.png", picture(9, 90, 70))
+    save(tmp_path / "other" / "2.png", picture(8))
     report = export_masks(clustering, "png", tmp_path / "out", device="cpu")
-    assert report.images == 2
-    assert [(one.path, one.reason) for one in report.problems] == [
-        ("1.png", "changed since the images were listed: run `embed` again")
-    ]
+    export_masks(clustering, "png", tmp_path / "other_out", images=tmp_path / "other", device="cpu")
+    assert report.images == 3 and report.problems == []
+    for name, mask in masks_of(tmp_path / "other_out").items():
+        np.testing.assert_array_equal(masks_of(tmp_path / "out")[name], mask)
