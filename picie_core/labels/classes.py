@@ -23,6 +23,11 @@ class Class:
     """`#rrggbb`, lower case."""
 
 
+def given_name(name: str) -> str:
+    """Returns a name as it is stored, every spelling of ignore as `ignore`. Raises SettingError if it is impossible."""
+    return IGNORE_NAME if isinstance(name, str) and name_key(name) == IGNORE_NAME else clean_name(name)
+
+
 def find_class(classes: Iterable[Class], name: str) -> Class | None:
     """Returns the class of that name in any spelling of it, None where there is none."""
     return next((one for one in classes if name_key(one.name) == name_key(name)), None)

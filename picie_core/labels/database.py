@@ -1,4 +1,4 @@
-"""The SQLite file of a label map: schema, connections, transactions, migration of version 1 files."""
+"""The SQLite file of a label map: schema, connections, transactions, migration of older files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from picie_core.colors import IGNORE_COLOR
 from picie_core.data.class_names import IGNORE_ID, IGNORE_NAME
 from picie_core.errors import PicieError
 
-VERSION = 2
+VERSION = 3
 BUSY_S = 5.0
 """How long an edit waits for another edit to end, in seconds."""
 
@@ -33,8 +33,10 @@ _SCHEMA = (
     f"INSERT INTO meta VALUES ({VERSION})",
     f"INSERT INTO classes VALUES ({IGNORE_ID}, '{IGNORE_NAME}', '{IGNORE_COLOR}')",
 )
-# The tables that version 2 added. `timeline` lists the edits that can be undone, or redone where `undone` is 1;
-# `changes` holds the rows that each edit changed; `clusterings` holds K before any split.
+# The tables that each version added. `timeline` lists the edits that can be undone, or redone where `undone` is 1;
+# `changes` holds the rows that each edit changed; `clusterings` holds K before any split. `annotations` names the
+# pixels of each annotated image, which `mask_pixels` keeps under their digest for ever; `annotation_classes` says what
+# the values of these pixels mean now.
 _ADDED_IN_2 = (
     """CREATE {temporary} TABLE splits (
         clustering TEXT NOT NULL, first_new INTEGER NOT NULL, cluster INTEGER NOT NULL, parts INTEGER NOT NULL,
@@ -46,7 +48,16 @@ _ADDED_IN_2 = (
         name TEXT PRIMARY KEY, at REAL NOT NULL, classes INTEGER NOT NULL, clusters INTEGER NOT NULL,
         rows TEXT NOT NULL)""",
 )
-
+_ADDED_IN_3 = (
+    """CREATE {temporary} TABLE annotation_classes (
+        legend INTEGER NOT NULL, value INTEGER NOT NULL,
+        class_id INTEGER NOT NULL REFERENCES classes (id) ON UPDATE CASCADE ON DELETE CASCADE,
+        PRIMARY KEY (legend, value))""",
+    """CREATE {temporary} TABLE annotations (
+        path TEXT PRIMARY KEY, digest TEXT NOT NULL, legend INTEGER NOT NULL)""",
+    "CREATE {temporary} TABLE mask_pixels (digest TEXT PRIMARY KEY, png BLOB NOT NULL)",
+)
+_ADDED = {2: _ADDED_IN_2, 3: _ADDED_IN_3}
 
 _held: ContextVar[dict[Path, sqlite3.Connection] | None] = ContextVar("held", default=None)
 
@@ -109,26 +120,26 @@ def _connection(path: Path, write: bool) -> Iterator[sqlite3.Connection]:
 
 
 def _migrate(path: Path, database: sqlite3.Connection, write: bool) -> None:
-    """Adds the tables of version 2 to a file of version 1. Raises PicieError for a file of a newer version.
+    """Adds the tables that an older file lacks. Raises PicieError for a file of a newer version.
 
-    A transaction that writes adds them for good and stores the new version; classes, assignments and events stay as
-    they are, and programs that know version 1 only then refuse the file. A transaction that reads adds temporary
-    tables, so that reading never changes a file. Edits made in version 1 cannot be undone: it stored no changed rows.
+    A transaction that writes adds them for good and stores the new version; all other tables stay as they are, and
+    older programs then refuse the file. A transaction that reads adds temporary tables, so that reading never changes
+    a file. Edits made in version 1 cannot be undone: it stored no changed rows.
     """
     row = database.execute("SELECT version FROM meta").fetchone()
     if row is None or not isinstance(row[0], int):
         raise sqlite3.DatabaseError("it has no version")
     if row[0] > VERSION:
         raise PicieError(f"{path} has version {row[0]}, this program reads up to {VERSION}: update the program")
-    if row[0] < VERSION:
-        for statement in _ADDED_IN_2:
+    for version in range(row[0] + 1, VERSION + 1):
+        for statement in _ADDED[version]:
             database.execute(statement.format(temporary="" if write else "TEMPORARY"))
-        if write:
-            database.execute("UPDATE meta SET version = ?", (VERSION,))
+    if row[0] < VERSION and write:
+        database.execute("UPDATE meta SET version = ?", (VERSION,))
 
 
 def _make_tables(database: sqlite3.Connection) -> None:
-    for statement in (*_SCHEMA, *_ADDED_IN_2):
+    for statement in (*_SCHEMA, *_ADDED_IN_2, *_ADDED_IN_3):
         database.execute(statement.format(temporary=""))
 
 

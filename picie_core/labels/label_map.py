@@ -1,4 +1,4 @@
-"""The label map: classes, the class of each cluster, splits, and the run and clustering in use.
+"""The label map: classes, the class of each cluster, splits, annotations, and the run and clustering in use.
 
 It is one SQLite file. Each edit is one transaction that also appends to the log of events, so no edit that was
 reported as done is lost, two browser tabs and a command line can edit at once, and `version()` grows with each edit.
@@ -7,40 +7,29 @@ All tabs and processes share one history: anyone can undo the last edit, also af
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from picie_core.clustering.splits import Split, clean_prototypes
 from picie_core.colors import clean_color
-from picie_core.data.class_names import IGNORE_ID, IGNORE_NAME, clean_name, name_key
+from picie_core.data.class_names import IGNORE_ID, clean_name
 from picie_core.errors import SettingError
-from picie_core.labels import snapshots, tables, undo_log
-from picie_core.labels.classes import Class, merge_classes, read_map
-from picie_core.labels.database import one_connection, transaction
-from picie_core.labels.snapshots import Snapshot
-from picie_core.labels.undo_log import Event
+from picie_core.labels import tables
+from picie_core.labels.annotations import Annotations
+from picie_core.labels.classes import Class, given_name, merge_classes, read_map
+from picie_core.labels.database import transaction
 
 
-class LabelMap:
+class LabelMap(Annotations):
     """The label map at `path`; the first edit makes the file, and reading a missing file gives an empty map.
 
     Safe from any thread and process: every call opens its own connection.
     """
 
-    def __init__(self, path: Path | str):
-        self.path = Path(path).absolute()
-
     # -- reading
-
-    def reading(self) -> AbstractContextManager[None]:
-        """Makes many reads cheap: in the block, all reads of this thread share one connection."""
-        return one_connection(self.path)
 
     def classes(self) -> list[Class]:
         """Returns the classes in the order of their ids, 0 to C-1, without ignore."""
@@ -56,11 +45,6 @@ class LabelMap:
         """Returns the splits of a clustering in the order in which they apply."""
         with transaction(self.path) as database:
             return tables.splits_of(database, clustering_key)
-
-    def version(self) -> int:
-        """Returns the number of the last event, 0 before the first: it grows with every edit in any process."""
-        with transaction(self.path) as database:
-            return database.execute("SELECT ifnull(max(id), 0) FROM events").fetchone()[0]
 
     def get_choice(self, key: str) -> str | None:
         """Returns the choice stored under `key` (such as `run`), None where nothing was chosen."""
@@ -90,7 +74,7 @@ class LabelMap:
         """
         numbers = [tables.cluster_number(cluster) for cluster in clusters]
         if name is not None:
-            name = _given(name)
+            name = given_name(name)
         with self._edit("name", instead_of, clustering=clustering_key) as (database, payload):
             names, old = tables.names(database), tables.classes_of(database, clustering_key)
             payload["before"] = {str(number): names[old[number]] if number in old else None for number in numbers}
@@ -180,7 +164,7 @@ class LabelMap:
         2 to 8 unit vectors.
         """
         cluster, prototypes = tables.cluster_number(cluster), clean_prototypes(centroids)
-        names = [_given(name) for name in names]
+        names = [given_name(name) for name in names]
         with self._edit("split", instead_of, clustering=clustering_key, cluster=cluster) as (database, payload):
             base_k, split = tables.new_split(database, clustering_key, cluster, prototypes, k=k)
             tables.add_splits(database, clustering_key, base_k, [split])
@@ -208,73 +192,3 @@ class LabelMap:
             tables.assign(database, clustering_key, found)
             payload["classes"] = {str(cluster): known[owner] for cluster, owner in found.items()}
         return len(found)
-
-    # -- history
-
-    def history(self, limit: int = 50) -> list[Event]:
-        """Returns the last `limit` events, newest first."""
-        with transaction(self.path) as database:
-            return undo_log.last_events(database, limit)
-
-    def can_undo(self) -> Event | None:
-        """Returns the edit that `undo` takes back, None when there is none."""
-        with transaction(self.path) as database:
-            return undo_log.next_undo(database)
-
-    def can_redo(self) -> Event | None:
-        """Returns the edit that `redo` makes again, None when nothing was undone since the last edit."""
-        with transaction(self.path) as database:
-            return undo_log.next_redo(database)
-
-    def undo(self, expected: int | None = None) -> Event | None:
-        """Undoes the last edit, whoever made it, and returns it; None when there is none.
-
-        expected: the number of the edit that the caller means. Raises SettingError when it is not the last one.
-        """
-        with transaction(self.path, write=True) as database:
-            return undo_log.undo(database, expected)
-
-    def redo(self, expected: int | None = None) -> Event | None:
-        """Makes the edit that was undone last again, and returns it; None when there is none. `expected` as `undo`."""
-        with transaction(self.path, write=True) as database:
-            return undo_log.redo(database, expected)
-
-    # -- snapshots
-
-    def snapshots(self) -> list[Snapshot]:
-        """Returns the snapshots, newest first."""
-        with transaction(self.path) as database:
-            return snapshots.listed(database)
-
-    def save_snapshot(self, name: str) -> None:
-        """Saves all decisions under `name`. Raises SettingError when the name is impossible or taken."""
-        with transaction(self.path, write=True) as database:
-            snapshots.save(database, name)
-
-    def restore_snapshot(self, name: str) -> None:
-        """Restores the decisions of snapshot `name`, in one edit. Raises SettingError when it is unknown."""
-        with self._edit("restore", name=name.strip()) as (database, _):
-            snapshots.restore(database, name)
-
-    def delete_snapshot(self, name: str) -> None:
-        """Deletes snapshot `name`; decisions stay. Raises SettingError when it is unknown."""
-        with transaction(self.path, write=True) as database:
-            snapshots.delete(database, name)
-
-    # -- the database
-
-    @contextmanager
-    def _edit(
-        self, kind: str, instead_of: int | None = None, **payload: Any
-    ) -> Iterator[tuple[sqlite3.Connection, dict[str, Any]]]:
-        """Yields the connection of one transaction, and the payload of its event for the block to complete."""
-        with transaction(self.path, write=True) as database:
-            if instead_of is not None:
-                undo_log.undo(database, instead_of)
-            with undo_log.recorded(database, kind, payload):
-                yield database, payload
-
-
-def _given(name: str) -> str:
-    """The name as it is stored, every spelling of ignore as `ignore`. Raises SettingError when it is impossible."""
-    return IGNORE_NAME if isinstance(name, str) and name_key(name) == IGNORE_NAME else clean_name(name)

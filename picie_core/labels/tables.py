@@ -64,7 +64,7 @@ def find_or_add(database: sqlite3.Connection, name: str) -> int:
 def rewrite(database: sqlite3.Connection, rows: Sequence[tuple[int | None, str, str]]) -> None:
     """Renumbers and adds classes: `rows` of (present id or None, name, colour) get ids 0 to C-1.
 
-    Assignments follow their class through ON UPDATE CASCADE.
+    Assignments and annotations follow their class through ON UPDATE CASCADE.
     """
     aside = 1000  # out of the way first, so that two classes can swap names, colours or ids
     for class_id, _, _ in rows:
@@ -82,12 +82,13 @@ def rewrite(database: sqlite3.Connection, rows: Sequence[tuple[int | None, str, 
 def remove_class(database: sqlite3.Connection, class_id: int, into: int | None = None) -> list[tuple[str, int]]:
     """Removes a class and returns its clusters as (clustering key, cluster); the ids above it move down by one.
 
-    into: the class that gets the clusters; without it they become unnamed.
+    into: the class that gets the clusters and the annotated pixels; without it these become unnamed and ignored.
     """
     sql = "SELECT clustering, cluster FROM assignments WHERE class_id = ?"
     clusters = database.execute(sql, (class_id,)).fetchall()
     if into is not None:
-        database.execute("UPDATE assignments SET class_id = ? WHERE class_id = ?", (into, class_id))
+        for table in ("assignments", "annotation_classes"):
+            database.execute(f"UPDATE {table} SET class_id = ? WHERE class_id = ?", (into, class_id))
     database.execute("DELETE FROM classes WHERE id = ?", (class_id,))
     rewrite(database, [(item.id, item.name, item.color) for item in classes(database)])
     return clusters

@@ -10,7 +10,7 @@ import base64
 import json
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -18,8 +18,12 @@ from typing import Any
 from picie_core.data.class_names import IGNORE_NAME
 from picie_core.errors import PicieError, SettingError
 
-TABLES = {"classes": 1, "assignments": 2, "splits": 2}
-"""The tables that hold decisions, referenced tables first, and how many leading columns are the key of a row."""
+DECISIONS = {"classes": 1, "assignments": 2, "splits": 2, "annotation_classes": 2}
+"""Tables that any edit may change, referenced ones first, and how many leading columns are the key of a row."""
+PER_IMAGE = {"annotations": 1}
+"""Tables with a row an image, read only by the few edits that change them: an edit must not slow down with them."""
+TABLES = {**DECISIONS, **PER_IMAGE}
+"""All tables that hold what a person decided."""
 
 Payload = dict[str, Any]
 Row = tuple[Any, ...]
@@ -62,6 +66,14 @@ def _names(count: int) -> str:
     return "1 name" if count == 1 else f"{count} names"
 
 
+def _images(count: int) -> str:
+    return "1 image" if count == 1 else f"{count} images"
+
+
+def _annotations(count: int) -> str:
+    return f"annotation{'' if count == 1 else 's'} of {_images(count)}"
+
+
 _WORDS: dict[str, Callable[[Payload], str]] = {
     "name": _named,
     "rename": lambda payload: f"renamed {payload['before']} to {payload['name']}",
@@ -73,6 +85,9 @@ _WORDS: dict[str, Callable[[Payload], str]] = {
     "carry": lambda payload: f"transferred {_names(len(payload['classes']))} from {payload['source']}",
     "snapshot": lambda payload: f"saved snapshot “{payload['name']}”",
     "forget": lambda payload: f"deleted snapshot “{payload['name']}”",
+    "annotate": lambda payload: f"annotated {_images(payload['images'])} from {payload['source']}",
+    "unannotate": lambda payload: f"removed the {_annotations(payload['images'])}",
+    "take": lambda payload: f"took {_names(len(payload['classes']))} from {payload['source']}",
     "restore": lambda payload: f"returned to snapshot “{payload['name']}”",
     "undo": lambda payload: f"undid: {payload['what']}",
     "redo": lambda payload: f"redid: {payload['what']}",
@@ -96,16 +111,19 @@ def last_events(database: sqlite3.Connection, limit: int) -> list[Event]:
 
 
 @contextmanager
-def recorded(database: sqlite3.Connection, kind: str, payload: Payload) -> Iterator[None]:
+def recorded(
+    database: sqlite3.Connection, kind: str, payload: Payload, tables: Mapping[str, int] = DECISIONS
+) -> Iterator[None]:
     """Logs what the block changes as one event, with `payload` as the block leaves it; no change, no event.
 
-    The edit can be undone; edits that were undone before can no longer be redone.
+    tables: those that the block may change. The edit can be undone; edits that were undone before can no longer be
+    redone.
     """
-    before = read_rows(database)
+    before = read_rows(database, tables)
     yield
-    after = read_rows(database)
+    after = read_rows(database, tables)
     changes: dict[str, list[tuple[Row | None, Row | None]]] = {}  # by table, each changed row before and after
-    for table in TABLES:
+    for table in tables:
         old, new = before[table], after[table]
         keys = sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key))
         if keys:
@@ -156,8 +174,8 @@ def _step(database: sqlite3.Connection, event: Event | None, expected: int | Non
         raise SettingError(f"somebody edited meanwhile, {found}: look at it and try again")
     if event is None:
         return None
-    rows = read_rows(database)
     stored = _from_json(database.execute("SELECT rows FROM changes WHERE event = ?", (event.id,)).fetchone()[0])
+    rows = read_rows(database, {table: TABLES[table] for table in TABLES if table in DECISIONS or table in stored})
     for table, pairs in stored.items():
         for pair in pairs:
             old, new = (tuple(row) if row else None for row in pair)  # None: the row did not exist
@@ -180,19 +198,20 @@ def _step(database: sqlite3.Connection, event: Event | None, expected: int | Non
 # -- rows
 
 
-def read_rows(database: sqlite3.Connection) -> Rows:
-    """Returns all decisions; they are few, so this takes about a millisecond."""
+def read_rows(database: sqlite3.Connection, tables: Mapping[str, int] = TABLES) -> Rows:
+    """Returns all decisions in these tables; those in DECISIONS are few, so this takes about a millisecond."""
     return {
         table: {row[:width]: row for row in database.execute(f"SELECT * FROM {table}")}
-        for table, width in TABLES.items()
+        for table, width in tables.items()
     }
 
 
 def write_rows(database: sqlite3.Connection, rows: Rows) -> None:
-    """Replaces all decisions by `rows`."""
-    for table in reversed(TABLES):
+    """Replaces all decisions in the tables of `rows`."""
+    written = [table for table in TABLES if table in rows]
+    for table in reversed(written):
         database.execute(f"DELETE FROM {table}")
-    for table in TABLES:
+    for table in written:
         values = list(rows[table].values())
         if values:
             marks = ", ".join("?" * len(values[0]))
@@ -205,9 +224,9 @@ def rows_to_json(rows: Rows) -> str:
 
 
 def rows_from_json(text: str) -> Rows:
-    """Returns the decisions in a text of `rows_to_json`."""
+    """Returns the decisions in a text of `rows_to_json`; tables that an older program did not know are empty."""
     stored = _from_json(text)
-    return {table: {tuple(row)[:width]: tuple(row) for row in stored[table]} for table, width in TABLES.items()}
+    return {table: {tuple(row)[:width]: tuple(row) for row in stored.get(table, ())} for table, width in TABLES.items()}
 
 
 def _to_json(value: Any) -> str:

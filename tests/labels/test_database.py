@@ -31,9 +31,9 @@ def road(label_map: LabelMap) -> LabelMap:
 def test_newer_version_is_refused(road):
     """A file of a newer program is left alone."""
     with closing(sqlite3.connect(road.path)) as database, database:
-        database.execute("UPDATE meta SET version = 3")
+        database.execute("UPDATE meta SET version = 4")
     for use in (road.classes, lambda: road.name_clusters(KEY, [0], "road")):
-        with pytest.raises(PicieError, match="has version 3, this program reads up to 2: update"):
+        with pytest.raises(PicieError, match="has version 4, this program reads up to 3: update"):
             use()
 
 
@@ -212,7 +212,7 @@ def test_an_old_file_is_brought_up_at_the_first_edit(old):
     """Names, choices and log stay; from then on edits can be undone, down to what the old program left."""
     before = decisions(old)
     old.name_clusters(KEY, [3], "tree")
-    assert version_in(old.path) == 2 and old.get_choice("clustering") == "k27-s0"
+    assert version_in(old.path) == 3 and old.get_choice("clustering") == "k27-s0"
     assert [event.id for event in old.history()] == [3, 2, 1]
     old.split_cluster(KEY, 3, unit(np.eye(3, 8)), 27)
     old.save_snapshot("new")

@@ -67,6 +67,11 @@ class Edits(RuleBasedStateMachine):
             found[key] = [table.get(int(best)) for best in cluster_scores(EMBEDDINGS, self.clustering(key)).argmax(0)]
         return found
 
+    def annotation(self, path: str) -> list[str | None] | None:
+        """The class name of every pixel of an annotated image, None where it is ignored."""
+        mask, names = self.map.annotation_mask(path), {one.id: one.name for one in self.map.classes()}
+        return None if mask is None else [names.get(one) for one in mask.ravel().tolist()]
+
     def edit(self, make) -> tuple[PixelNames, PixelNames]:
         """Makes an edit, takes it back and makes it again; returns the names of pixels before and after."""
         before, names = self.rows(), self.names()
@@ -173,6 +178,23 @@ class Edits(RuleBasedStateMachine):
         spoken_of = np.isin(new.labels, [cluster for cluster in found if cluster not in named])
         assert all(spoken or was == now for spoken, was, now in zip(spoken_of, before[key], after[key], strict=True))
         assert after[source] == before[source]
+
+    @rule(picks=st.lists(st.tuples(numbers, st.sampled_from(("a.png", "b.png"))), min_size=1, max_size=2))
+    def annotate(self, picks):
+        masks = {path: np.random.default_rng(seed).integers(0, 5, (2, 3)).astype(np.uint8) for seed, path in picks}
+        masks = {path: np.where(mask == 4, IGNORE_ID, mask) for path, mask in masks.items()}
+        called = {one.name.lower(): one.name for one in self.map.classes()}
+        before, after = self.edit(lambda: self.map.annotate(masks.items(), NAMES, "file"))
+        assert after == before
+        for path, mask in masks.items():
+            expected = [None if one == IGNORE_ID else NAMES[one] for one in mask.ravel().tolist()]
+            expected = [None if one == "ignore" else called.get(one.lower(), one) if one else one for one in expected]
+            assert self.annotation(path) == expected
+
+    @rule(path=st.sampled_from(("a.png", "b.png")))
+    def remove_annotation(self, path):
+        before, after = self.edit(lambda: self.map.remove_annotations([path]))
+        assert after == before and self.annotation(path) is None
 
     @rule(key=keys)
     def import_what_was_exported(self, key):
