@@ -1,0 +1,42 @@
+"""Masks as run lengths: those of COCO, column by column, and those of CVAT, row by row inside a box.
+
+[1] Lin et al., Microsoft COCO, 2014; the packed text is that of its API: numbers in groups of five bits, lowest first,
+each the difference to the number two before it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+CONTINUES, SIGN, BITS = 0x20, 0x10, 0x1F
+FIRST_CHARACTER = 48
+
+
+def unpack_counts(text: str) -> np.ndarray:
+    """Returns the run lengths in COCO's packed text: (R,) int64. Raises ValueError for anything else."""
+    groups = np.frombuffer(text.encode("ascii"), np.uint8).astype(np.int64) - FIRST_CHARACTER
+    if not len(groups):
+        return np.zeros(0, np.int64)
+    if groups.min() < 0 or groups.max() > (CONTINUES | BITS) or groups[-1] & CONTINUES:
+        raise ValueError("its run lengths are no COCO text")
+    ends = np.flatnonzero(groups & CONTINUES == 0)  # the last group of each number
+    starts = np.concatenate([[0], ends[:-1] + 1])
+    place = np.arange(len(groups)) - np.repeat(starts, ends - starts + 1)
+    if place.max() > 11:
+        raise ValueError("its run lengths are no COCO text")
+    numbers = np.add.reduceat((groups & BITS) << (5 * place), starts)
+    negative = groups[ends] & SIGN != 0
+    numbers[negative] -= np.int64(1) << (5 * (place[ends][negative] + 1))
+    for parity in (1, 2):  # from the fourth number on, a number is its difference to the one two before it
+        numbers[parity::2] = np.cumsum(numbers[parity::2])
+    return numbers
+
+
+def from_runs(counts: np.ndarray, pixels: int) -> np.ndarray:
+    """Returns runs of zeros and ones in turn, zeros first, as (pixels,) bool.
+
+    Raises ValueError unless the runs are not negative and make up so many pixels.
+    """
+    if (len(counts) and counts.min() < 0) or int(counts.sum()) != pixels:
+        raise ValueError(f"its runs make up {int(counts.sum()):,} pixels, not {pixels:,}")
+    return np.repeat(np.arange(len(counts)) % 2 == 1, counts)
