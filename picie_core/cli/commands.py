@@ -10,6 +10,7 @@ from picie_core.cli.embed import embed
 from picie_core.cli.evaluate import evaluate
 from picie_core.cli.export import export
 from picie_core.cli.ground_truth import ground_truth
+from picie_core.cli.import_masks import import_corrected
 from picie_core.cli.info import info
 from picie_core.cli.label_history import history, redo, snapshot, undo
 from picie_core.cli.label_split import split_cluster
@@ -50,6 +51,7 @@ COMMANDS: dict[str, Command | Group] = {
     "label": Group(label.ADVICE, LABEL),
     "paint": paint,
     "export": export,
+    "import": import_corrected,
     "truth": ground_truth,
     "evaluate": evaluate,
     "compare": compare,

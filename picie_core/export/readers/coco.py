@@ -26,6 +26,9 @@ NOT_INSTANCES = re.compile(
 )
 """JSON files beside instances that hold something else."""
 
+KEYS = (b"images", b"categories", b"annotations")
+"""The lists of a COCO file."""
+
 Key = Annotated[str, BeforeValidator(lambda value: str(value) if isinstance(value, int) else value)]
 """An id; tools write numbers or texts."""
 
@@ -76,7 +79,14 @@ def instance_files(tree: FileTree) -> list[str]:
     """Returns the JSON files that may hold instances."""
     names = [name for name in tree.names if name.lower().endswith(".json")]
     named = [name for name in names if re.search(r"instances[^/]*\.json$|_annotations\.coco\.json$", name)]
-    return named or [name for name in names if not NOT_INSTANCES.fullmatch(PurePosixPath(name).name)]
+    if named or len(tree.names) == 1:
+        return named or [name for name in names if not NOT_INSTANCES.fullmatch(name)]
+    others = [name for name in names if not NOT_INSTANCES.fullmatch(PurePosixPath(name).name)]
+    return [name for name in others if _has_keys(tree.read(name))]
+
+
+def _has_keys(data: bytes) -> bool:
+    return all(b'"%b"' % key in data for key in KEYS)
 
 
 def read_coco(tree: FileTree) -> MaskSet:

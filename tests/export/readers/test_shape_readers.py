@@ -228,7 +228,8 @@ def test_a_folder_of_several_formats_asks_which(tmp_path):
     assert open_masks(tmp_path, "coco").form == "coco" and open_masks(tmp_path, "cvat").form == "cvat"
 
 
-@pytest.mark.parametrize("files", [{}, {"notes.txt": "x"}, {"a.png": png(EXPECTED)}, {"tasks.json": "[]"}])
+@pytest.mark.parametrize("files", [{}, {"notes.txt": "x"}, {"a.png": png(EXPECTED)}, {"tasks.json": "[]"},
+                                   {"a.json": '{"images": []}', "b.json": "{"}])  # fmt: skip
 def test_a_folder_of_nothing_that_is_known(tmp_path, files):
     with pytest.raises(SettingError, match="is of no format that is known: give index PNGs"):
         open_masks(write(tmp_path, files))

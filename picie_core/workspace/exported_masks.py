@@ -1,0 +1,54 @@
+"""Which masks a workspace has exported: by their digests an import knows a mask that nobody changed.
+
+What a mask holds decides, not its format or the order of its classes, so a mask that went through another tool and
+came back the same is found too. The file may be deleted: unchanged masks are then compared with the network's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from picie_core.atomic_files import disk_error
+from picie_core.data.class_names import IGNORE_ID, name_key
+
+FILE = "exported_masks.txt"
+DIGEST_CHARACTERS = 32
+
+
+def mask_digest(path: str, mask: np.ndarray, class_names: Sequence[str]) -> str:
+    """Returns the digest of a mask (H, W) of class ids, 255 where there is none, of the image at `path`.
+
+    class_names: by id. Masks with equal names in equal pixels have equal digests, whatever the ids are.
+    """
+    shown = np.flatnonzero(np.bincount(mask.ravel(), minlength=IGNORE_ID + 1)).tolist()
+    keys = sorted((name_key(class_names[one]), one) for one in shown if one != IGNORE_ID)
+    rank = np.full(IGNORE_ID + 1, IGNORE_ID, np.uint8)
+    for index, (_, one) in enumerate(keys):
+        rank[one] = index
+    head = "\n".join([path, f"{mask.shape[0]} {mask.shape[1]}", *(key for key, _ in keys)])
+    return hashlib.sha256(head.encode() + b"\0" + rank[mask].tobytes()).hexdigest()[:DIGEST_CHARACTERS]
+
+
+def remember_exported(workspace_root: Path, digests: Iterable[str]) -> None:
+    """Adds digests of `mask_digest` to those of the masks that were exported. Raises PicieError on a full disk."""
+    path = workspace_root / FILE
+    lines = "".join(f"{one}\n" for one in digests)
+    try:
+        with open(path, "a", encoding="ascii") as file:
+            file.write(lines)
+    except OSError as error:
+        raise disk_error(path, error) from error
+
+
+def exported_digests(workspace_root: Path) -> frozenset[str]:
+    """Returns the digests of all masks that were exported; none when the file is not there."""
+    try:
+        text = (workspace_root / FILE).read_bytes()
+    except FileNotFoundError:
+        return frozenset()
+    lines = text.decode("ascii", errors="replace").split("\n")
+    return frozenset(line for line in lines if len(line) == DIGEST_CHARACTERS)  # a kill may have cut one off

@@ -1,0 +1,338 @@
+"""Masks out, corrected by a script as a person would, and in again: exactly those come back, and can be undone."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from picie_core.errors import PicieError, SettingError
+from picie_core.progress import Progress
+from picie_core.workspace.exported_masks import exported_digests, mask_digest, remember_exported
+from picie_core.workspace.mask_export import export_masks
+from picie_core.workspace.mask_import import import_masks
+from picie_core.workspace.workspace import StoredClustering, Workspace
+from tests.export.readers.small_files import cvat, png, write
+from tests.factories import decisions, names_of
+
+CORRECTED = (1, 4)
+"""The scenes that the script corrects."""
+
+
+@pytest.fixture
+def clustering(finished_copy: Workspace) -> StoredClustering:
+    """Six clusters of six scenes of 96 x 64 pixels, four of them named."""
+    found = finished_copy.current_run().clustering()
+    for name, clusters in {"smooth & blue": [0, 3], "Straße": [1], "ignore": [4]}.items():
+        finished_copy.label_map.name_clusters(found.key, clusters, name)
+    return found
+
+
+def mask_path(out: Path, scene: int) -> Path:
+    return next(path for path in out.rglob(f"scene-{scene}.png") if path.parent.name in ("masks", "SegmentationClass"))
+
+
+def correct(path: Path, scene: int) -> np.ndarray:
+    """Paints into a mask as a person would, in its own encoding, and returns its ids."""
+    with Image.open(path) as image:
+        palette, ids = image.getpalette() if image.mode == "P" else None, np.array(image)
+    ids[20:40, 10 + scene : 50] = 1
+    ids[0:6, :20] = 0
+    ids[50:, 90:] = 255
+    edited = Image.fromarray(ids)
+    if palette:
+        edited.putpalette(palette)
+    edited.save(path)
+    return ids
+
+
+def of(scene: int) -> str:
+    return f"scene-{scene}.png"
+
+
+# -- the round trip
+
+
+@pytest.mark.parametrize("form", ["png", "voc"])
+def test_corrected_masks_come_back_exactly_and_no_others(clustering, tmp_path, form):
+    """Two of six masks were changed: these two are annotations, pixel by pixel; one undo an edit takes all back."""
+    label_map, before = clustering.label_map, decisions(clustering.label_map)
+    export_masks(clustering, form, tmp_path / "out", device="cpu")
+    changed = {of(scene): correct(mask_path(tmp_path / "out", scene), scene) for scene in CORRECTED}
+    events: list[Progress] = []
+    report = import_masks(clustering, tmp_path / "out", device="cpu", report=events.append)
+    assert (report.form, report.masks, report.unchanged, report.problems) == (form, 6, 4, [])
+    assert {one.path for one in report.corrected} == set(changed) == label_map.annotated_paths()
+    for scene in range(6):
+        found = label_map.annotation_mask(of(scene))
+        if scene in CORRECTED:
+            np.testing.assert_array_equal(found, changed[of(scene)])
+        else:
+            assert found is None
+    assert report.applied[0] == "annotated 2 images from out"
+    assert (events[-1].phase, events[-1].done, events[-1].total) == ("compare", 6, 6)
+    for words in reversed(report.applied):
+        assert label_map.undo().words == words
+    assert decisions(label_map) == before and label_map.annotated_paths() == set()
+
+
+def test_annotations_are_exported_and_come_back_as_unchanged(clustering, tmp_path):
+    """What was taken over is written, every other mask is as it was, and importing that again changes nothing."""
+    export_masks(clustering, "png", tmp_path / "first", device="cpu")
+    originals = {scene: np.array(Image.open(mask_path(tmp_path / "first", scene))) for scene in range(6)}
+    changed = {scene: correct(mask_path(tmp_path / "first", scene), scene) for scene in CORRECTED}
+    import_masks(clustering, tmp_path / "first", device="cpu")
+    again = clustering.reload()
+    for scene in CORRECTED:  # names that clusters took do not touch what was painted
+        np.testing.assert_array_equal(clustering.label_map.annotation_mask(of(scene)), changed[scene])
+    report = import_masks(again, tmp_path / "first", device="cpu", dry_run=True)
+    assert {one.path for one in report.corrected} & {of(scene) for scene in CORRECTED} == set()
+    while clustering.label_map.can_undo().kind != "name":
+        clustering.label_map.undo()
+    export_masks(clustering, "png", tmp_path / "last", device="cpu")
+    for scene in range(6):
+        np.testing.assert_array_equal(np.array(Image.open(mask_path(tmp_path / "last", scene))), originals[scene])
+
+
+def test_masks_that_were_exported_are_known_whatever_happened_since(clustering, tmp_path):
+    """Names that were given after the export make no mask look corrected; another format and other ids neither."""
+    export_masks(clustering, "png", tmp_path / "out", device="cpu")
+    names = [one.name for one in clustering.label_map.classes()]
+    for scene in range(6):
+        mask = np.array(Image.open(mask_path(tmp_path / "out", scene)))
+        remember_exported(clustering.workspace.root, [mask_digest(of(scene), mask, names)])
+    clustering.label_map.name_clusters(clustering.key, [1, 2, 5], "something else")
+    changed = correct(mask_path(tmp_path / "out", 1), 1)
+    report = import_masks(clustering, tmp_path / "out", device="cpu", dry_run=True)
+    assert [one.path for one in report.corrected] == [of(1)] and report.unchanged == 5
+    swapped = np.array([1, 0, *[255] * 254], np.uint8)[changed]
+    assert mask_digest(of(1), changed, names) == mask_digest(of(1), swapped, [n.upper() for n in names[::-1]])
+    assert mask_digest(of(1), changed, names) not in exported_digests(clustering.workspace.root)
+    assert exported_digests(tmp_path) == frozenset()
+
+
+def test_a_dry_run_changes_nothing_and_keep_says_what_is_kept(clustering, tmp_path):
+    label_map = clustering.label_map
+    export_masks(clustering, "png", tmp_path / "out", device="cpu")
+    correct(mask_path(tmp_path / "out", 1), 1)
+    before = decisions(label_map)
+    assert import_masks(clustering, tmp_path / "out", device="cpu", dry_run=True).applied == []
+    assert decisions(label_map) == before
+    import_masks(clustering, tmp_path / "out", device="cpu", keep="none")
+    assert label_map.annotated_paths() == set()
+    import_masks(clustering, tmp_path / "out", device="cpu", keep="all")
+    assert label_map.annotated_paths() == {of(scene) for scene in range(6)}
+    with pytest.raises(SettingError, match="keep='some' is unknown: choose one of changed, all, none"):
+        import_masks(clustering, tmp_path / "out", keep="some")
+
+
+# -- agreement
+
+
+def test_agreement_is_that_of_the_pixels(clustering, tmp_path):
+    """Counted by hand: an image whose prediction is known, and a correction of one block."""
+    export_masks(clustering, "png", tmp_path / "out", device="cpu")
+    path = mask_path(tmp_path / "out", 2)
+    predicted = np.array(Image.open(path))
+    corrected = correct(path, 2)
+    report = import_masks(clustering, tmp_path / "out", device="cpu", dry_run=True)
+    (one,) = report.corrected
+    labelled = corrected != 255
+    assert (one.path, one.pixels, one.labelled) == (of(2), 96 * 64, int(labelled.sum()))
+    assert abs(one.changed - int((predicted != corrected).sum())) <= 3  # sums in another order move pixels on borders
+    assert one.accuracy == pytest.approx((predicted == corrected)[labelled].mean(), abs=1e-3)
+    ious = {}
+    for index, item in enumerate(clustering.label_map.classes()):
+        both = ((predicted == index) & (corrected == index)).sum()
+        either = (((predicted == index) | (corrected == index)) & labelled).sum()
+        ious[item.name] = both / either
+    for row in report.classes:
+        assert row.iou == pytest.approx(ious[row.name], abs=1e-3)
+    assert report.mean_iou == pytest.approx(np.mean(list(ious.values())), abs=1e-3)
+    assert json.loads(json.dumps(report.record()))["corrected"][0]["changed"] == one.changed
+
+
+# -- names, renames and splits
+
+
+def by_truth(clustering: StoredClustering, root: Path, scenes: Path) -> Path:
+    """The ground truth of all scenes as index PNGs: class 0 is smooth, 1 stripes, 2 noise."""
+    shutil.copytree(scenes / "masks", root / "masks")
+    (root / "classes.txt").write_text("smooth\nstripes\nnoise\n")
+    return root
+
+
+def test_unnamed_clusters_take_the_name_of_most_of_their_pixels(finished_copy, scenes, tmp_path):
+    """Every cluster that has a majority is named by it, in one edit; new classes are added and told."""
+    clustering = finished_copy.current_run().clustering()
+    label_map, path = clustering.label_map, by_truth(clustering, tmp_path / "truth", scenes)
+    report = import_masks(clustering, path, device="cpu")
+    assert report.new_classes == ["smooth", "stripes", "noise"] and report.renames == []
+    assert names_of(label_map, clustering.key) == {one["cluster"]: one["name"] for one in report.names}
+    assert len(report.names) == 6 and all(one["share"] >= 0.5 for one in report.names)
+    assert report.applied == ["annotated 6 images from truth", "took 6 names from truth"]
+    again = import_masks(clustering, path, device="cpu", keep="none", dry_run=True)
+    assert again.unchanged == 6 and again.names == again.renames == []
+    label_map.undo()
+    assert names_of(label_map, clustering.key) == {}
+
+
+def test_names_that_disagree_are_proposed_and_changed_only_on_request(finished_copy, scenes, tmp_path):
+    clustering = finished_copy.current_run().clustering()
+    label_map, path = clustering.label_map, by_truth(clustering, tmp_path / "truth", scenes)
+    wanted = {one["cluster"]: one["name"] for one in import_masks(clustering, path, device="cpu", dry_run=True).names}
+    wrong = {cluster: "stripes" if name == "smooth" else name for cluster, name in wanted.items()}
+    for cluster, name in wrong.items():
+        label_map.name_clusters(clustering.key, [cluster], name)
+    report = import_masks(clustering, path, device="cpu")
+    disagreeing = {cluster for cluster in wanted if wrong[cluster] != wanted[cluster]}
+    assert disagreeing and {one["cluster"] for one in report.renames} == disagreeing and report.names == []
+    assert {(one["now"], one["name"]) for one in report.renames} == {("stripes", "smooth")}
+    assert names_of(label_map, clustering.key) == wrong
+    label_map.remove_annotations(label_map.annotated_paths())
+    import_masks(clustering, path, device="cpu", rename=True)
+    assert names_of(label_map, clustering.key) == wanted
+
+
+def test_a_cluster_that_holds_two_classes_is_split_on_request(finished_copy, scenes, tmp_path):
+    """With two clusters for three classes one holds two; the split makes the masks agree more, and can be undone."""
+    run = finished_copy.current_run()
+    clustering = run.cluster(2)
+    label_map, path = clustering.label_map, by_truth(clustering, tmp_path / "truth", scenes)
+    report = import_masks(clustering, path, device="cpu", dry_run=True)
+    assert report.splits and report.applied == []
+    for one in report.splits:
+        assert one["right_after"] >= one["right_before"] + 0.05 and len(one["parts"]) >= 2
+        assert all(share >= 0.15 for share in one["parts"].values())
+    report = import_masks(clustering, path, device="cpu", keep="none", split=True)
+    assert [words.split()[0] for words in report.applied if words.startswith("split")] == ["split"] * len(report.splits)
+    split = run.clustering("k2-s0")
+    assert split.k == 2 + sum(len(one["parts"]) - 1 for one in report.splits)
+    after = import_masks(split, path, device="cpu", keep="none", dry_run=True)
+    plain = import_masks(clustering, path, device="cpu", keep="none", dry_run=True)
+    assert after.accuracy > plain.accuracy
+    for _ in report.applied:
+        label_map.undo()
+    assert label_map.splits_of(clustering.key) == [] and names_of(label_map, clustering.key) == {}
+
+
+# -- classes
+
+
+def test_classes_of_the_file_are_united_added_and_left_out(clustering, tmp_path):
+    """Other spellings are the same class, `background` that no class is called so is nothing labelled."""
+    shapes = "".join(
+        f'<mask label="{label}" rle="0, 640" left="0" top="{top}" width="64" height="10" z_order="0"/>'
+        for label, top in (("STRASSE", 0), ("Stra&#xdf;e", 12), ("background", 24), ("New One", 36))
+    )
+    write(tmp_path, {"annotations.xml": cvat(shapes, "scene-1.png", (96, 64))})
+    report = import_masks(clustering, tmp_path, device="cpu")
+    assert report.other_spellings == {"STRASSE": "Straße"} and report.ignored_names == ["background"]
+    assert report.new_classes == ["New One"]
+    names = [one.name for one in clustering.label_map.classes()]
+    assert names == ["smooth & blue", "Straße", "New One"]
+    expected = np.full((64, 96), 255, np.uint8)
+    expected[0:10, :64] = expected[12:22, :64] = 1
+    expected[36:46, :64] = 2
+    np.testing.assert_array_equal(clustering.label_map.annotation_mask("scene-1.png"), expected)
+
+
+def test_an_impossible_class_name_changes_nothing(clustering, tmp_path):
+    before = decisions(clustering.label_map)
+    write(tmp_path, {"masks/scene-1.png": png(np.zeros((64, 96), np.uint8)), "classes.txt": "x" * 61})
+    with pytest.raises(SettingError, match=r"a class in .*: class name 'x+' must have 1 to 60 characters"):
+        import_masks(clustering, tmp_path, device="cpu")
+    assert decisions(clustering.label_map) == before
+
+
+# -- masks that cannot be used
+
+
+def test_masks_that_cannot_be_used_are_listed_and_the_others_are_taken(clustering, tmp_path):
+    """Another size, no image, two for one image, a damaged file: each with its reason, nothing else is lost."""
+    good = np.zeros((64, 96), np.uint8)
+    write(
+        tmp_path,
+        {
+            "classes.txt": "smooth & blue\nStraße\n",
+            "masks/scene-0.png": png(good),
+            "masks/scene-1.png": png(good[:32, :48]),
+            "masks/scene-2.png": png(good)[:60],
+            "masks/scene-3.png": png(good),
+            "masks/more/scene-3.png": png(good),
+            "masks/nobody.png": png(good),
+            "masks/scene-4.png": png(good + 9),
+        },
+    )
+    report = import_masks(clustering, tmp_path, device="cpu")
+    reasons = {one.path: one.reason for one in report.problems}
+    assert "it is 48 x 32 pixels, its image 96 x 64" in reasons["scene-1.png"]
+    assert "damaged or no PNG" in reasons["scene-2.png"] and "ids outside the list: 9" in reasons["scene-4.png"]
+    assert reasons["scene-3"] == "scene-3.png has another mask too (more/scene-3): remove all but one of them"
+    assert reasons["more/scene-3"] == "scene-3.png has another mask too (scene-3): remove all but one of them"
+    assert "no image of this workspace" in reasons["nobody"]
+    assert clustering.label_map.annotated_paths() == {"scene-0.png"} and report.masks == 1
+
+
+def test_clipped_polygons_are_told(clustering, tmp_path):
+    polygon = '<polygon label="Straße" points="80,50;120,50;120,90;80,90" z_order="0"/>'
+    write(tmp_path, {"annotations.xml": cvat(polygon, "scene-1.png", (96, 64))})
+    report = import_masks(clustering, tmp_path, device="cpu")
+    assert [(one.path, one.reason) for one in report.problems] == [
+        ("scene-1.png", "1 shape reached out of the picture and was clipped")
+    ]
+    mask = clustering.label_map.annotation_mask("scene-1.png")
+    assert (mask[50:, 80:] == 1).all() and (mask == 1).sum() == 14 * 16
+
+
+def test_nothing_that_can_be_used_is_an_error(clustering, tmp_path):
+    before = decisions(clustering.label_map)
+    write(tmp_path, {"masks/scene-0.png": png(np.zeros((3, 3), np.uint8)), "classes.txt": "a"})
+    with pytest.raises(PicieError, match=r"none of the masks in .* can be used; the first: scene-0\.png: it is 3 x 3"):
+        import_masks(clustering, tmp_path, device="cpu")
+    assert decisions(clustering.label_map) == before
+
+
+def test_masks_of_rotated_images_have_the_upright_size(scenes, tmp_path, say):
+    """A mask of the stored size is refused with the reason; one of the size that is shown is taken."""
+    images = tmp_path / "images"
+    images.mkdir()
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    Image.open(scenes / "images" / "scene-0.png").save(images / "turned.png", exif=turned)  # shown as 64 x 96
+    Image.open(scenes / "images" / "scene-1.png").save(images / "plain.png")
+    words = ["--workspace", tmp_path / "w", "--weights", "none", "--size", 64, "--pixels", 600, "--dim", 16]
+    assert say("embed", images, *words).code == 0
+    clustering = Workspace.open(tmp_path / "w").current_run().cluster(3)
+    mask = np.zeros((64, 96), np.uint8)
+    files = {"masks/turned.png": png(mask), "masks/plain.png": png(mask), "classes.txt": "a\n"}
+    report = import_masks(clustering, write(tmp_path / "wrong", files), device="cpu", dry_run=True)
+    (problem,) = report.problems
+    assert "it is 96 x 64 pixels, the size of turned.png before its EXIF rotation: turn it to 64 x 96" in problem.reason
+    files["masks/turned.png"] = png(mask.T)
+    assert import_masks(clustering, write(tmp_path / "right", files), device="cpu").problems == []
+    assert clustering.label_map.annotation_mask("turned.png").shape == (96, 64)
+
+
+# -- the command
+
+
+def test_the_command_reports_and_takes_over(clustering, tmp_path, say):
+    """--dry-run first, then for good; --json has the whole report."""
+    root = clustering.workspace.root
+    export_masks(clustering, "png", tmp_path / "out", device="cpu")
+    correct(mask_path(tmp_path / "out", 1), 1)
+    said = say("import", tmp_path / "out", "--workspace", root, "--device", "cpu", "--dry-run", "--json")
+    record = json.loads(said.out.splitlines()[-1])
+    assert said.code == 0 and [one["path"] for one in record["corrected"]] == ["scene-1.png"]
+    assert clustering.label_map.annotated_paths() == set()
+    said = say("import", tmp_path / "out", "--workspace", root, "--device", "cpu")
+    assert said.code == 0 and "| scene-1.png |" in said.out and "annotated 1 image from out" in said.out
+    assert clustering.label_map.annotated_paths() == {"scene-1.png"}
+    said = say("import", tmp_path / "gone", "--workspace", root)
+    assert said.code == 2 and "is neither a file nor a folder" in said.err
+    assert json.loads((root / "jobs" / "import.json").read_text())["state"] == "failed"
