@@ -8,6 +8,7 @@ import time
 import streamlit as st
 
 from app.export.checks import draw_checks
+from app.export.corrections import corrections_part
 from app.export.format_cards import choose_formats
 from app.export.options import Choice, choose_options
 from app.export.written import exports_part
@@ -92,3 +93,4 @@ with show_errors():
             previews(clustering, choice)
         write_part(clustering, choice)
     exports_part(workspace)
+corrections_part(clustering)

@@ -44,3 +44,5 @@ class Key:
     EXPORT_DIVISION = "export_division"
     EXPORT_VAL = "export_val"
     EXPORT_VAL_FOLDERS = "export_val_folders"
+    IMPORT_PATH = "import_path"
+    IMPORT_FORMAT = "import_format"

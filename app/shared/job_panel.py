@@ -35,6 +35,7 @@ JOBS = {
     "scores": JobWords("Trying K", ""),
     "truth": JobWords("Ground truth"),
     "export": JobWords("Exporting"),
+    "import": JobWords("Importing"),
     "scan": JobWords("Scanning"),
 }
 

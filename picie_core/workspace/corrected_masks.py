@@ -29,7 +29,7 @@ class CorrectedMasks:
     """
 
     def __init__(self, workspace: Workspace, path: Path, form: str = AUTO):
-        self.workspace, self.path = workspace, Path(path)
+        self.workspace, self.path = workspace, Path(path).absolute()
         found = open_masks(self.path, form)
         self.form, self.title, self.problems = found.form, found.title, list(found.problems)
         self.class_names = [one.name for one in workspace.label_map.classes()]

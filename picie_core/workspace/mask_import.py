@@ -130,7 +130,7 @@ def import_masks(
     called = {cluster: names_now[owner] for cluster, owner in owners.items()}
     accuracy, mean_iou = compared.agreement.overall
     return ImportReport(
-        path=Path(path),
+        path=masks.path,
         form=masks.form,
         masks=compared.readable,
         unchanged=compared.readable - len(compared.agreement.images),
