@@ -71,5 +71,10 @@ class _Listed(MarkdownTable):
     def __str__(self) -> str:
         if not self:
             return "none"
-        rows = str(MarkdownTable(self[:LISTED]))
+        rows = str(MarkdownTable({name: _text(value) for name, value in row.items()} for row in self[:LISTED]))
         return rows + (f"\n\nand {len(self) - LISTED} more, see --json" if len(self) > LISTED else "")
+
+
+def _text(value: Any) -> Any:
+    """The parts of a split as `road 0.64, car 0.32`; all else as it is."""
+    return ", ".join(f"{name} {share:.2f}" for name, share in value.items()) if isinstance(value, dict) else value

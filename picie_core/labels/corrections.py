@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -52,7 +52,22 @@ class SplitProposal:
     right_before: float
     """Share of the corrected positions that one name can get right."""
     right_after: float
-    """Share that the parts get right."""
+    """Share that the parts get right, estimated on images that the prototypes were not made from."""
+
+
+class _Kept(NamedTuple):
+    """Embeddings of a cluster and a class."""
+
+    embeddings: np.ndarray
+    """(n, D) float16."""
+    keys: np.ndarray
+    """(n,) their random keys."""
+    second: np.ndarray
+    """(n,) bool: from every second image, for tests on images that a split was not made from."""
+
+
+Fit = Callable[[Sequence[np.ndarray]], np.ndarray]
+"""Sets of embeddings (n, D) to a prototype for each (m, D)."""
 
 
 class Corrections:
@@ -67,8 +82,9 @@ class Corrections:
         self.counts = np.zeros((clustering.k, classes), np.int64)
         """(K, C) corrected positions of each cluster and class."""
         self._random = np.random.default_rng(seed)
-        self._kept: dict[tuple[int, int], tuple[np.ndarray, np.ndarray]] = {}
-        """By cluster and class (embeddings (n, D) float16, their random keys (n,)); those with the lowest are kept."""
+        self._kept: dict[tuple[int, int], _Kept] = {}
+        """By cluster and class."""
+        self._images = 0
 
     def add(self, feature_map: np.ndarray, corrected: np.ndarray) -> None:
         """Adds an image: its feature map (h, w, D) and its corrected mask (H, W), 255 where there is no class."""
@@ -83,21 +99,20 @@ class Corrections:
         owners = cluster_scores(embeddings, self.clustering).argmax(0)
         pairs = owners * self.counts.shape[1] + classes
         self.counts += np.bincount(pairs, minlength=self.counts.size).reshape(self.counts.shape)
+        self._images += 1
         order = np.argsort(pairs, kind="stable")
         found, starts = np.unique(pairs[order], return_index=True)
         for pair, members in zip(found.tolist(), np.split(order, starts[1:]), strict=True):
             self._keep(divmod(pair, self.counts.shape[1]), embeddings[members])
 
     def _keep(self, key: tuple[int, int], embeddings: np.ndarray) -> None:
+        """Keeps a part of the embeddings: those whose random key is among the lowest of all images."""
         keys = self._random.random(len(embeddings))
-        chosen = np.argsort(keys)[:KEPT]
-        rows, keys = embeddings[chosen].astype(np.float16), keys[chosen]
-        if key in self._kept:
-            rows = np.concatenate([self._kept[key][0], rows])
-            keys = np.concatenate([self._kept[key][1], keys])
-            lowest = np.argsort(keys)[:KEPT]
-            rows, keys = rows[lowest], keys[lowest]
-        self._kept[key] = rows, keys
+        new = _Kept(embeddings.astype(np.float16), keys, np.full(len(keys), self._images % 2 == 0))
+        before = self._kept.get(key)
+        rows = _Kept(*map(np.concatenate, zip(before, new, strict=True))) if before else new
+        lowest = np.argsort(rows.keys, kind="stable")[:KEPT]
+        self._kept[key] = _Kept(*(column[lowest] for column in rows))
 
     # -- what they say
 
@@ -129,21 +144,37 @@ class Corrections:
         if len(large) < 2:
             return None
         order = sorted(large.tolist(), key=lambda one: (one != owner, -counts[one]))[:MAX_PARTS]
-        sets = [self._kept[cluster, one][0].astype(np.float32) for one in order]
+        shares = counts[order] / total
+        kept = [self._kept[cluster, one] for one in order]
+        fits: list[Fit] = [split_among, *([lambda sets: tell_apart(*sets)] if len(order) == 2 else [])]
         try:
-            candidates = [split_among(sets), *([tell_apart(*sets)] if len(sets) == 2 else [])]
+            rights = [_held_out_right(kept, shares, fit) for fit in fits]
+            prototypes = fits[int(np.argmax(rights))]([one.embeddings.astype(np.float32) for one in kept])
         except SettingError:  # they look the same to the network: no plane separates them
             return None
-        shares = counts[order] / total
-        right = [sum(share * _right(rows, i, one) for i, (rows, share) in enumerate(zip(sets, shares, strict=True)))
-                 for one in candidates]  # fmt: skip
-        before, after, prototypes = float(counts.max() / total), float(max(right)), candidates[int(np.argmax(right))]
+        before, after = float(counts.max() / total), max(rights)
         if after - before < LEAST_GAIN:
             return None
         parts = tuple((one, float(counts[one] / total)) for one in order)
         return SplitProposal(cluster, parts, prototypes, before, after)
 
 
-def _right(embeddings: np.ndarray, part: int, prototypes: np.ndarray) -> float:
-    """The share of embeddings (n, D) that are nearest to the prototype of this part."""
-    return float(((embeddings @ prototypes.T).argmax(1) == part).mean())
+def _held_out_right(kept: Sequence[_Kept], shares: np.ndarray, fit: Fit) -> float:
+    """The share of positions that a split gets right on images that it was not made from, both ways round.
+
+    Where one half lacks a class, each second embedding is held out instead. shares: (m,) of the positions of each set.
+    """
+    halves = [one.second for one in kept]
+    if not all(half.any() and not half.all() for half in halves):
+        halves = [np.arange(len(one.keys)) % 2 == 1 for one in kept]
+    found = []
+    for side in (False, True):
+        prototypes = fit(
+            [one.embeddings[half == side].astype(np.float32) for one, half in zip(kept, halves, strict=True)]
+        )
+        right = [
+            ((one.embeddings[half != side].astype(np.float32) @ prototypes.T).argmax(1) == part).mean()
+            for part, (one, half) in enumerate(zip(kept, halves, strict=True))
+        ]
+        found.append(float(shares @ np.array(right)))
+    return float(np.mean(found))
