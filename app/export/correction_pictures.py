@@ -45,10 +45,12 @@ def draw_pictures(clustering: StoredClustering, report: dict[str, Any]) -> None:
         small(f"{html.escape(item.path)} · {percent(one['changed'] / one['pixels'])} changed")
         before, after = st.columns(2, gap="xsmall")
         with before:
+            st.caption("Predicted")
             style = OverlayStyle("class", PICTURE_PX, OPACITY, hidden=frozenset({IGNORE_ID}))
             data = overlays.overlay_image(clustering, item, style, "PNG")
             picture(f"before_{item.id}", data, f"Predicted mask of {item.path}", item.width / item.height)
         with after:
+            st.caption("Corrected")
             data = _corrected_picture(clustering, item, masks)
             picture(f"after_{item.id}", data, f"Corrected mask of {item.path}", item.width / item.height)
 

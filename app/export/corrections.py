@@ -104,10 +104,17 @@ def choose_masks(clustering: StoredClustering) -> None:
         text = left.text_input(
             "Masks that were corrected elsewhere",
             key=Key.IMPORT_PATH,
+            persist_state="session",
             placeholder=str(Path.home() / "corrected.zip"),
             help="A folder, a zip or a file on this machine, as the other tool exported it.",
         )
-        form = right.selectbox("Format", list(FORMATS), format_func=lambda key: FORMATS[key], key=Key.IMPORT_FORMAT)
+        form = right.selectbox(
+            "Format",
+            list(FORMATS),
+            format_func=lambda key: FORMATS[key],
+            key=Key.IMPORT_FORMAT,
+            persist_state="session",
+        )
         asked = st.form_submit_button("Compare", icon=":material/compare:")
     with st.expander("Or upload a file"):
         uploaded = st.file_uploader(
@@ -152,7 +159,8 @@ def draw_report(clustering: StoredClustering, report: dict[str, Any]) -> None:
     corrected = report["corrected"]
     words = [f"<b>{count(len(corrected), 'corrected mask')}</b>", f"{report['unchanged']:,} unchanged"]
     if corrected:
-        words.append(f"{percent(report['accuracy'])} of the corrected pixels were right, mIoU {report['mean_iou']:.2f}")
+        agree = percent(report["accuracy"])
+        words.append(f"the predicted masks of these agree in {agree} of the pixels, mIoU {report['mean_iou']:.2f}")
     small(" · ".join(words))
     for told in _told(report):
         st.caption(told)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -159,6 +164,33 @@ def test_a_mask_that_cannot_be_made_changes_nothing(annotated):
     with pytest.raises(SettingError, match="must have 1 to 60 characters"):
         annotated.annotate([("c.png", mask_of(0, 0, 0))], ["x" * 61], "png")
     assert decisions(annotated) == before
+
+
+@pytest.mark.slow
+def test_a_kill_loses_no_annotation_that_was_done(label_map):
+    """After kill -9 in the middle of imports the file opens, and every import that was reported as done is there."""
+    program = (
+        "import sys, numpy as np; from picie_core.labels.label_map import LabelMap\n"
+        "label_map, names = LabelMap(sys.argv[1]), [f'class {i}' for i in range(5)]\n"
+        "for index in range(10**6):\n"
+        "    mask = np.random.default_rng(index).integers(0, 5, (40, 40)).astype(np.uint8)\n"
+        "    label_map.annotate([(f'{index}-{i}.png', np.roll(mask, i)) for i in range(3)], names, 'x')\n"
+        "    print(index, flush=True)\n"
+    )
+    command = [sys.executable, "-c", program, str(label_map.path)]
+    for wanted in (1, 4, 9):
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]) as process:
+            assert process.stdout is not None
+            done = [int(process.stdout.readline()) for _ in range(wanted)]
+            os.kill(process.pid, signal.SIGKILL)
+            done += [int(line) for line in process.stdout if line.endswith("\n")]
+        names = np.array([one.name for one in label_map.classes()])
+        for index in done:
+            expected = np.random.default_rng(index).integers(0, 5, (40, 40))
+            for i in range(3):
+                found = names[label_map.annotation_mask(f"{index}-{i}.png")]
+                assert (found == np.char.add("class ", np.roll(expected, i).astype(str))).all()
+        assert len(label_map.annotated_paths()) % 3 == 0
 
 
 def test_names_are_taken_in_one_edit(label_map):
