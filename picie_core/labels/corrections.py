@@ -55,6 +55,19 @@ class SplitProposal:
     """Share that the parts get right, estimated on images that the prototypes were not made from."""
 
 
+@dataclass(frozen=True, eq=False)
+class Proposals:
+    """What corrected masks propose for the clusters of a label map."""
+
+    owners: Mapping[int, int]
+    """Cluster -> class id as it is."""
+    names: list[NameProposal]
+    """Of clusters without a name."""
+    renames: list[NameProposal]
+    """Of clusters with another one."""
+    splits: list[SplitProposal]
+
+
 class _Kept(NamedTuple):
     """Embeddings of a cluster and a class."""
 
@@ -115,6 +128,18 @@ class Corrections:
         self._kept[key] = _Kept(*(column[lowest] for column in rows))
 
     # -- what they say
+
+    def proposals(self, owners: Mapping[int, int], split: bool = False) -> Proposals:
+        """Returns names and splits for clusters whose classes are `owners`, cluster -> class id.
+
+        split: the splits will be made, so the clusters that they name get no other name.
+        """
+        splits = self.splits(owners)
+        left_out = {one.cluster for one in splits} if split else set()
+        others = [one for one in self.names() if one.cluster not in left_out]
+        names = [one for one in others if one.cluster not in owners]
+        renames = [one for one in others if one.class_id != owners.get(one.cluster, one.class_id)]
+        return Proposals(owners, names, renames, splits)
 
     def names(self) -> list[NameProposal]:
         """Returns the clusters of which one class owns at least half of the corrected positions, and this class."""

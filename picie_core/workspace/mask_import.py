@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from picie_core.data.class_names import IGNORE_ID
 from picie_core.data.images.image_cache import ImageCache
 from picie_core.data.images.image_file import ImageError
 from picie_core.data.images.image_folder import Problem
 from picie_core.data.images.image_index import ImageRecord
 from picie_core.errors import PicieError, SettingError
-from picie_core.evaluation.agreement import Agreement, ClassAgreement, ImageAgreement
+from picie_core.evaluation.agreement import Agreement
 from picie_core.export.readers.detection import AUTO
 from picie_core.export.readers.mask_set import MaskError
 from picie_core.labels.corrections import Corrections, NameProposal, SplitProposal
@@ -25,6 +24,7 @@ from picie_core.progress import Meter, Report, ignore_progress
 from picie_core.segmentation.masks import class_mask
 from picie_core.workspace.corrected_masks import CorrectedMasks
 from picie_core.workspace.exported_masks import exported_digests, mask_digest
+from picie_core.workspace.import_report import ImportReport, make_report
 from picie_core.workspace.workspace import StoredClustering
 
 if TYPE_CHECKING:
@@ -38,50 +38,6 @@ single pixels on a border."""
 
 FeatureMaps = Callable[[ImageRecord], np.ndarray]
 """An image to its feature map (h, w, D)."""
-
-
-@dataclass(frozen=True)
-class ImportReport:
-    """What an import found, and what it changed."""
-
-    path: Path
-    form: str
-    """Key of the format."""
-    masks: int
-    """Masks that are of an image of the workspace and could be read."""
-    unchanged: int
-    """Of them, those that are as they were exported, predicted or annotated."""
-    corrected: list[ImageAgreement]
-    """Of the others, how far the predicted mask agrees, the one that was corrected most first."""
-    classes: list[ClassAgreement]
-    """Over the corrected images, the class with most pixels first."""
-    accuracy: float
-    mean_iou: float
-    """Both over the corrected images; shares."""
-    new_classes: list[str]
-    """Classes that the label map did not have, in corrected masks."""
-    other_spellings: dict[str, str]
-    """What the file calls known classes: its spelling -> theirs."""
-    ignored_names: list[str]
-    problems: list[Problem]
-    """Masks that could not be used, or not wholly, with the reason."""
-    names: list[dict[str, Any]]
-    """Names that unnamed clusters take: cluster, name, share, positions."""
-    renames: list[dict[str, Any]]
-    """Clusters whose name disagrees with the majority: cluster, now, name, share, positions."""
-    splits: list[dict[str, Any]]
-    """Clusters that hold several corrected classes: cluster, now, parts, right_before, right_after."""
-    applied: list[str] = field(default_factory=list)
-    """The edits that were made, in a person's words; none of a dry run."""
-    seconds: float = 0.0
-
-    def record(self) -> dict[str, Any]:
-        """Returns the report as JSON can hold it."""
-        return {**asdict(self), "path": str(self.path), "problems": [_told(one) for one in self.problems]}
-
-
-def _told(problem: Problem) -> dict[str, str]:
-    return {"path": problem.path, "reason": problem.reason}
 
 
 def import_masks(
@@ -115,38 +71,15 @@ def import_masks(
     if not compared.readable:
         first = masks.problems[0]
         raise PicieError(f"none of the masks in {path} can be used; the first: {first.path}: {first.reason}")
-    owners = clustering.classes_of()
-    splits = compared.corrections.splits(owners)
-    proposed = compared.corrections.names()
-    to_split = {one.cluster for one in splits} if split else set()
-    names = [one for one in proposed if one.cluster not in owners and one.cluster not in to_split]
-    renames = [one for one in proposed if one.class_id != owners.get(one.cluster, one.class_id)]
-    renames = [one for one in renames if one.cluster not in to_split]
+    proposals = compared.corrections.proposals(clustering.classes_of(), split)
     applied = []
     if not dry_run:
-        chosen = [*names, *(renames if rename else ())]
-        applied = _apply(clustering, masks, compared.to_keep if keep != "none" else [], chosen, splits if split else [])
-    names_now = {index: name for index, name in enumerate(masks.class_names)} | {IGNORE_ID: "ignore"}
-    called = {cluster: names_now[owner] for cluster, owner in owners.items()}
-    accuracy, mean_iou = compared.agreement.overall
-    return ImportReport(
-        path=masks.path,
-        form=masks.form,
-        masks=compared.readable,
-        unchanged=compared.readable - len(compared.agreement.images),
-        corrected=sorted(compared.agreement.images, key=lambda one: -one.changed / max(one.pixels, 1)),
-        classes=compared.agreement.classes(),
-        accuracy=accuracy,
-        mean_iou=mean_iou,
-        new_classes=_new_classes(masks, compared.agreement),
-        other_spellings=masks.other_spellings,
-        ignored_names=masks.ignored_names,
-        problems=masks.problems,
-        names=[_name_row(one, names_now) for one in names],
-        renames=[{**_name_row(one, names_now), "now": called[one.cluster]} for one in renames],
-        splits=[_split_row(one, names_now, called.get(one.cluster)) for one in splits],
-        applied=applied,
-        seconds=round(time.monotonic() - start, 3),
+        names = [*proposals.names, *(proposals.renames if rename else ())]
+        to_keep = compared.to_keep if keep != "none" else []
+        applied = _apply(clustering, masks, to_keep, names, proposals.splits if split else [])
+    seconds = time.monotonic() - start
+    return make_report(
+        masks, compared.agreement, proposals, readable=compared.readable, applied=applied, seconds=seconds
     )
 
 
@@ -214,11 +147,6 @@ def _network(clustering: StoredClustering, device: str) -> FeatureMaps:
     return feature_map
 
 
-def _new_classes(masks: CorrectedMasks, agreement: Agreement) -> list[str]:
-    shown = agreement.counts[:, :-1].sum(0)
-    return [name for index, name in enumerate(masks.class_names) if index >= masks.known and shown[index]]
-
-
 # -- taking over
 
 
@@ -259,16 +187,3 @@ def _split_edit(
     return lambda: clustering.label_map.split_cluster(
         clustering.key, proposal.cluster, proposal.prototypes, clustering.k, names=names
     )
-
-
-# -- rows of the report
-
-
-def _name_row(one: NameProposal, names: Mapping[int, str]) -> dict[str, Any]:
-    return {"cluster": one.cluster, "name": names[one.class_id], "share": one.share, "positions": one.positions}
-
-
-def _split_row(one: SplitProposal, names: Mapping[int, str], now: str | None) -> dict[str, Any]:
-    parts = {names[class_id]: share for class_id, share in one.parts}
-    rights = {"right_before": one.right_before, "right_after": one.right_after}
-    return {"cluster": one.cluster, "now": now, "parts": parts, **rights}
