@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from picie_core.settings import EmbedderSettings, SampleSettings, TrainSettings
     from picie_core.workspace.embedding import embed_workspace
     from picie_core.workspace.mask_export import export_masks
+    from picie_core.workspace.mask_import import import_masks
     from picie_core.workspace.projections import load_projection
     from picie_core.workspace.training_plan import TrainingPlan
     from picie_core.workspace.training_run import train_workspace
@@ -50,6 +51,7 @@ __all__ = [
     "contact_sheet",
     "load_projection",
     "export_masks",
+    "import_masks",
     # progress and errors
     "Progress",
     "PicieError",
@@ -75,6 +77,7 @@ _HOMES = {
     "contact_sheet": "segmentation.contact_sheet",
     "load_projection": "workspace.projections",
     "export_masks": "workspace.mask_export",
+    "import_masks": "workspace.mask_import",
     "Progress": "progress",
     "PicieError": "errors",
     "SettingError": "errors",
