@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -70,6 +71,7 @@ class CorrectedMasks:
     def _find_classes(self, names: tuple[str, ...]) -> np.ndarray:
         """(256,) uint8: the id in `class_names` of each id of the file."""
         ids = {name_key(name): index for index, name in enumerate(self.class_names)}
+        ids |= self._loosely_found(names, ids)
         table = np.full(IGNORE_ID + 1, IGNORE_ID, np.uint8)
         for index, told in enumerate(names):
             key = name_key(told)
@@ -77,21 +79,38 @@ class CorrectedMasks:
                 self.ignored_names.append(told)
                 continue
             if key not in ids:
-                try:
-                    name = clean_name(told)
-                except SettingError as error:
-                    raise SettingError(f"a class in {self.path}: {error}") from None
-                ids[key] = len(self.class_names)
-                self.class_names.append(name)
+                ids[key] = self._add_class(told)
             elif told.strip() != self.class_names[ids[key]]:
                 self.other_spellings[told] = self.class_names[ids[key]]
-            if ids[key] >= MAX_CLASSES:
-                more = len(self.class_names) - self.known
-                raise SettingError(
-                    f"{self.path} adds {more} classes to {self.known}, a mask holds {MAX_CLASSES}: merge or delete some"
-                )
             table[index] = ids[key]
         return table
+
+    def _loosely_found(self, names: tuple[str, ...], ids: Mapping[str, int]) -> dict[str, int]:
+        """Names of the file that are a class of the label map but for what is no letter or digit, by their key.
+
+        Formats that hold no `:` or no white space get other characters instead. A name counts only where it fits one
+        class, and no other name of the file does.
+        """
+        taken = {ids[key] for name in names if (key := name_key(name)) in ids}
+        found: dict[str, int] = {}
+        for letters, keys in _by_letters([name_key(name) for name in names]).items():
+            classes = [index for key, index in ids.items() if _letters(key) == letters]
+            if letters and len(keys) == len(classes) == 1 and classes[0] not in taken:
+                found[keys[0]] = classes[0]
+        return found
+
+    def _add_class(self, told: str) -> int:
+        """Adds a class that only the file has, and returns its id."""
+        try:
+            name = clean_name(told)
+        except SettingError as error:
+            raise SettingError(f"a class in {self.path}: {error}") from None
+        if len(self.class_names) == MAX_CLASSES:
+            raise SettingError(
+                f"{self.path} adds more classes to {self.known} than a mask holds, which is {MAX_CLASSES}: merge some"
+            )
+        self.class_names.append(name)
+        return len(self.class_names) - 1
 
     def _find_images(self, masks: tuple[NamedMask, ...], renamed: object) -> None:
         """Finds the image of each mask; two masks of one image are both left out, as nobody knows which one counts."""
@@ -119,3 +138,16 @@ class CorrectedMasks:
                 return opened.size
         except Exception:  # a decoder may raise anything on damaged bytes; this only words a message
             return None
+
+
+def _letters(key: str) -> str:
+    """The letters and digits of a name."""
+    return "".join(character for character in key if character.isalnum())
+
+
+def _by_letters(keys: Iterable[str]) -> dict[str, list[str]]:
+    """Names, each once, by their letters and digits."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for key in dict.fromkeys(keys):
+        found[_letters(key)].append(key)
+    return found

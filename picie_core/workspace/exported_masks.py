@@ -7,7 +7,7 @@ came back the same is found too. The file may be deleted: unchanged masks are th
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -33,15 +33,17 @@ def mask_digest(path: str, mask: np.ndarray, class_names: Sequence[str]) -> str:
     return hashlib.sha256(head.encode() + b"\0" + rank[mask].tobytes()).hexdigest()[:DIGEST_CHARACTERS]
 
 
-def remember_exported(workspace_root: Path, digests: Iterable[str]) -> None:
-    """Adds digests of `mask_digest` to those of the masks that were exported. Raises PicieError on a full disk."""
-    path = workspace_root / FILE
-    lines = "".join(f"{one}\n" for one in digests)
+def remember_mask(workspace_root: Path, path: str, mask: np.ndarray, class_names: Sequence[str]) -> None:
+    """Adds a mask to those that were exported; arguments as of `mask_digest`. Safe from many threads.
+
+    Raises PicieError on a full disk.
+    """
+    target = workspace_root / FILE
     try:
-        with open(path, "a", encoding="ascii") as file:
-            file.write(lines)
+        with open(target, "a", encoding="ascii") as file:
+            file.write(f"{mask_digest(path, mask, class_names)}\n")  # one write of few bytes, so lines never mix
     except OSError as error:
-        raise disk_error(path, error) from error
+        raise disk_error(target, error) from error
 
 
 def exported_digests(workspace_root: Path) -> frozenset[str]:

@@ -12,7 +12,7 @@ from PIL import Image
 
 from picie_core.errors import SettingError
 from picie_core.progress import Progress
-from picie_core.workspace.exported_masks import exported_digests, mask_digest, remember_exported
+from picie_core.workspace.exported_masks import exported_digests, mask_digest, remember_mask
 from picie_core.workspace.mask_export import export_masks
 from picie_core.workspace.mask_import import import_masks
 from picie_core.workspace.workspace import StoredClustering
@@ -95,7 +95,7 @@ def test_masks_that_were_exported_are_known_whatever_happened_since(clustering, 
     names = [one.name for one in clustering.label_map.classes()]
     for scene in range(6):
         mask = np.array(Image.open(mask_path(tmp_path / "out", scene)))
-        remember_exported(clustering.workspace.root, [mask_digest(of(scene), mask, names)])
+        remember_mask(clustering.workspace.root, of(scene), mask, names)
     clustering.label_map.name_clusters(clustering.key, [1, 2, 5], "something else")
     changed = correct(mask_path(tmp_path / "out", 1), 1)
     report = import_masks(clustering, tmp_path / "out", device="cpu", dry_run=True)
@@ -230,6 +230,15 @@ def test_classes_of_the_file_are_united_added_and_left_out(clustering, tmp_path)
     expected[0:10, :64] = expected[12:22, :64] = 1
     expected[36:46, :64] = 2
     np.testing.assert_array_equal(clustering.label_map.annotation_mask("scene-1.png"), expected)
+
+
+def test_names_that_a_format_could_not_hold_find_their_class(clustering, tmp_path):
+    """White space, `&` and `:` go in some formats; letters and digits find the class where they fit one only."""
+    mask = np.repeat(np.arange(4, dtype=np.uint8), 16)[:, None].repeat(96, axis=1)
+    write(tmp_path, {"masks/scene-1.png": png(mask), "classes.txt": "smooth___blue\nstraße\nStraße:\n&&\n"})
+    report = import_masks(clustering, tmp_path, device="cpu", dry_run=True)
+    assert report.other_spellings == {"smooth___blue": "smooth & blue", "straße": "Straße"}
+    assert report.new_classes == ["Straße:", "&&"], "the file tells Straße and Straße: apart"
 
 
 def test_an_impossible_class_name_changes_nothing(clustering, tmp_path):
