@@ -16,7 +16,7 @@ from picie_core.workspace.exported_masks import exported_digests, mask_digest, r
 from picie_core.workspace.mask_export import export_masks
 from picie_core.workspace.mask_import import import_masks
 from picie_core.workspace.workspace import StoredClustering
-from tests.export.readers.small_files import cvat, png, write
+from tests.export.readers.small_files import cvat, png, whole_coco, whole_cvat, write
 from tests.factories import decisions, names_of
 
 CORRECTED = (1, 4)
@@ -69,6 +69,20 @@ def test_corrected_masks_come_back_exactly_and_no_others(clustering, tmp_path, f
     for words in reversed(report.applied):
         assert label_map.undo().words == words
     assert decisions(label_map) == before and label_map.annotated_paths() == set()
+
+
+@pytest.mark.parametrize("name, whole", [("instances_default.json", whole_coco), ("annotations.xml", whole_cvat)])
+def test_corrected_masks_come_back_exactly_through_coco_and_cvat(clustering, tmp_path, name, whole):
+    """All masks go through the file of another tool, two are changed there: the same two, pixel by pixel."""
+    export_masks(clustering, "png", tmp_path / "out", device="cpu")
+    changed = {of(scene): correct(mask_path(tmp_path / "out", scene), scene) for scene in CORRECTED}
+    masks = {of(scene): np.array(Image.open(mask_path(tmp_path / "out", scene))) for scene in range(6)}
+    write(tmp_path / "tool", {name: whole(masks, ["smooth & blue", "Straße"])})
+    report = import_masks(clustering, tmp_path / "tool", device="cpu")
+    assert (report.masks, report.unchanged, report.problems, report.new_classes) == (6, 4, [], [])
+    assert clustering.label_map.annotated_paths() == set(changed)
+    for path, mask in changed.items():
+        np.testing.assert_array_equal(clustering.label_map.annotation_mask(path), mask)
 
 
 def test_annotations_are_exported_and_come_back_as_unchanged(clustering, tmp_path):

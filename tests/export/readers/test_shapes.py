@@ -8,6 +8,7 @@ import pytest
 from picie_core.export.readers.mask_set import MaskError
 from picie_core.export.readers.run_lengths import from_runs, unpack_counts
 from picie_core.export.readers.shapes import BoxRuns, Polygon, Runs, paint_shapes
+from tests.export.readers.small_files import pack_counts
 
 
 def ring(*corners: tuple[float, float]) -> Polygon:
@@ -16,20 +17,6 @@ def ring(*corners: tuple[float, float]) -> Polygon:
 
 def painted(*shapes: object, size: tuple[int, int] = (6, 4)) -> np.ndarray:
     return paint_shapes("a.png", shapes, size).mask
-
-
-def pack_counts(counts: list[int]) -> str:
-    """Run lengths as the COCO API packs them, character by character as its source has it."""
-    text = ""
-    for index, count in enumerate(counts):
-        number = count - counts[index - 2] if index > 2 else count
-        more = True
-        while more:
-            group = number & 0x1F
-            number >>= 5
-            more = number != -1 if group & 0x10 else number != 0
-            text += chr((group | 0x20 if more else group) + 48)
-    return text
 
 
 # -- run lengths
