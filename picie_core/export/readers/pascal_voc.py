@@ -56,8 +56,9 @@ def read_label_map(data: bytes, source: str, ids: ClassIds) -> MaskCode:
         if not line.strip() or line.lstrip().startswith("#"):
             continue
         name, _, rest = line.strip().partition(":")
-        color = _read_color(rest.split(":")[0])
-        if not name or color is None:
+        written = rest.split(":")[0].strip()
+        color = _read_color(written) if written else voc_color(index)
+        if not name or not rest or color is None:
             raise PicieError(f"{source}, line {number}: {line.strip()!r} must read name:r,g,b:: with 0 to 255: mend it")
         if color in owners:
             raise PicieError(f"{source}, line {number}: {name!r} has the colour of {owners[color]!r}: change one")
@@ -67,6 +68,15 @@ def read_label_map(data: bytes, source: str, ids: ClassIds) -> MaskCode:
     if not owners:
         raise PicieError(f"{source} lists no class: write lines name:r,g,b::")
     return MaskCode(values, colors)
+
+
+def voc_color(index: int) -> Rgb:
+    """Returns the colour that VOC gives to a class by its place; datumaro leaves it out of lists that use only these.
+
+    Red, green and blue take the bits of the number in turn, the highest place first.
+    """
+    red, green, blue = (sum((index >> (3 * i + channel) & 1) << (7 - i) for i in range(8)) for channel in range(3))
+    return red, green, blue
 
 
 def _read_color(text: str) -> Rgb | None:

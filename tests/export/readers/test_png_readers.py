@@ -12,6 +12,7 @@ from PIL import Image
 from picie_core.errors import PicieError, SettingError
 from picie_core.export.readers.detection import open_masks
 from picie_core.export.readers.mask_set import MaskError, MaskSizeError
+from picie_core.export.readers.pascal_voc import voc_color
 from tests.export.readers.small_files import SIZE, png, write, zipped
 
 IDS = np.array([[0, 0, 0, 1, 1, 1], [0, 0, 2, 2, 1, 1], [2, 2, 2, 2, 255, 255], [0, 1, 2, 255, 255, 255]], np.uint8)
@@ -178,6 +179,20 @@ def test_voc_masks_are_read_by_colour_or_by_the_order_of_the_list(tmp_path, kind
         found = open_masks(path)
         assert (found.form, found.class_names) == ("voc", ("sky", "road", "Straße"))
         np.testing.assert_array_equal(found.masks[0].read(SIZE).mask, IDS)
+
+
+def test_a_list_without_colours_means_those_of_voc(tmp_path):
+    """Datumaro leaves the colours out where they are the usual ones: by the place in the list."""
+    colors = np.zeros((256, 3), np.uint8)
+    colors[[1, 2, 3]] = (128, 0, 0), (0, 128, 0), (128, 128, 0)
+    shifted = np.where(IDS == 255, 0, IDS + 1)
+    text = "# label:color_rgb:parts:actions\nbackground:::\nsky:::\nroad:::\nStraße:::\n"
+    write(tmp_path, {"SegmentationClass/a/b 1.png": png(colors[shifted]), "labelmap.txt": text})
+    found = open_masks(tmp_path)
+    assert found.class_names == ("background", "sky", "road", "Straße") and found.masks[0].name == "a/b 1"
+    np.testing.assert_array_equal(found.masks[0].read(SIZE).mask, shifted)
+    known = {0: (0, 0, 0), 1: (128, 0, 0), 8: (64, 0, 0), 15: (192, 128, 128), 20: (0, 64, 128), 255: (224, 224, 192)}
+    assert {index: voc_color(index) for index in known} == known
 
 
 def test_ignored_in_the_list_is_no_class(tmp_path):
