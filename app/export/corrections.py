@@ -28,6 +28,7 @@ FORMATS = {
     "voc": "Pascal VOC, CVAT segmentation mask",
     "coco": "COCO",
     "cvat": "CVAT for images",
+    "label-studio": "Label Studio",
 }
 UPLOADS = "imports"
 """Folder of a workspace that holds what was uploaded."""
@@ -118,7 +119,10 @@ def choose_masks(clustering: StoredClustering) -> None:
         asked = st.form_submit_button("Compare", icon=":material/compare:")
     with st.expander("Or upload a file"):
         uploaded = st.file_uploader(
-            "Zip, COCO JSON or CVAT XML", type=["zip", "json", "xml"], key="upload_masks", label_visibility="collapsed"
+            "Zip, JSON of COCO or Label Studio, or CVAT XML",
+            type=["zip", "json", "xml"],
+            key="upload_masks",
+            label_visibility="collapsed",
         )
         if uploaded is not None and st.button("Upload and compare", icon=":material/upload:", key="compare_upload"):
             path = store_upload(clustering.workspace, uploaded.name, uploaded.getvalue())

@@ -21,8 +21,8 @@ def import_corrected(
     format: Annotated[
         str,
         Option(
-            "what it holds: index PNG, Pascal VOC or CVAT segmentation mask, COCO, CVAT for images",
-            choices=("auto", "png", "voc", "coco", "cvat"),
+            "what it holds: index PNG, Pascal VOC or CVAT segmentation mask, COCO, CVAT for images, Label Studio",
+            choices=("auto", "png", "voc", "coco", "cvat", "label-studio"),
         ),
     ] = "auto",
     keep: Annotated[

@@ -9,7 +9,7 @@ import pytest
 
 from picie_core.export.readers.detection import open_masks
 from picie_core.export.readers.image_names import ImageNames
-from picie_core.export.readers.shapes import Polygon, Runs, paint_shapes
+from picie_core.export.readers.shapes import Brush, Polygon, Runs, paint_shapes
 
 NAMES = ["sky & sea", "Straße", "road", "tree"]
 
@@ -81,3 +81,14 @@ def test_polygons_differ_from_pycocotools_on_their_edges_only() -> None:
             along = np.clip((centres - start) @ (end - start) / ((end - start) @ (end - start)), 0, 1)
             nearest = np.minimum(nearest, np.linalg.norm(centres - start - along[:, None] * (end - start), axis=1))
         assert (nearest < 0.25).all()
+
+
+def test_brush_strokes_are_those_of_label_studio() -> None:
+    """Noise, blocks, empty and full masks, packed by Label Studio's own library."""
+    studio = pytest.importorskip("label_studio_sdk.converter.brush", reason="label-studio-sdk is not installed")
+    rng = np.random.default_rng(3)
+    for index in range(24):
+        height, width = (int(one) for one in rng.integers(1, 90, 2))
+        mask = rng.random((height, width)) < (0, 1, 0.5, 0.02)[index % 4]
+        packed = bytes(studio.mask2rle(mask.astype(np.uint8) * 255))
+        np.testing.assert_array_equal(paint_shapes("a", [Brush(1, packed)], (width, height)).mask == 1, mask)

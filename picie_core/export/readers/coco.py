@@ -79,13 +79,14 @@ def instance_files(tree: FileTree) -> list[str]:
     """Returns the JSON files that may hold instances."""
     names = [name for name in tree.names if name.lower().endswith(".json")]
     named = [name for name in names if re.search(r"instances[^/]*\.json$|_annotations\.coco\.json$", name)]
-    if named or len(tree.names) == 1:
-        return named or [name for name in names if not NOT_INSTANCES.fullmatch(name)]
     others = [name for name in names if not NOT_INSTANCES.fullmatch(PurePosixPath(name).name)]
-    return [name for name in others if _has_keys(tree.read(name))]
+    return named or [name for name in others if _looks_like_coco(tree.read(name), lone=len(tree.names) == 1)]
 
 
-def _has_keys(data: bytes) -> bool:
+def _looks_like_coco(data: bytes, lone: bool) -> bool:
+    """Whether a file has all lists of COCO; a lone file only has to be an object, so that what it lacks is said."""
+    if lone:
+        return data.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] != b"["
     return all(b'"%b"' % key in data for key in KEYS)
 
 

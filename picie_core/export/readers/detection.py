@@ -10,6 +10,7 @@ from picie_core.export.readers.coco import instance_files, read_coco
 from picie_core.export.readers.cvat_images import annotation_files, read_cvat_images
 from picie_core.export.readers.file_tree import FileTree, open_tree
 from picie_core.export.readers.index_png import mask_files, read_index_png
+from picie_core.export.readers.label_studio import read_label_studio, task_files
 from picie_core.export.readers.mask_set import MaskSet
 from picie_core.export.readers.pascal_voc import FOLDER, read_pascal_voc
 
@@ -18,6 +19,7 @@ READERS: dict[str, Callable[[FileTree], MaskSet]] = {
     "voc": read_pascal_voc,
     "coco": read_coco,
     "cvat": read_cvat_images,
+    "label-studio": read_label_studio,
 }
 """By the name that options use; voc reads CVAT's segmentation mask 1.1 too."""
 AUTO = "auto"
@@ -50,6 +52,8 @@ def detect(tree: FileTree) -> str:
         fitting.append("voc")
     if instance_files(tree):
         fitting.append("coco")
+    if task_files(tree):
+        fitting.append("label-studio")
     pngs = [name for name in mask_files(tree)[1] if name.lower().endswith(".png")]
     listed = any(name.rsplit("/", 1)[-1] in ("classes.txt", "export.json") for name in tree.names)
     if pngs and listed and not fitting:
@@ -59,6 +63,6 @@ def detect(tree: FileTree) -> str:
     if not fitting:
         raise SettingError(
             f"{tree.path} is of no format that is known: give index PNGs with classes.txt, a VOC tree with "
-            "labelmap.txt, COCO instances, or annotations.xml of CVAT for images 1.1"
+            "labelmap.txt, COCO instances, annotations.xml of CVAT for images 1.1, or the JSON of Label Studio"
         )
     return fitting[0]

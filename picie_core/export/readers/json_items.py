@@ -1,4 +1,4 @@
-"""A large JSON object read item by item: the text is held once, and of its lists one item at a time."""
+"""Large JSON read item by item: the text is held once, and of its lists one item at a time."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 _SPACE = re.compile(r"[ \t\n\r]*")
+_DECODER = json.JSONDecoder()
 
 
 def json_items(text: str) -> Iterator[tuple[str, Any]]:
@@ -15,43 +16,59 @@ def json_items(text: str) -> Iterator[tuple[str, Any]]:
 
     Raises ValueError where the text is no JSON object, RecursionError for one that is nested without end.
     """
-    decode = json.JSONDecoder().raw_decode
-    at = _expect(text, _skip(text, 0), "{")
-    while text[at : at + 1] != "}":
-        key, at = decode(text, at)
-        at = _expect(text, _skip(text, at), ":")
-        if text[at : at + 1] == "[":
-            at = _skip(text, at + 1)
-            while text[at : at + 1] != "]":
-                item, at = decode(text, at)
-                yield key, item
-                at = _next(text, at, "]")
-            at += 1
+    cursor = _Cursor(text)
+    for _ in cursor.between("{", "}"):
+        key = cursor.value()
+        cursor.expect(":")
+        if cursor.here == "[":
+            for _ in cursor.between("[", "]"):
+                yield key, cursor.value()
         else:
-            value, at = decode(text, at)
-            yield key, value
-        at = _next(text, at, "}")
+            yield key, cursor.value()
 
 
-def _skip(text: str, at: int) -> int:
-    """The place of the next character that is no white space."""
-    match = _SPACE.match(text, at)
-    return match.end() if match else at
+def json_list(text: str) -> Iterator[Any]:
+    """Yields the items of a JSON list one after the other. Raises as `json_items`."""
+    cursor = _Cursor(text)
+    for _ in cursor.between("[", "]"):
+        yield cursor.value()
 
 
-def _expect(text: str, at: int, character: str) -> int:
-    """The place after a character that has to be here, and the white space behind it."""
-    if text[at : at + 1] != character:
-        raise ValueError(f"{character!r} expected at character {at:,}")
-    return _skip(text, at + 1)
+class _Cursor:
+    """A place in a text, never on white space."""
 
+    def __init__(self, text: str):
+        self.text, self.at = text, 0
+        self._skip_space()
 
-def _next(text: str, at: int, end: str) -> int:
-    """The place of the next item, or of the `end` of a list or object."""
-    at = _skip(text, at)
-    if text[at : at + 1] == end:
-        return at
-    at = _expect(text, at, ",")
-    if text[at : at + 1] == end:
-        raise ValueError(f"an item expected at character {at:,}")
-    return at
+    @property
+    def here(self) -> str:
+        """The character here, empty at the end."""
+        return self.text[self.at : self.at + 1]
+
+    def value(self) -> Any:
+        """Returns the value that begins here, and goes behind it."""
+        found, self.at = _DECODER.raw_decode(self.text, self.at)
+        self._skip_space()
+        return found
+
+    def expect(self, character: str) -> None:
+        """Goes behind a character that has to be here."""
+        if self.here != character:
+            raise ValueError(f"{character!r} expected at character {self.at:,}")
+        self.at += 1
+        self._skip_space()
+
+    def between(self, opening: str, closing: str) -> Iterator[None]:
+        """Goes through a list or an object; at each step the caller takes what is between two commas."""
+        self.expect(opening)
+        if self.here != closing:
+            yield
+            while self.here == ",":
+                self.expect(",")
+                yield
+        self.expect(closing)
+
+    def _skip_space(self) -> None:
+        match = _SPACE.match(self.text, self.at)
+        self.at = match.end() if match else self.at

@@ -61,7 +61,7 @@ class MaskSet:
     """The masks of one file or folder."""
 
     form: str
-    """Key of the format: png, voc, coco or cvat."""
+    """Key of the format: png, voc, coco, cvat or label-studio."""
     title: str
     class_names: tuple[str, ...]
     """By id, 0 to C-1, as the file spells them."""

@@ -1,4 +1,4 @@
-"""Shapes painted into a mask: polygons, run lengths of COCO, and boxes of run lengths of CVAT.
+"""Shapes painted into a mask: polygons, run lengths of COCO, boxes of run lengths of CVAT, Label Studio's brush.
 
 A pixel belongs to a polygon when its centre lies inside (even-odd rule), coordinates being those of the corners of
 pixels: the square from 0,0 to 10,10 covers ten by ten pixels. ImageDraw of Pillow would round the corners and paint
@@ -15,7 +15,7 @@ import numpy as np
 
 from picie_core.data.class_names import IGNORE_ID
 from picie_core.export.readers.mask_set import MaskError, Reading
-from picie_core.export.readers.run_lengths import from_runs, unpack_counts
+from picie_core.export.readers.run_lengths import from_runs, unpack_brush, unpack_counts
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +80,20 @@ class BoxRuns:
         return inside.shape != (height, width)
 
 
-Shape = Polygon | Runs | BoxRuns
+@dataclass(frozen=True, eq=False)
+class Brush:
+    """What a brush of Label Studio painted on a whole image."""
+
+    class_id: int
+    data: bytes
+
+    def paint(self, mask: np.ndarray) -> bool:
+        """Paints it; returns False, as it cannot lie outside."""
+        mask[unpack_brush(self.data, mask.size).reshape(mask.shape)] = self.class_id
+        return False
+
+
+Shape = Polygon | Runs | BoxRuns | Brush
 
 
 def paint_shapes(name: str, shapes: Sequence[Shape], size: tuple[int, int]) -> Reading:
@@ -93,7 +106,7 @@ def paint_shapes(name: str, shapes: Sequence[Shape], size: tuple[int, int]) -> R
     for number, shape in enumerate(shapes, start=1):
         try:
             clipped += shape.paint(mask)
-        except (ValueError, OverflowError, TypeError) as error:
+        except (ValueError, IndexError, OverflowError, TypeError) as error:
             raise MaskError(name, f"shape {number} is damaged ({error}): export it again") from error
     notes = (f"{clipped} shape{'' if clipped == 1 else 's'} reached out of the picture and was clipped",)
     return Reading(mask, notes if clipped else ())

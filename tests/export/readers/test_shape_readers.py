@@ -237,7 +237,9 @@ def test_a_folder_of_nothing_that_is_known(tmp_path, files):
 
 def test_an_unknown_format_and_a_set_without_masks(tmp_path):
     write(tmp_path, {"annotations.xml": cvat("")})
-    with pytest.raises(SettingError, match="format='x' is unknown: choose one of auto, png, voc, coco, cvat"):
+    with pytest.raises(
+        SettingError, match="format='x' is unknown: choose one of auto, png, voc, coco, cvat, label-studio"
+    ):
         open_masks(tmp_path, "x")
     with pytest.raises(PicieError, match="holds no mask as CVAT for images: is it the right folder"):
         open_masks(tmp_path)
