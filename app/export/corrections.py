@@ -201,10 +201,12 @@ def take_over(clustering: StoredClustering, report: dict[str, Any]) -> None:
         st.caption("No mask differs from what the label map says, so there is nothing to take over.")
         return
     keep = st.checkbox(f"Keep {count(corrected, 'corrected mask')} as annotations", value=True, key="keep_corrected")
+    options = ["--keep", "changed" if keep else "none"]
     if report["names"]:
         named = ", ".join(f"{one['cluster']} {literal(one['name'])}" for one in report["names"][:8])
-        st.caption(f"{count(len(report['names']), 'cluster')} without a name will take one: {named}.")
-    options = ["--keep", "changed" if keep else "none"]
+        label = f"Name {count(len(report['names']), 'cluster')} without a name: {named}"
+        if not st.checkbox(label, value=True, key="name_corrected"):
+            options.append("--no-names")
     if renames and st.checkbox(f"Rename {count(renames, 'cluster')} whose name disagrees", key="rename_corrected"):
         options.append("--rename")
     if splits and st.checkbox(f"Split {count(splits, 'cluster')} that hold several classes", key="split_corrected"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from picie_core.cli import label
+from picie_core.cli.annotations import annotated_images
 from picie_core.cli.cluster import cluster
 from picie_core.cli.compare import compare
 from picie_core.cli.contact_sheets import contact_sheets
@@ -30,6 +31,7 @@ LABEL: dict[str, Command] = {
     "delete": label.delete_class,
     "merge": label.merge_class,
     "split": split_cluster,
+    "annotations": annotated_images,
     "vocabulary": label.vocabulary,
     "undo": undo,
     "redo": redo,

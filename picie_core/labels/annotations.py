@@ -11,6 +11,8 @@ import hashlib
 import io
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -25,6 +27,34 @@ from picie_core.labels.undo_log import TABLES
 
 STORED_AT_ONCE = 4 << 20
 """Bytes of packed masks that are written in one transaction, so that no other edit waits long for them."""
+
+
+@dataclass(frozen=True)
+class AnnotatedImages:
+    """The annotations of a label map at one moment; pixels are read when they are asked for."""
+
+    label_map: Path
+    entries: Mapping[str, tuple[str, np.ndarray]]
+    """Image path -> digest of its pixels, and (256,) uint8 the class id of each value then."""
+
+    @property
+    def digest(self) -> str:
+        """A digest of all annotations, empty when there are none: equal ones give equal masks."""
+        if not self.entries:
+            return ""
+        digest = hashlib.sha256()
+        for path, (pixels, class_of_value) in sorted(self.entries.items()):
+            digest.update(f"{path}\n{pixels}\n".encode() + class_of_value.tobytes())
+        return digest.hexdigest()
+
+    def mask(self, path: str) -> np.ndarray | None:
+        """Returns the annotation of an image, None without one: (H, W) uint8 class ids, 255 where ignored."""
+        if path not in self.entries:
+            return None
+        digest, class_of_value = self.entries[path]
+        with transaction(self.label_map) as database:
+            row = database.execute("SELECT png FROM mask_pixels WHERE digest = ?", (digest,)).fetchone()
+        return class_of_value[_pixels(row[0])]
 
 
 class Annotations(EditHistory):
@@ -45,14 +75,15 @@ class Annotations(EditHistory):
         with transaction(self.path) as database:
             sql = "SELECT png, legend FROM annotations JOIN mask_pixels USING (digest) WHERE path = ?"
             row = database.execute(sql, (path,)).fetchone()
-            owners = _owners(database, row[1]) if row else {}
-        if row is None:
-            return None
-        class_of_value = np.full(IGNORE_ID + 1, IGNORE_ID, np.uint8)
-        for value, owner in owners.items():
-            class_of_value[value] = owner
-        with open_image(io.BytesIO(row[0])) as image:
-            return class_of_value[np.asarray(image)]
+            table = _class_of_value(database, row[1]) if row else None
+        return None if table is None else table[_pixels(row[0])]
+
+    def annotated_images(self) -> AnnotatedImages:
+        """Returns the annotations as they are now; edits that are made later have no effect on them."""
+        with transaction(self.path) as database:
+            rows = database.execute("SELECT path, digest, legend FROM annotations").fetchall()
+            tables = {legend: _class_of_value(database, legend) for legend in {row[2] for row in rows}}
+        return AnnotatedImages(self.path, {path: (digest, tables[legend]) for path, digest, legend in rows})
 
     # -- edits
 
@@ -146,6 +177,20 @@ def _owners(database: sqlite3.Connection, legend: int) -> dict[int, int]:
     """Value -> class id of a legend; a value whose class was deleted is absent."""
     sql = "SELECT value, class_id FROM annotation_classes WHERE legend = ?"
     return dict(database.execute(sql, (legend,)).fetchall())
+
+
+def _class_of_value(database: sqlite3.Connection, legend: int) -> np.ndarray:
+    """(256,) uint8: the class id of each value of a legend, 255 for none."""
+    table = np.full(IGNORE_ID + 1, IGNORE_ID, np.uint8)
+    for value, owner in _owners(database, legend).items():
+        table[value] = owner
+    return table
+
+
+def _pixels(png: bytes) -> np.ndarray:
+    """The values (H, W) uint8 of stored pixels."""
+    with open_image(io.BytesIO(png)) as image:
+        return np.asarray(image)
 
 
 def _legend_of(database: sqlite3.Connection, owners: Mapping[int, int]) -> int:

@@ -46,6 +46,7 @@ def import_masks(
     *,
     form: str = AUTO,
     keep: str = "changed",
+    name: bool = True,
     rename: bool = False,
     split: bool = False,
     dry_run: bool = False,
@@ -56,10 +57,10 @@ def import_masks(
     """Reads corrected masks, compares them with those of `clustering` now, and takes over what they say.
 
     The corrected masks become annotations of their images, which export writes instead of the predicted masks, and
-    clusters without a name take that of most of their corrected pixels. rename: so do clusters with another name;
-    split: clusters that hold several corrected classes are split between them; dry_run: only compare. Each step is an
-    edit that can be undone. form: see `open_masks`; keep: see KEEP; feature_maps: instead of the network's, which
-    export uses too, so that unchanged masks are found out.
+    clusters without a name take that of most of their corrected pixels. name: without it they do not; rename: clusters
+    with another name do so too; split: clusters that hold several corrected classes are split between them; dry_run:
+    only compare. Each step is an edit that can be undone. form: see `open_masks`; keep: see KEEP; feature_maps: instead
+    of the network's, which export uses too, so that unchanged masks are found out.
     Raises SettingError and PicieError for a file that cannot be read at all, nothing being changed then; masks that
     cannot be used are listed as problems, and the others are taken.
     """
@@ -74,7 +75,7 @@ def import_masks(
     proposals = compared.corrections.proposals(clustering.classes_of(), split)
     applied = []
     if not dry_run:
-        names = [*proposals.names, *(proposals.renames if rename else ())]
+        names = [*(proposals.names if name else ()), *(proposals.renames if rename else ())]
         to_keep = compared.to_keep if keep != "none" else []
         applied = _apply(clustering, masks, to_keep, names, proposals.splits if split else [])
     seconds = time.monotonic() - start

@@ -52,6 +52,22 @@ def test_pixels_come_back_exactly_in_the_ids_of_now(annotated):
     assert annotated.annotation_mask("1.png") is None and LabelMap("/nowhere/at/all").annotation_mask("b.png") is None
 
 
+def test_what_was_read_once_stays_as_it_was(annotated):
+    """An export that reads the annotations at its start writes them in the ids of then, whatever is edited after."""
+    then = annotated.annotated_images()
+    expected = {path: annotated.annotation_mask(path) for path in annotated.annotated_paths()}
+    annotated.delete_class(0)
+    annotated.annotate([("b.png", mask_of(1, 1, 1))], NAMES, "x")
+    annotated.remove_annotations(["a/1.png"])
+    for path, mask in expected.items():
+        np.testing.assert_array_equal(then.mask(path), mask)
+    assert then.mask("c.png") is None and set(then.entries) == {"a/1.png", "b.png"}
+    assert then.digest != annotated.annotated_images().digest
+    for _ in range(3):
+        annotated.undo()
+    assert then.digest == annotated.annotated_images().digest and LabelMap("/no/map").annotated_images().digest == ""
+
+
 def test_a_random_mask_of_every_id_comes_back(label_map):
     """All 254 classes and 255, in an image of odd size."""
     mask = np.random.default_rng(0).integers(0, 256, (37, 53)).astype(np.uint8)

@@ -85,22 +85,24 @@ def test_corrected_masks_come_back_exactly_through_coco_and_cvat(clustering, tmp
         np.testing.assert_array_equal(clustering.label_map.annotation_mask(path), mask)
 
 
-def test_annotations_are_exported_and_come_back_as_unchanged(clustering, tmp_path):
-    """What was taken over is written, every other mask is as it was, and importing that again changes nothing."""
+def test_annotations_are_exported_and_all_other_masks_are_as_they_were(clustering, tmp_path):
+    """The corrected pixels are the new ones, in every format alike, and undo brings the predicted masks back."""
     export_masks(clustering, "png", tmp_path / "first", device="cpu")
-    originals = {scene: np.array(Image.open(mask_path(tmp_path / "first", scene))) for scene in range(6)}
-    changed = {scene: correct(mask_path(tmp_path / "first", scene), scene) for scene in CORRECTED}
-    import_masks(clustering, tmp_path / "first", device="cpu")
-    again = clustering.reload()
-    for scene in CORRECTED:  # names that clusters took do not touch what was painted
-        np.testing.assert_array_equal(clustering.label_map.annotation_mask(of(scene)), changed[scene])
-    report = import_masks(again, tmp_path / "first", device="cpu", dry_run=True)
-    assert {one.path for one in report.corrected} & {of(scene) for scene in CORRECTED} == set()
-    while clustering.label_map.can_undo().kind != "name":
-        clustering.label_map.undo()
+    wanted = {scene: np.array(Image.open(mask_path(tmp_path / "first", scene))) for scene in range(6)}
+    predicted = dict(wanted)
+    wanted |= {scene: correct(mask_path(tmp_path / "first", scene), scene) for scene in CORRECTED}
+    report = import_masks(clustering, tmp_path / "first", device="cpu", name=False)
+    assert report.applied == ["annotated 2 images from first"]
+    for form in ("png", "voc"):
+        assert export_masks(clustering, form, tmp_path / form, device="cpu").annotated == 2
+        for scene in range(6):
+            np.testing.assert_array_equal(np.array(Image.open(mask_path(tmp_path / form, scene))), wanted[scene])
+        again = import_masks(clustering, tmp_path / form, device="cpu", dry_run=True)
+        assert (again.unchanged, again.corrected) == (6, [])
+    clustering.label_map.undo()
     export_masks(clustering, "png", tmp_path / "last", device="cpu")
     for scene in range(6):
-        np.testing.assert_array_equal(np.array(Image.open(mask_path(tmp_path / "last", scene))), originals[scene])
+        np.testing.assert_array_equal(np.array(Image.open(mask_path(tmp_path / "last", scene))), predicted[scene])
 
 
 def test_masks_that_were_exported_are_known_whatever_happened_since(clustering, tmp_path):
@@ -281,3 +283,16 @@ def test_the_command_reports_and_takes_over(clustering, tmp_path, say):
     said = say("import", tmp_path / "gone", "--workspace", root)
     assert said.code == 2 and "is neither a file nor a folder" in said.err
     assert json.loads((root / "jobs" / "import.json").read_text())["state"] == "failed"
+
+
+def test_annotations_are_listed_and_removed_by_the_command(clustering, say):
+    root, label_map = clustering.workspace.root, clustering.label_map
+    label_map.annotate([(of(i), np.zeros((64, 96), np.uint8)) for i in range(3)], ["Straße"], "file")
+    words = ["label", "annotations", "--workspace", root, "--json"]
+    assert json.loads(say(*words).out) == {"annotated": [of(0), of(1), of(2)]}
+    assert json.loads(say(*words, "--remove", of(0), of(2)).out) == {"removed": 2, "annotated": [of(1)]}
+    said = say(*words, "--remove", of(1), of(2))
+    assert said.code == 2 and "remove=scene-2.png have no annotation" in said.err
+    assert json.loads(say(*words, "--remove", "all").out) == {"removed": 1, "annotated": []}
+    label_map.undo()
+    assert label_map.annotated_paths() == {of(1)}
