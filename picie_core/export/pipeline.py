@@ -84,6 +84,8 @@ class Pipeline:
     confidence: tuple[str, Path] | None = None
     """Kind of the confidence maps, png or npz, and their folder."""
     annotation: AnnotationSource = lambda path: None
+    finished: Callable[[str, np.ndarray], None] = lambda path, mask: None
+    """Gets the path and the mask of each image that was written, from several threads."""
 
     def run(self, images: Sequence[ExportImage], journal: Journal, report: Report) -> None:
         """Writes the images that have no line in the journal yet, and appends their lines."""
@@ -171,6 +173,7 @@ class Pipeline:
             stem = image.stems[target.form.key]
             masked = MaskedImage(image.index, image.path, image.source, stem, image.split, mask, self.image_files)
             entries[target.form.key] = target.form.write_image(target.folder, masked, target.classes)
+        self.finished(image.path, mask)
         value = self.legend.ignored_value
         ignored = 0 if value is None else int(np.count_nonzero(mask == value))
         annotated = read.annotation is not None

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
-from picie_core.atomic_files import disk_error
 from picie_core.data.class_names import IGNORE_ID, name_key
 
 FILE = "exported_masks.txt"
@@ -36,14 +36,11 @@ def mask_digest(path: str, mask: np.ndarray, class_names: Sequence[str]) -> str:
 def remember_mask(workspace_root: Path, path: str, mask: np.ndarray, class_names: Sequence[str]) -> None:
     """Adds a mask to those that were exported; arguments as of `mask_digest`. Safe from many threads.
 
-    Raises PicieError on a full disk.
+    Does nothing where the workspace cannot be written: the export is whole without it.
     """
-    target = workspace_root / FILE
-    try:
-        with open(target, "a", encoding="ascii") as file:
-            file.write(f"{mask_digest(path, mask, class_names)}\n")  # one write of few bytes, so lines never mix
-    except OSError as error:
-        raise disk_error(target, error) from error
+    line = f"{mask_digest(path, mask, class_names)}\n"
+    with suppress(OSError), open(workspace_root / FILE, "a", encoding="ascii") as file:
+        file.write(line)  # one write of few bytes, so lines never mix
 
 
 def exported_digests(workspace_root: Path) -> frozenset[str]:

@@ -24,6 +24,7 @@ from picie_core.export.pipeline import ExportImage, FeatureSource, Pipeline, Tar
 from picie_core.progress import Report, ignore_progress
 from picie_core.segmentation.post_processing import PostProcessing
 from picie_core.version import __version__
+from picie_core.workspace.exported_masks import remember_mask
 from picie_core.workspace.workspace import Run, StoredClustering, Workspace
 
 
@@ -84,7 +85,10 @@ def export_masks(
     held = {form.key: held_classes(form, legend.classes, settings.fix_names) for form in chosen}
     sources, problems = find_images(workspace, chosen, settings, None if images is None else root)
     digest = weights_digest(run.folder / "embedder", clustering)
-    plan = _plan(chosen, legend, settings, digest, sources)
+    own = images is None and not settings.raw
+    annotated = workspace.label_map.annotated_images() if own else None
+    plan = {**_plan(chosen, legend, settings, digest, sources), "annotations": annotated.digest if annotated else ""}
+    names = [one.name for one in legend.classes]
     with unfinished_folder(out, plan, command_line) as folder:
         targets = [Target(form, folder / form.key if len(chosen) > 1 else folder, held[form.key]) for form in chosen]
         pipeline = Pipeline(
@@ -94,6 +98,8 @@ def export_masks(
             targets,
             image_files=settings.image_files,
             confidence=None if settings.confidence == "none" else (settings.confidence, folder / "confidence"),
+            annotation=annotated.mask if annotated else lambda path: None,
+            finished=lambda path, mask: remember_mask(workspace.root, path, mask, names) if own else None,
         )
         with Journal(folder / JOURNAL_FILE) as journal:
             pipeline.run(sources, journal, report)

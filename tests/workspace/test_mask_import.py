@@ -12,7 +12,7 @@ from PIL import Image
 
 from picie_core.errors import SettingError
 from picie_core.progress import Progress
-from picie_core.workspace.exported_masks import exported_digests, mask_digest, remember_mask
+from picie_core.workspace.exported_masks import FILE, exported_digests, mask_digest
 from picie_core.workspace.mask_export import export_masks
 from picie_core.workspace.mask_import import import_masks
 from picie_core.workspace.workspace import StoredClustering
@@ -48,11 +48,16 @@ def of(scene: int) -> str:
 # -- the round trip
 
 
-@pytest.mark.parametrize("form", ["png", "voc"])
-def test_corrected_masks_come_back_exactly_and_no_others(clustering, tmp_path, form):
-    """Two of six masks were changed: these two are annotations, pixel by pixel; one undo an edit takes all back."""
+@pytest.mark.parametrize("form, remembered", [("png", True), ("png", False), ("voc", True)])
+def test_corrected_masks_come_back_exactly_and_no_others(clustering, tmp_path, form, remembered):
+    """Two of six masks were changed: these two are annotations, pixel by pixel; one undo an edit takes all back.
+
+    Where nothing tells which masks were exported, the network finds out those that nobody changed.
+    """
     label_map, before = clustering.label_map, decisions(clustering.label_map)
     export_masks(clustering, form, tmp_path / "out", device="cpu")
+    if not remembered:
+        (clustering.workspace.root / FILE).unlink()
     changed = {of(scene): correct(mask_path(tmp_path / "out", scene), scene) for scene in CORRECTED}
     events: list[Progress] = []
     report = import_masks(clustering, tmp_path / "out", device="cpu", report=events.append)
@@ -109,9 +114,7 @@ def test_masks_that_were_exported_are_known_whatever_happened_since(clustering, 
     """Names that were given after the export make no mask look corrected; another format and other ids neither."""
     export_masks(clustering, "png", tmp_path / "out", device="cpu")
     names = [one.name for one in clustering.label_map.classes()]
-    for scene in range(6):
-        mask = np.array(Image.open(mask_path(tmp_path / "out", scene)))
-        remember_mask(clustering.workspace.root, of(scene), mask, names)
+    assert len(exported_digests(clustering.workspace.root)) == 6
     clustering.label_map.name_clusters(clustering.key, [1, 2, 5], "something else")
     changed = correct(mask_path(tmp_path / "out", 1), 1)
     report = import_masks(clustering, tmp_path / "out", device="cpu", dry_run=True)
@@ -120,6 +123,19 @@ def test_masks_that_were_exported_are_known_whatever_happened_since(clustering, 
     assert mask_digest(of(1), changed, names) == mask_digest(of(1), swapped, [n.upper() for n in names[::-1]])
     assert mask_digest(of(1), changed, names) not in exported_digests(clustering.workspace.root)
     assert exported_digests(tmp_path) == frozenset()
+
+
+def test_two_people_correct_two_copies(clustering, tmp_path):
+    """What the second one did not touch takes nothing from the first; what both corrected is as the last one has it."""
+    export_masks(clustering, "png", tmp_path / "one", device="cpu")
+    shutil.copytree(tmp_path / "one", tmp_path / "two")
+    first = {scene: correct(mask_path(tmp_path / "one", scene), scene) for scene in (1, 2)}
+    second = {scene: correct(mask_path(tmp_path / "two", scene), scene + 9) for scene in (2, 3)}
+    for folder in ("one", "two"):
+        import_masks(clustering, tmp_path / folder, device="cpu")
+    for scene, mask in (first | second).items():
+        np.testing.assert_array_equal(clustering.label_map.annotation_mask(of(scene)), mask)
+    assert clustering.label_map.annotated_paths() == {of(1), of(2), of(3)}
 
 
 def test_a_dry_run_changes_nothing_and_keep_says_what_is_kept(clustering, tmp_path):
@@ -263,36 +279,3 @@ def test_an_impossible_class_name_changes_nothing(clustering, tmp_path):
     with pytest.raises(SettingError, match=r"a class in .*: class name 'x+' must have 1 to 60 characters"):
         import_masks(clustering, tmp_path, device="cpu")
     assert decisions(clustering.label_map) == before
-
-
-# -- the command
-
-
-def test_the_command_reports_and_takes_over(clustering, tmp_path, say):
-    """--dry-run first, then for good; --json has the whole report."""
-    root = clustering.workspace.root
-    export_masks(clustering, "png", tmp_path / "out", device="cpu")
-    correct(mask_path(tmp_path / "out", 1), 1)
-    said = say("import", tmp_path / "out", "--workspace", root, "--device", "cpu", "--dry-run", "--json")
-    record = json.loads(said.out.splitlines()[-1])
-    assert said.code == 0 and [one["path"] for one in record["corrected"]] == ["scene-1.png"]
-    assert clustering.label_map.annotated_paths() == set()
-    said = say("import", tmp_path / "out", "--workspace", root, "--device", "cpu")
-    assert said.code == 0 and "| scene-1.png |" in said.out and "annotated 1 image from out" in said.out
-    assert clustering.label_map.annotated_paths() == {"scene-1.png"}
-    said = say("import", tmp_path / "gone", "--workspace", root)
-    assert said.code == 2 and "is neither a file nor a folder" in said.err
-    assert json.loads((root / "jobs" / "import.json").read_text())["state"] == "failed"
-
-
-def test_annotations_are_listed_and_removed_by_the_command(clustering, say):
-    root, label_map = clustering.workspace.root, clustering.label_map
-    label_map.annotate([(of(i), np.zeros((64, 96), np.uint8)) for i in range(3)], ["Straße"], "file")
-    words = ["label", "annotations", "--workspace", root, "--json"]
-    assert json.loads(say(*words).out) == {"annotated": [of(0), of(1), of(2)]}
-    assert json.loads(say(*words, "--remove", of(0), of(2)).out) == {"removed": 2, "annotated": [of(1)]}
-    said = say(*words, "--remove", of(1), of(2))
-    assert said.code == 2 and "remove=scene-2.png have no annotation" in said.err
-    assert json.loads(say(*words, "--remove", "all").out) == {"removed": 1, "annotated": []}
-    label_map.undo()
-    assert label_map.annotated_paths() == {of(1)}
