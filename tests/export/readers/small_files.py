@@ -74,7 +74,7 @@ def runs_of(flat: np.ndarray) -> list[int]:
 
 
 def pack_counts(counts: list[int]) -> str:
-    """Run lengths as the COCO API packs them, character by character as its source has it."""
+    """Run lengths as the COCO API packs them, one character at a time: the slow way round of `unpack_counts`."""
     text = ""
     for index, count in enumerate(counts):
         number = count - counts[index - 2] if index > 2 else count
