@@ -12,13 +12,15 @@ from picie_core.export.image_files import put
 
 
 def write_confidence(path: Path, confidence: np.ndarray, kind: str) -> None:
-    """Writes a map (H, W) float32, 0 to 1, to `path` with the suffix of its kind.
+    """Writes a map (H, W), float32 from 0 to 1 or uint8 to 255, to `path` with the suffix of its kind.
 
     kind: png holds round(255 * confidence) as uint8; npz holds float16 under `confidence`.
     """
     if kind == "png":
-        put(path.with_name(f"{path.name}.png"), png_bytes(np.rint(255 * confidence).astype(np.uint8)))
+        eight_bit = confidence if confidence.dtype == np.uint8 else np.rint(255 * confidence).astype(np.uint8)
+        put(path.with_name(f"{path.name}.png"), png_bytes(eight_bit))
         return
+    shares = confidence / np.float16(255) if confidence.dtype == np.uint8 else confidence.astype(np.float16)
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, confidence=confidence.astype(np.float16))
+    np.savez_compressed(buffer, confidence=shares)
     put(path.with_name(f"{path.name}.npz"), buffer.getvalue())

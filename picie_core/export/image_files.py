@@ -7,7 +7,8 @@ import hashlib
 import io
 import os
 import re
-from collections.abc import Callable, Collection, Sequence
+import shutil
+from collections.abc import Collection, Sequence
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -75,54 +76,35 @@ def write_picture(folder: Path, stem: str, source: Path, how: str = "copy") -> P
     how: copy, link (a hard link to a file that stays as it is) or none (writes nothing, returns None).
     Raises ImageError when it cannot be read.
     """
-    if how == "none":
-        return None
     suffix = source.suffix.lower()
-    data = unchanged_bytes(source, {FORMAT_OF_SUFFIX[suffix]}) if suffix in FORMAT_OF_SUFFIX else None
-    path = Path(f"{stem}{source.suffix if data else '.png'}")
-    _put_image(folder / path, source, data, how, lambda: png_bytes(read_image(source)))
-    return path
+    if how != "none" and suffix in FORMAT_OF_SUFFIX and stays_as_it_is(source, {FORMAT_OF_SUFFIX[suffix]}):
+        return _same_file(folder, Path(f"{stem}{source.suffix}"), source, how)
+    return None if how == "none" else _encoded(folder, Path(f"{stem}.png"), png_bytes(read_image(source)))
 
 
 def write_jpeg(folder: Path, stem: str, source: Path, how: str = "copy") -> Path | None:
     """Copies an upright 8-bit JPEG, else writes the image as one; returns its path. `how` and errors as above."""
-    if how == "none":
-        return None
     path = Path(f"{stem}.jpg")
-    unchanged = unchanged_bytes(source, {"JPEG"})
-    _put_image(folder / path, source, unchanged, how, lambda: jpeg_bytes(read_image(source), source))
-    return path
+    if how != "none" and stays_as_it_is(source, {"JPEG"}):
+        return _same_file(folder, path, source, how)
+    return None if how == "none" else _encoded(folder, path, jpeg_bytes(read_image(source), source))
 
 
 def write_png(folder: Path, stem: str, source: Path, how: str = "copy") -> Path | None:
     """Copies an upright 8-bit PNG, else writes the image as one; returns its path. `how` and errors as above."""
-    if how == "none":
-        return None
     path = Path(f"{stem}.png")
-    _put_image(folder / path, source, unchanged_bytes(source, {"PNG"}), how, lambda: png_bytes(read_image(source)))
-    return path
+    if how != "none" and stays_as_it_is(source, {"PNG"}):
+        return _same_file(folder, path, source, how)
+    return None if how == "none" else _encoded(folder, path, png_bytes(read_image(source)))
 
 
-def _put_image(path: Path, source: Path, unchanged: bytes | None, how: str, encoded: Callable[[], bytes]) -> None:
-    """Writes the unchanged bytes of a file, or links to it, or writes it encoded anew."""
-    if unchanged is not None and how == "link":
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            path.unlink(missing_ok=True)  # of an export that was stopped
-            os.link(os.path.realpath(source), path)
-            return
-        except OSError as error:
-            if error.errno not in (errno.EXDEV, errno.EPERM, errno.ENOTSUP, errno.EMLINK):
-                raise
-            # another disk, or one without hard links: a copy then
-    put(path, encoded() if unchanged is None else unchanged)
+def stays_as_it_is(source: Path, formats: Collection[str]) -> bool:
+    """Returns whether the file is an upright, opaque, 8-bit grey or RGB image in one of the formats.
 
-
-def unchanged_bytes(source: Path, formats: Collection[str]) -> bytes | None:
-    """Returns the bytes of an upright, opaque, 8-bit grey or RGB image in one of the formats, None for any other."""
+    Reads the header only, as an image may be larger than memory. Raises ImageError when the file cannot be read.
+    """
     try:
-        data = source.read_bytes()
-        with open_image(io.BytesIO(data)) as image:
+        with open(source, "rb") as file, open_image(file) as image:
             plain = image.mode in ("L", "RGB") and "transparency" not in image.info and ";16" not in str(image.tile)
             upright = Image.Image.getexif(image).get(0x0112, 1) == 1
             still = image.format == "MPO" or getattr(image, "n_frames", 1) == 1
@@ -130,8 +112,33 @@ def unchanged_bytes(source: Path, formats: Collection[str]) -> bytes | None:
     except OSError as error:
         raise ImageError(source, f"cannot be read ({error.strerror or error})") from error
     except Exception:  # damaged EXIF raises anything; re-encoding leaves it behind
-        return None
-    return data if plain and upright and still and kind in formats else None
+        return False
+    return plain and upright and still and kind in formats
+
+
+def _same_file(folder: Path, path: Path, source: Path, how: str) -> Path:
+    """Links to a file, or copies it where that is wanted or no link can be made; returns the path."""
+    target = folder / path
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.unlink(missing_ok=True)  # of an export that was stopped
+    try:
+        if how == "link":
+            try:
+                os.link(os.path.realpath(source), target)
+                return path
+            except OSError as error:
+                if error.errno not in (errno.EXDEV, errno.EPERM, errno.ENOTSUP, errno.EMLINK):
+                    raise
+                # another disk, or one without hard links: a copy then
+        shutil.copyfile(source, target)
+    except FileNotFoundError as error:
+        raise ImageError(source, "file is gone") from error
+    return path
+
+
+def _encoded(folder: Path, path: Path, data: bytes) -> Path:
+    put(folder / path, data)
+    return path
 
 
 def jpeg_bytes(image: np.ndarray, source: Path) -> bytes:

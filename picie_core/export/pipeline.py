@@ -6,6 +6,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -25,9 +26,14 @@ from picie_core.progress import Meter, Report
 
 BATCH = 8
 READERS, WRITERS = 2, 2
+ROWS = 1024
+"""Rows of a large mask that are changed at once."""
 
 FeatureSource = Callable[[np.ndarray], np.ndarray]
 """Resized images (B, H, W, 3) uint8 to their feature maps (B, h, w, D)."""
+MaskSource = Callable[["ExportImage", bool], AbstractContextManager[tuple[np.ndarray, np.ndarray | None]]]
+"""An image, and whether its confidence is wanted, to its mask (H, W), the class ids of the label map or cluster ids,
+and its confidence (H, W) uint8, 255 for 1; both may be changed, and last as long as the block."""
 AnnotationSource = Callable[[str], np.ndarray | None]
 """Path of an image to its annotation (H, W) uint8 of class ids, 255 where ignored; None where it has none."""
 
@@ -65,7 +71,7 @@ class _Read(NamedTuple):
 
     image: ExportImage
     resized: np.ndarray | None
-    """(H, W, 3) uint8, the input of the network; None where an annotation needs no network."""
+    """(H, W, 3) uint8, the input of the network; None where the mask is made otherwise."""
     size: tuple[int, int]
     """Width and height of the upright image at full size."""
     annotation: np.ndarray | None
@@ -84,6 +90,8 @@ class Pipeline:
     confidence: tuple[str, Path] | None = None
     """Kind of the confidence maps, png or npz, and their folder."""
     annotation: AnnotationSource = lambda path: None
+    whole_masks: MaskSource | None = None
+    """Makes the masks instead of feature maps and legend, where images are embedded in tiles."""
     finished: Callable[[str, np.ndarray], None] = lambda path, mask: None
     """Gets the path and the mask of each image that was written, from several threads."""
 
@@ -142,6 +150,8 @@ class Pipeline:
                 shape = f"{annotation.shape[1]}x{annotation.shape[0]}"
                 raise ImageError(image.source, f"{size[0]}x{size[1]} pixels, its annotation {shape}: annotate it again")
             return _Read(image, None, size, annotation)
+        if self.whole_masks is not None:
+            return _Read(image, None, size, None)
         if image.image_id is not None and file_stamp(os.stat(image.source)) == image.stamp:
             return _Read(image, self.cache.get(image.image_id), size, None)
         # of another folder, or written anew since it was cached: its mask is that of the file as it is now
@@ -156,28 +166,41 @@ class Pipeline:
 
     def _write(self, read: _Read, feature_map: np.ndarray | None) -> JournalLine:
         """Computes the mask of an image and writes it in all formats."""
-        image, (width, height), confidence = read.image, read.size, None
-        if feature_map is None:
-            assert read.annotation is not None
-            mask = self.legend.values[read.annotation]
-            confidence = (mask != IGNORE_ID).astype(np.float32)
-        elif self.confidence is None:
-            mask = self.legend.mask(feature_map, height, width, read.resized)
-        else:
-            mask, confidence = self.legend.mask_and_confidence(feature_map, height, width, read.resized)
-        if self.confidence is not None and confidence is not None:
-            kind, folder = self.confidence
-            write_confidence(folder / image.stems["confidence"], confidence, kind)
-        entries: dict[str, Entry] = {}
-        for target in self.targets:
-            stem = image.stems[target.form.key]
-            masked = MaskedImage(image.index, image.path, image.source, stem, image.split, mask, self.image_files)
-            entries[target.form.key] = target.form.write_image(target.folder, masked, target.classes)
-        self.finished(image.path, mask)
-        value = self.legend.ignored_value
-        ignored = 0 if value is None else int(np.count_nonzero(mask == value))
+        image, entries = read.image, dict[str, Entry]()
+        with self._masked(read, feature_map) as (mask, confidence):
+            if self.confidence is not None and confidence is not None:
+                kind, folder = self.confidence
+                write_confidence(folder / image.stems["confidence"], confidence, kind)
+            for target in self.targets:
+                stem = image.stems[target.form.key]
+                masked = MaskedImage(image.index, image.path, image.source, stem, image.split, mask, self.image_files)
+                entries[target.form.key] = target.form.write_image(target.folder, masked, target.classes)
+            self.finished(image.path, mask)
+            value = self.legend.ignored_value
+            ignored = 0 if value is None else int(np.count_nonzero(mask == value))
         annotated = read.annotation is not None
         return JournalLine(image.path, image.split, read.size, ignored, annotated, image.stems, entries)
+
+    @contextmanager
+    def _masked(self, read: _Read, feature_map: np.ndarray | None) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+        """Gives the mask of an image with the values that are written, and its confidence if it is wanted."""
+        width, height = read.size
+        if read.annotation is not None:
+            mask = self.legend.values[read.annotation]
+            yield mask, (mask != IGNORE_ID).astype(np.float32)
+        elif feature_map is None:
+            assert self.whole_masks is not None
+            with self.whole_masks(read.image, self.confidence is not None) as (mask, confidence):
+                if mask.shape != (height, width):
+                    raise ImageError(read.image.source, "changed since it was embedded: run `embed` again")
+                if self.legend.classes_of is not None:
+                    for first in range(0, height, ROWS):
+                        mask[first : first + ROWS] = self.legend.values[mask[first : first + ROWS]]
+                yield mask, confidence
+        elif self.confidence is None:
+            yield self.legend.mask(feature_map, height, width, read.resized), None
+        else:
+            yield self.legend.mask_and_confidence(feature_map, height, width, read.resized)
 
 
 def _batches(read: Iterator[_Read]) -> Iterator[list[_Read]]:

@@ -16,6 +16,8 @@ from picie_core.segmentation.overlay import overlay
 
 PREVIEWS = 12
 """The first images also get a picture with the mask over the image."""
+PREVIEW_MOST_PIXELS = 64_000_000
+"""Larger images get no preview: they would be decoded whole for it."""
 PREVIEW_PX = 1024
 """Longer side of a preview at most."""
 
@@ -34,7 +36,7 @@ class IndexPng(Format):
         picture = write_picture(folder / "images", image.stem, image.source, image.image_files)
         mask = Path("masks") / f"{image.stem}.png"
         put(folder / mask, png_bytes(image.mask))
-        if image.index < PREVIEWS:
+        if image.index < PREVIEWS and image.mask.size <= PREVIEW_MOST_PIXELS:
             name = f"{image.index:02d}_{image.stem.replace('/', '__')}.jpg"
             put(folder / "previews" / name, _preview(image.source, image.mask, classes))
         return {"image": picture and f"images/{picture.as_posix()}", "mask": mask.as_posix()}
