@@ -82,6 +82,12 @@ def write_picture(folder: Path, stem: str, source: Path, how: str = "copy") -> P
     return None if how == "none" else _encoded(folder, Path(f"{stem}.png"), png_bytes(read_image(source)))
 
 
+def write_browser_picture(folder: Path, stem: str, source: Path, how: str = "copy") -> Path | None:
+    """Does what `write_picture` does, and writes a TIFF, which browsers do not show, as PNG."""
+    write = write_png if FORMAT_OF_SUFFIX.get(source.suffix.lower()) == "TIFF" else write_picture
+    return write(folder, stem, source, how)
+
+
 def write_jpeg(folder: Path, stem: str, source: Path, how: str = "copy") -> Path | None:
     """Copies an upright 8-bit JPEG, else writes the image as one; returns its path. `how` and errors as above."""
     path = Path(f"{stem}.jpg")

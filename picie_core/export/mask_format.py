@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
-from picie_core.colors import rgb_color
+from picie_core.colors import next_color, rgb_color
 from picie_core.data.class_names import IGNORE_ID, name_key
 from picie_core.errors import SettingError
 from picie_core.export.image_files import folder_stems
@@ -42,6 +42,21 @@ Classes = Sequence[MaskClass]
 def class_colors(classes: Classes) -> np.ndarray:
     """Returns the colours of the classes by id, (C, 3) uint8."""
     return np.array([rgb_color(one.color) for one in classes], np.uint8).reshape(-1, 3)
+
+
+def distinct_colors(classes: Classes, reserved: Sequence[str] = ("#000000",)) -> np.ndarray:
+    """Returns a colour of its own for each class by id, (C, 3) uint8, none of `reserved`.
+
+    Tools that know a class by its colour need that; black stands for the pixels without a class. A class keeps its
+    colour unless it is reserved or a class before has it.
+    """
+    wanted = [one.color.lower() for one in classes]
+    taken = set(reserved)
+    for i, color in enumerate(wanted):
+        if color in taken:
+            wanted[i] = next_color(taken | set(wanted))
+        taken.add(wanted[i])
+    return np.array([rgb_color(color) for color in wanted], np.uint8).reshape(-1, 3)
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,6 +131,10 @@ class Format(ABC):
     def stems(self, paths: Sequence[str]) -> list[str]:
         """Returns a unique name without suffix for each of the image paths; may hold folders."""
         return folder_stems(paths)
+
+    def check_splits(self, splits: Sequence[str]) -> None:
+        """Raises SettingError when the format cannot hold this division; `splits` has `train` or `val` an image."""
+        return
 
     @abstractmethod
     def write_image(self, folder: Path, image: MaskedImage, classes: Classes) -> Entry:

@@ -31,7 +31,7 @@ def test_wrong_settings_are_refused(made, tmp_path):
     save(tmp_path / "full" / "x.png", picture(0))
     (tmp_path / "empty").mkdir()
     cases = [
-        ({"formats": "coco"}, "format='coco' is unknown: choose one of png, voc"),
+        ({"formats": "tiff"}, "format='tiff' is unknown: choose one of png, voc, cvat-mask, "),
         ({"out": tmp_path / "full"}, "exists and is not an empty folder"),
         ({"out": tmp_path / "full" / "x.png"}, "exists and is not an empty folder"),
         ({"out": made[0].images_root / "masks"}, "lies in the folder of images"),
@@ -66,7 +66,7 @@ def test_a_full_disk_leaves_nothing(made, tmp_path, monkeypatch, fmt, after):
 
     monkeypatch.setattr(image_files.Path, "write_bytes", full)
     with pytest.raises(PicieError, match=r"cannot write .*out: No space left on device; free some space"):
-        export_masks(made[2], fmt, tmp_path / "out", feature_source=no_network)
+        export_masks(made[2], fmt, tmp_path / "out", settings=ExportSettings(fix_names=True), feature_source=no_network)
     assert list(tmp_path.iterdir()) == []
 
 
