@@ -1,7 +1,8 @@
 """One image file: its size from the header, its pixels, and its pixels at the size of the network.
 
-The only place where image files are opened. Whatever the file is (grey, palette, CMYK, 16 bit, rotated,
-animated), reading gives uint8 RGB (H, W, 3), upright; whatever is wrong with it becomes an `ImageError`.
+The only place where image files are opened; image_strips.py reads those that are too large to be decoded at once.
+Whatever the file is (grey, palette, CMYK, 16 bit, rotated, animated), reading gives uint8 RGB (H, W, 3), upright;
+whatever is wrong with it becomes an `ImageError`.
 """
 
 from __future__ import annotations
@@ -19,18 +20,28 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 from PIL.ImageFile import ImageFile
 
+from picie_core.data.images.deep_grey import grey_range, to_eight_bit
+from picie_core.data.images.image_strips import STREAMED, STRIP_ROWS, read_strips
 from picie_core.errors import PicieError, SettingError
 
 MIN_SIDE_PX = 16
 """The shorter side of a usable image: below it a feature map has fewer than 4 x 4 positions."""
 MAX_PIXELS = 178_000_000
-"""The largest image that is decoded (0.5 GB as RGB): a tiny file can claim any size."""
+"""The largest image that is decoded at once (0.5 GB as RGB); larger JPEG, PNG and TIFF files are read in strips."""
+MAX_STREAMED_PIXELS = 2_500_000_000
+"""The largest image that is read in strips (7.5 GB as RGB): a tiny file can claim any size."""
+STREAMED_FROM_PIXELS = 32_000_000
+"""Blocks of images up to this size come from decoding them at once."""
 MIN_SCALED_PX = 32
 """No side of a scaled image is shorter than this."""
 MAX_SCALED_ASPECT = 4
 """A scaled image never has more than this many times the pixels of a square one."""
 
-_TOO_MANY = f"more than the {MAX_PIXELS // 1_000_000} million pixels that are read: cut it into tiles"
+_TOO_MANY = "more than the {} million pixels that are read: cut it into tiles"
+_AT_ONCE = (
+    f"more than the {MAX_PIXELS // 1_000_000} million pixels that are decoded at once: embed it with --downsample, "
+    "or cut it into tiles"
+)
 
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM", "JPEG2000")
 _SIGNATURES = {b"\xff\xd8\xff": "JPEG", b"\x89PNG": "PNG", b"GIF8": "GIF", b"II*\0": "TIFF", b"MM\0*": "TIFF",
@@ -68,7 +79,34 @@ def read_image(path: Path | str) -> np.ndarray:
     lowest finite value to the highest. Raises ImageError with the reason.
     """
     with _open(path) as image:
+        if image.width * image.height > MAX_PIXELS:
+            raise ImageError(path, f"{image.width}x{image.height} pixels are {_AT_ONCE}")
         return _decode(image)
+
+
+def upright_blocks(
+    path: Path | str, streamed_from: int = STREAMED_FROM_PIXELS
+) -> Iterator[tuple[int, int, np.ndarray]]:
+    """Yields the upright image in blocks that cover it: (top, left, uint8 RGB (h, w, 3)), pixels as of `read_image`.
+
+    An image of more than `streamed_from` pixels is read from top to bottom, so that memory holds a few of its rows or,
+    where it is stored lying, columns; another one is a single block. Raises ImageError with the reason.
+    """
+    with _open(path) as image:
+        if image.width * image.height <= max(streamed_from, 0 if _can_stream(image) else MAX_PIXELS):
+            yield 0, 0, _decode(image)
+            return
+        orientation, top = _exif_orientation(image), 0
+        height = image.width if image.format == "TIFF" and orientation > 4 else image.height  # as it is stored
+        for strip in read_strips(str(path), image.mode):
+            bottom = top + len(strip)
+            # 5 to 8 are stored lying: rows become columns, in reverse for 6 and 7; 3 and 4 stand on their heads.
+            start = height - bottom if orientation in (3, 4, 6, 7) else top
+            block = np.asarray(Image.fromarray(strip).transpose(_UPRIGHT[orientation])) if orientation > 1 else strip
+            yield (start, 0, block) if orientation < 5 else (0, start, block)
+            top = bottom
+        if top != height:
+            raise ImageError(path, f"truncated: {top} of {height} rows are there, copy or download it again")
 
 
 def read_resized(path: Path | str, size_px: int) -> np.ndarray:
@@ -108,6 +146,15 @@ def png_bytes(image: np.ndarray) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, "PNG", compress_level=3)
     return buffer.getvalue()
+
+
+def _reduced(path: Path | str, image: Image.Image, longer_px: int) -> np.ndarray:
+    """The upright image as means of whole squares of pixels, its longer side at least `longer_px`; read in strips."""
+    factor = max(1, max(image.size) // longer_px)
+    strips = read_strips(str(path), image.mode, rows=factor * -(-STRIP_ROWS // factor))
+    small = np.concatenate([np.asarray(Image.fromarray(strip).reduce(factor)) for strip in strips])
+    orientation = _exif_orientation(image)
+    return small if orientation == 1 else np.asarray(Image.fromarray(small).transpose(_UPRIGHT[orientation]))
 
 
 def _resize(image: np.ndarray, width: int, height: int) -> np.ndarray:
@@ -156,14 +203,20 @@ def _open(path: Path | str) -> Iterator[Image.Image]:
             width, height = image.size
             if min(width, height) < MIN_SIDE_PX:
                 raise ImageError(path, f"{width}x{height} pixels: the shorter side needs at least {MIN_SIDE_PX}")
-            if width * height > MAX_PIXELS:
-                raise ImageError(path, f"{width}x{height} pixels are {_TOO_MANY}")
+            most = MAX_STREAMED_PIXELS if _can_stream(image) else MAX_PIXELS
+            if width * height > most:
+                raise ImageError(path, f"{width}x{height} pixels are {_TOO_MANY.format(most // 1_000_000)}")
             yield image
     except PicieError:
         raise
     except Exception as error:
         # A decoder may raise anything on damaged bytes, and one bad file must not end a job.
         raise ImageError(path, _reason(path, error)) from error
+
+
+def _can_stream(image: Image.Image) -> bool:
+    """Whether the file can be read from top to bottom: interlaced PNG and progressive JPEG come as a whole only."""
+    return image.format in STREAMED and not any(image.info.get(one) for one in ("interlace", "progressive"))
 
 
 def _reason(path: Path | str, error: Exception) -> str:
@@ -181,18 +234,21 @@ def _reason(path: Path | str, error: Exception) -> str:
                 return f"damaged: it starts like a {name} file, but its header is truncated or of an unknown kind"
         return "not an image file (or of a format that is not read): save it as PNG or JPEG"
     if isinstance(error, Image.DecompressionBombError):  # some readers check while they open or decode
-        return f"its header claims {_TOO_MANY}"
+        return f"its header claims {_TOO_MANY.format(MAX_PIXELS // 1_000_000)}"
     if isinstance(error, MemoryError):
         return "not enough memory to decode it: cut it into tiles"
-    if isinstance(error, EOFError) or "truncat" in text or "unexpected end" in text:
+    if isinstance(error, EOFError) or any(words in text for words in ("truncat", "unexpected end", "premature end")):
         return "truncated: the file ends too early, copy or download it again"
     return f"damaged or of an unknown kind ({error or type(error).__name__}): save it as PNG or JPEG"
 
 
 def _orientation(image: Image.Image) -> int:
-    """Returns the EXIF orientation, 1 to 8, of an image not decoded yet; 1 where none can be read."""
-    if image.format == "TIFF":  # Pillow turns these itself, size included
-        return 1
+    """Returns the EXIF orientation, 1 to 8, in which Pillow decodes an image; 1 where none can be read."""
+    return 1 if image.format == "TIFF" else _exif_orientation(image)  # Pillow turns TIFFs itself, size included
+
+
+def _exif_orientation(image: Image.Image) -> int:
+    """Returns the orientation, 1 to 8, in which an image not decoded yet is stored; 1 where none can be read."""
     try:
         # The base class's reader: PNG's own would decode the image to look for a late EXIF chunk.
         value = Image.Image.getexif(image).get(0x0112, 1)
@@ -221,7 +277,8 @@ def _decode(image: Image.Image) -> np.ndarray:
 def _to_rgb(image: Image.Image) -> Image.Image:
     """Returns the decoded image in mode RGB."""
     if image.mode == "F" or image.mode.startswith("I"):
-        grey = Image.fromarray(_eight_bit(np.asarray(image)))
+        values = np.asarray(image)
+        grey = Image.fromarray(to_eight_bit(values, grey_range([values])))
         return grey.convert("RGB")
     if image.mode in ("La", "RGBa"):
         image = image.convert("LA" if image.mode == "La" else "RGBA")
@@ -233,15 +290,3 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         black.paste(rgba, mask=rgba.getchannel("A"))  # what hides under transparent pixels is arbitrary
         return black
     return image.convert("RGB")
-
-
-def _eight_bit(values: np.ndarray) -> np.ndarray:
-    """Returns deep grey values (H, W) as uint8: scaled by their bit depth, else from minimum to maximum."""
-    finite = np.isfinite(values)
-    low, high = (float(f(values[finite])) if finite.any() else 0.0 for f in (np.min, np.max))
-    if values.dtype.kind != "f" and low >= 0 and high < 1 << 16:
-        bits = next(bits for bits in (8, 10, 12, 14, 16) if high < 1 << bits)
-        low, high = 0.0, float((1 << bits) - 1)
-    span = (high - low) or 1.0
-    scaled = (np.where(finite, values, low).astype(np.float64) - low) * (255.0 / span)
-    return np.rint(scaled).astype(np.uint8)
