@@ -47,6 +47,8 @@ def _problem(one: Field, value: Any) -> str | None:
     return None
 
 
+TOTAL_STRIDE = 32
+"""Pixels per position of the coarsest stage: tiles begin at multiples of it, so their grids coincide."""
 MASK_METHODS = ("supervised", "probe")
 """The training methods that learn from masks: K is the number of their classes."""
 METHODS = ("picie", "mdc", "iic", *MASK_METHODS)
@@ -164,6 +166,42 @@ class SampleSettings:
 
     def __post_init__(self) -> None:
         check_settings(self)
+
+
+DOWNSAMPLES = (0, 1, 2, 4, 8, 16, 32)
+
+
+@dataclass(frozen=True)
+class TilingSettings:
+    """How large images are embedded: at which resolution, and in which tiles."""
+
+    downsample: int = setting(
+        0,
+        "image pixels per pixel of the network's input, along a side: 1 embeds at full resolution, 4 at a quarter, "
+        "large images in tiles; 0 resizes every image to --size",
+        choices=DOWNSAMPLES,
+    )
+    tile_px: int = setting(
+        1280,
+        "side of a tile at the network's input, px, a multiple of 32; smaller ones take less memory",
+        low=256,
+        high=8192,
+    )
+    overlap_px: int = setting(
+        256,
+        "pixels that neighbouring tiles share, a multiple of 32; with more the tiled result is closer to the untiled",
+        low=0,
+    )
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+        for name, value in (("tile", self.tile_px), ("overlap", self.overlap_px)):
+            if value % TOTAL_STRIDE:
+                below = value // TOTAL_STRIDE * TOTAL_STRIDE
+                raise SettingError(f"{name}={value} must be a multiple of {TOTAL_STRIDE}: give {below} or "
+                                   f"{below + TOTAL_STRIDE}")  # fmt: skip
+        if self.overlap_px > self.tile_px // 2:
+            raise SettingError(f"overlap={self.overlap_px} must be at most half of tile={self.tile_px}: lower it")
 
 
 @dataclass(frozen=True)

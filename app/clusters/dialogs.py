@@ -158,9 +158,8 @@ def _image_png(clustering: StoredClustering, cluster: int, item: ImageRecord, cr
 def _center_of(run: Run, item: ImageRecord, crop: Crop, size: tuple[int, int]) -> tuple[float, float]:
     """The middle of a crop, (x, y) in pixels of the image drawn at `size`, (width, height)."""
     from picie_core.data.feature_grid import centre_px
-    from picie_core.data.images.image_file import scaled_size
 
-    resized = scaled_size(item.width, item.height, run.size_px)
+    resized = run.network_size(item)
     x, y = (centre_px(index) + 0.5 for index in (crop.col, crop.row))
     return x / resized[0] * size[0], y / resized[1] * size[1]
 

@@ -64,3 +64,21 @@ class DenseFeatures:
         offset, (height, width) = self.index[image_id]
         block = os.pread(self.file, height * width * self.dim, offset)
         return np.frombuffer(block, np.int8).reshape(height, width, self.dim)
+
+    def shape(self, image_id: int) -> tuple[int, int]:
+        """Returns the (h, w) of a stored feature map."""
+        return self.index[image_id][1]
+
+    def window(self, image_id: int, rows: tuple[int, int], columns: tuple[int, int]) -> np.ndarray:
+        """Returns positions [first, last) of rows and columns of a stored feature map: (r, c, D) int8.
+
+        Reads no more than this, so memory does not grow with the image.
+        """
+        offset, (_, width) = self.index[image_id]
+        (top, bottom), (left, right) = rows, columns
+        if right - left == width:
+            block = os.pread(self.file, (bottom - top) * width * self.dim, offset + top * width * self.dim)
+        else:
+            starts = (offset + (row * width + left) * self.dim for row in range(top, bottom))
+            block = b"".join(os.pread(self.file, (right - left) * self.dim, start) for start in starts)
+        return np.frombuffer(block, np.int8).reshape(bottom - top, right - left, self.dim)

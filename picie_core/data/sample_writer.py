@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+NetworkSize = Callable[[ImageRecord], tuple[int, int]]
+"""An image to the (width, height) that it has at the network's input."""
+
+
 @dataclass(frozen=True)
 class SampleReport:
     """What was written."""
@@ -33,16 +38,21 @@ class SampleReport:
     """Of the sampled embeddings: equal digests mean equal clusterings."""
 
 
-def draw_positions(records: list[ImageRecord], settings: SampleSettings) -> dict[int, np.ndarray]:
+def draw_positions(
+    records: list[ImageRecord], settings: SampleSettings, network_size: NetworkSize | None = None
+) -> dict[int, np.ndarray]:
     """Returns image id -> sorted flat positions to sample, spread evenly over the feature maps of all images.
 
-    With so many images that fewer than 16 pixels fall on each, a seeded subset of the images takes part.
+    network_size: of each image, `scaled_size` by default. Every position of the collection is as likely as any other,
+    so a large image gives as many as its area is a share of all. With so many images that fewer than 16 pixels fall on
+    each, a seeded subset of the images takes part.
     """
     rng = np.random.default_rng(settings.seed)
     most = max(settings.pixels // 16, 1)
     if len(records) > most:
         records = [records[i] for i in np.sort(rng.choice(len(records), most, replace=False))]
-    scaled = [scaled_size(record.width, record.height, settings.size_px) for record in records]
+    size_of = network_size or (lambda record: scaled_size(record.width, record.height, settings.size_px))
+    scaled = [size_of(record) for record in records]
     sizes = np.array([np.prod(feature_map_shape(*size)) for size in scaled], dtype=np.int64)
     ends = np.floor(np.cumsum(sizes) * min(settings.pixels / max(sizes.sum(), 1), 1.0) + 1e-6).astype(np.int64)
     counts = np.minimum(np.maximum(np.diff(ends, prepend=0), 1), sizes)
@@ -119,7 +129,7 @@ class SampleWriter:
         stored = 0 if self.full else max(0, min(batch, left // bytes_each))
         self.full = stored < batch
         if stored:
-            self.file.write(_quantise(feature_maps[:stored]).numpy().data)
+            self.file.write(quantise(feature_maps[:stored]).numpy().data)
             self.ids += ids[:stored]
             self.shapes += [(height, width)] * stored
             self.offsets += [self.end + i * bytes_each for i in range(stored)]
@@ -149,7 +159,7 @@ class SampleWriter:
         return SampleReport(len(np.unique(positions[:, 0])), len(positions), len(self.ids), digest)
 
 
-def _quantise(feature_maps: Tensor) -> Tensor:
+def quantise(feature_maps: Tensor) -> Tensor:
     """Int8 embeddings whose largest component is about 127: argmax over cosines needs no scale."""
     import torch
 

@@ -15,9 +15,9 @@ import numpy as np
 from picie_core.clustering.clustering import Clustering
 from picie_core.data.class_names import IGNORE_ID, name_key
 from picie_core.data.feature_grid import feature_map_shape, pixels_at_positions
-from picie_core.data.images.image_file import scaled_size
 from picie_core.data.images.image_index import ImageRecord
 from picie_core.data.labelled_sets.labelled_set import LabelledSet
+from picie_core.data.sample_writer import NetworkSize
 from picie_core.errors import PicieError
 from picie_core.evaluation.metrics import confusion, match_many_to_one, score
 from picie_core.progress import Meter, Report, ignore_progress
@@ -63,13 +63,13 @@ def read_sampled_truth(
     truth: LabelledSet,
     images: Sequence[ImageRecord],
     positions: np.ndarray,
-    size_px: int,
+    network_size: NetworkSize,
     report: Report = ignore_progress,
 ) -> SampledTruth:
     """Returns the class of every sampled pixel by the masks of `truth`, read by as many threads as there are cores.
 
-    positions: (N, 3) int32 image id, row and column in the feature map, ordered by image; size_px: shorter side of the
-    images in the network. Raises PicieError for a mask that cannot be read or is not of the size of its image.
+    positions: (N, 3) int32 image id, row and column in the feature map, ordered by image; network_size: of
+    each image at the network's input. Raises PicieError for a mask that cannot be read or is not of its image's size.
     """
     ids, starts = np.unique(positions[:, 0], return_index=True)
     labels = np.full(len(positions), IGNORE_ID, np.uint8)
@@ -85,7 +85,7 @@ def read_sampled_truth(
                 f"the mask of {image.path} is {mask.shape[1]} x {mask.shape[0]}, the image {image.width} x "
                 f"{image.height}: give masks of the size of their images"
             )
-        width, height = scaled_size(image.width, image.height, size_px)
+        width, height = network_size(image)
         rows, columns = pixels_at_positions(positions[start:end, 1:], feature_map_shape(height, width), mask.shape).T
         labels[start:end] = mask[rows, columns]
 

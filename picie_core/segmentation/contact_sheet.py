@@ -17,8 +17,8 @@ from picie_core.clustering.clustering import cluster_scores
 from picie_core.clustering.exemplars import exemplars
 from picie_core.colors import Rgb, cluster_colors
 from picie_core.data.embedding_sample import DenseFeatures, EmbeddingSample
-from picie_core.data.images.image_cache import ImageCache
 from picie_core.data.images.image_file import png_bytes
+from picie_core.data.images.image_source import ImageSource
 from picie_core.segmentation.crops import CROP_PX, Outline, draw_crops, plain_crops
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class ContactSheetSource:
 
     sample: EmbeddingSample
     dense: DenseFeatures
-    cache: ImageCache
+    cache: ImageSource
 
 
 @dataclass(frozen=True)
@@ -121,9 +121,9 @@ def contact_sheet_at(
     """
     outlines: list[Outline | None] = [None] * len(positions)
     for index, (image_id, row, col) in enumerate(positions.tolist()):
-        feature_map = source.dense.get(image_id)
-        if feature_map is not None:
-            cluster = int(cluster_scores(feature_map[row, col][None], clustering).argmax())
+        if image_id in source.dense.index:
+            embedding = source.dense.window(image_id, (row, row + 1), (col, col + 1))[0]  # (1, D)
+            cluster = int(cluster_scores(embedding, clustering).argmax())
             outlines[index] = clustering, cluster, _color_of(clustering, cluster)
     drawn = draw_crops(source.cache, source.dense, positions, outlines, shown_px)
     return _composed(positions, drawn, len(positions), columns, len(positions))

@@ -13,13 +13,14 @@ from PIL import Image
 from picie_core.clustering.clustering import cluster_scores
 from picie_core.colors import Rgb
 from picie_core.data.feature_grid import centre_px, positions_of_pixels
+from picie_core.data.feature_windows import FeatureWindows, StoredMap
 from picie_core.errors import PicieError
 from picie_core.segmentation.upsampling import upsample
 
 if TYPE_CHECKING:
     from picie_core.clustering.clustering import Clustering
     from picie_core.data.embedding_sample import DenseFeatures
-    from picie_core.data.images.image_cache import ImageCache
+    from picie_core.data.images.image_source import ImageSource
 
 CROP_PX = 112
 """Side of a crop in pixels of the resized image: enough around a pixel to see what it belongs to."""
@@ -35,7 +36,7 @@ Outline = tuple["Clustering", int, Rgb]
 
 
 def draw_crops(
-    cache: ImageCache,
+    cache: ImageSource,
     dense: DenseFeatures,
     positions: np.ndarray,
     outlines: list[Outline | None],
@@ -51,38 +52,39 @@ def draw_crops(
     margins = np.empty((len(positions), shown_px, shown_px), np.float32)
     outlined = np.zeros(len(positions), bool)
     for index, ((image_id, row, col), outline) in enumerate(zip(positions.tolist(), outlines, strict=True)):
+        width, height = cache.scaled_size(image_id)
+        left, top, side = crop_square(row, col, height, width, crop_px)
         try:
-            image = cache.get(image_id)
+            crops[index] = _shown(cache.window(image_id, top, left, side, side), shown_px)
         except PicieError:  # the Images screen gives the reason
             crops[index] = MISSING
             continue
-        left, top, side = crop_square(row, col, image.shape[0], image.shape[1], crop_px)
-        crops[index] = _cut(image, left, top, side, shown_px)
-        feature_map = dense.get(image_id) if outline else None
-        if outline is None or feature_map is None:
+        if outline is None or image_id not in dense.index:
             y, x = ((centre_px(at) + 0.5 - start) * (shown_px / side) for at, start in ((row, top), (col, left)))
             crops[index] = _ringed(crops[index], y, x)
             continue
         rows, columns = (
             positions_of_pixels(full, length, start + (np.arange(shown_px) + 0.5) * (side / shown_px) - 0.5)
-            for full, length, start in zip(image.shape[:2], feature_map.shape[:2], (top, left), strict=True)
+            for full, length, start in zip((height, width), dense.shape(image_id), (top, left), strict=True)
         )
-        margins[index], outlined[index] = cluster_margin(feature_map, outline[0], outline[1], rows, columns), True
+        margins[index] = cluster_margin(StoredMap(dense, image_id), outline[0], outline[1], rows, columns)
+        outlined[index] = True
     if outlined.any():
         colors = np.array([outline[2] for outline, drawn in zip(outlines, outlined, strict=True) if outline and drawn])
         crops[outlined] = highlight(crops[outlined], margins[outlined], colors)
     return (crops + 0.5).astype(np.uint8)
 
 
-def plain_crops(cache: ImageCache, positions: np.ndarray, shown_px: int, crop_px: int = CROP_PX) -> np.ndarray:
+def plain_crops(cache: ImageSource, positions: np.ndarray, shown_px: int, crop_px: int = CROP_PX) -> np.ndarray:
     """Returns the crops with nothing drawn on them: uint8 (M, t, t, 3)."""
     crops = np.full((len(positions), shown_px, shown_px, 3), MISSING, np.uint8)
     for index, (image_id, row, col) in enumerate(positions.tolist()):
+        width, height = cache.scaled_size(image_id)
+        left, top, side = crop_square(row, col, height, width, crop_px)
         try:
-            image = cache.get(image_id)
+            crops[index] = _shown(cache.window(image_id, top, left, side, side), shown_px)
         except PicieError:  # the Images screen gives the reason
             continue
-        crops[index] = _cut(image, *crop_square(row, col, image.shape[0], image.shape[1], crop_px), shown_px)
     return crops
 
 
@@ -94,14 +96,15 @@ def crop_square(row: int, col: int, height: int, width: int, crop_px: int = CROP
 
 
 def cluster_margin(
-    feature_map: np.ndarray, clustering: Clustering, cluster: int, rows: np.ndarray, columns: np.ndarray
+    features: FeatureWindows, clustering: Clustering, cluster: int, rows: np.ndarray, columns: np.ndarray
 ) -> np.ndarray:
     """Returns by how much the score of a cluster exceeds that of the best other one, positive inside the cluster.
 
     rows, columns: where between the positions. Returns float32 (len(rows), len(columns)).
     """
     top, left = int(rows[0]), int(columns[0])
-    window = feature_map[top : int(rows[-1]) + 2, left : int(columns[-1]) + 2]  # (r, c, D)
+    bottom, right = (min(int(one[-1]) + 2, length) for one, length in zip((rows, columns), features.shape, strict=True))
+    window = features.window((top, bottom), (left, right))  # (r, c, D)
     scores = cluster_scores(window.reshape(-1, window.shape[2]), clustering)  # (k, r * c)
     own = scores[cluster].copy()
     scores[cluster] = -4  # below every score, of parts too
@@ -125,9 +128,9 @@ def highlight(crops: np.ndarray, margins: np.ndarray, colors: np.ndarray) -> np.
     return crops + line[..., None] * (np.asarray(colors, np.float32)[:, None, None] - crops)
 
 
-def _cut(image: np.ndarray, left: int, top: int, side: int, shown_px: int) -> np.ndarray:
-    """The square at the size at which a crop is shown: uint8 (t, t, 3)."""
-    crop = Image.fromarray(np.ascontiguousarray(image[top : top + side, left : left + side]))
+def _shown(square: np.ndarray, shown_px: int) -> np.ndarray:
+    """A square of pixels at the size at which a crop is shown: uint8 (t, t, 3)."""
+    crop = Image.fromarray(np.ascontiguousarray(square))
     return np.asarray(crop.resize((shown_px, shown_px), Image.Resampling.HAMMING))
 
 

@@ -27,18 +27,22 @@ DILATIONS, ITERATIONS = (1, 2, 4, 8), 10
 """Of PAMR: how far the eight neighbours of each ring are, and how often scores are mixed."""
 
 
-def refine_scores(scores: np.ndarray, image: np.ndarray, method: str) -> np.ndarray:
+def refine_scores(
+    scores: np.ndarray, image: np.ndarray, method: str, between: tuple[np.ndarray, np.ndarray] | None = None
+) -> np.ndarray:
     """Returns scores (C, h, w) at the size of the image, (C, H, W), borders of channels drawn to its edges.
 
-    image: uint8 (H, W, 3) at the size that the network sees; method: guided or pamr. Channels that are nowhere among
-    the best two are upsampled only. Raises SettingError for another method.
+    image: uint8 (H, W, 3) at the size that the network sees; method: guided or pamr; between: where its rows and
+    columns lie between the positions of the scores, for a part of an image; None where both are whole. Channels that
+    are nowhere among the best two are upsampled only. Raises SettingError for another method.
     """
     if method not in METHODS[1:]:
         raise SettingError(f"refine={method!r} is unknown: choose one of {', '.join(METHODS)}")
     import torch
 
     height, width = image.shape[:2]
-    rows, columns = positions_of_pixels(height, scores.shape[1]), positions_of_pixels(width, scores.shape[2])
+    whole = positions_of_pixels(height, scores.shape[1]), positions_of_pixels(width, scores.shape[2])
+    rows, columns = between or whole
     full = upsample(scores, rows, columns)  # (C, H, W)
     best = min(2, len(scores))
     live = np.unique(np.argpartition(-scores, best - 1, axis=0)[:best])  # among the best two somewhere

@@ -68,6 +68,30 @@ def upsample_best_and_margin(
     return labels, margin
 
 
+def label_points(scores: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Returns the best channel at any rows and columns between positions: (len(rows), len(columns)).
+
+    scores: (C, h, w); rows, columns: ascending, as of `positions_of_pixels`. Equal to `upsample_argmax` at its pixels.
+    """
+    labels = np.empty((len(rows), len(columns)), label_dtype(len(scores)))
+    for pixels, tile, tile_rows, tile_columns in _point_tiles(scores, rows, columns, TILE_PX):
+        _label_tile(tile, tile_rows, tile_columns, labels[pixels])
+    return labels
+
+
+def label_points_with_margin(
+    scores: np.ndarray, rows: np.ndarray, columns: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the labels of `label_points`, and by how much each leads the next best channel, float32."""
+    labels = np.empty((len(rows), len(columns)), label_dtype(len(scores)))
+    margin = np.empty(labels.shape, np.float32)
+    for pixels, tile, tile_rows, tile_columns in _point_tiles(scores, rows, columns, SMALL_TILE_PX):
+        possible = _possible_winners(tile, min(2, len(scores)))
+        best, margin[pixels] = best_and_margin(upsample(tile[possible], tile_rows, tile_columns))
+        labels[pixels] = possible[best]
+    return labels, margin
+
+
 def label_dtype(channels: int) -> type[np.uint8] | type[np.uint16]:
     """Returns the smallest type that holds the ids of so many channels."""
     return np.uint8 if channels <= 256 else np.uint16
@@ -82,6 +106,20 @@ def _tiles(
         strip = rows_of_scores(first, last)  # (C, last - first, w)
         for pixel_columns, columns, left, right in across:
             yield (pixel_rows, pixel_columns), strip[:, :, left:right], rows, columns
+
+
+def _point_tiles(
+    scores: np.ndarray, rows: np.ndarray, columns: np.ndarray, tile_px: int
+) -> Iterator[tuple[tuple[slice, slice], np.ndarray, np.ndarray, np.ndarray]]:
+    """Yields the same as `_tiles` for rows and columns that lie anywhere between the positions of scores (C, h, w)."""
+    for row in range(0, len(rows), tile_px):
+        down = rows[row : row + tile_px]
+        top, bottom = int(down[0]), min(int(down[-1]) + 2, scores.shape[1])
+        for column in range(0, len(columns), tile_px):
+            across = columns[column : column + tile_px]
+            left, right = int(across[0]), min(int(across[-1]) + 2, scores.shape[2])
+            pixels = slice(row, row + tile_px), slice(column, column + tile_px)
+            yield pixels, scores[:, top:bottom, left:right], down - top, across - left
 
 
 def _pieces(full_px: int, length: int, tile_px: int) -> Iterator[tuple[slice, np.ndarray, int, int]]:

@@ -14,8 +14,9 @@ from picie_core.data.images.image_file import ImageError
 from picie_core.data.sample_writer import SampleReport, SampleWriter, draw_positions
 from picie_core.errors import PicieError
 from picie_core.progress import Report, ignore_progress
-from picie_core.settings import TIMM_PREFIX, EmbedderSettings, SampleSettings
+from picie_core.settings import TIMM_PREFIX, EmbedderSettings, SampleSettings, TilingSettings
 from picie_core.workspace.run_info import RunInfo
+from picie_core.workspace.tiled_embedding import make_tiled_sample, start_tiled_embedder
 from picie_core.workspace.workspace import Run, Workspace
 
 if TYPE_CHECKING:
@@ -28,12 +29,14 @@ def embed_workspace(
     workspace: Workspace,
     embedder: EmbedderSettings = EmbedderSettings(),
     sampling: SampleSettings = SampleSettings(),
+    tiling: TilingSettings = TilingSettings(),
     *,
     device: str = "auto",
     report: Report = ignore_progress,
 ) -> Run:
     """Embeds every image of a workspace once with a frozen embedder, and returns the run, which is in use from now on.
 
+    tiling: with a `downsample`, images are embedded at that resolution, large ones in tiles, instead of resized.
     Images that cannot be read are listed among the problems of the workspace. Raises WorkspaceBusy while another
     process writes the workspace, PicieError when no image can be read or the weights cannot.
     """
@@ -43,20 +46,39 @@ def embed_workspace(
     with workspace.writer_lock("embed"):
         start = time.time()
         workspace.scan(report)
-        network = start_embedder(workspace, embedder, sampling, report)
-        name = frozen_run_name(embedder, sampling)
-        info = RunInfo(name, "frozen", "running", start, {**asdict(embedder), **asdict(sampling)})
+        name = frozen_run_name(embedder, sampling, tiling)
+        if tiling.downsample:
+            network = start_tiled_embedder(workspace, embedder, sampling, tiling, report)
+        else:
+            network = start_embedder(workspace, embedder, sampling, report)
+        info = RunInfo(name, "frozen", "running", start, {**asdict(embedder), **_image_settings(sampling, tiling)})
         workspace.write_run(info)
         engine = FrozenEmbedder(network, device)
-        made = make_sample(workspace, name, engine, sampling, embedder_to_fit=network, report=report)
+        if tiling.downsample:
+            made = make_tiled_sample(workspace, name, engine, sampling, tiling, network, report)
+        else:
+            made = make_sample(workspace, name, engine, sampling, embedder_to_fit=network, report=report)
         save_embedder(network, workspace.run_dir(name) / "embedder", sampling.size_px)
         return finish_run(workspace, info, asdict(made))
 
 
-def frozen_run_name(embedder: EmbedderSettings, sampling: SampleSettings) -> str:
-    """Returns a name that tells runs with other settings apart, such as `frozen-resnet18-320-1f3a`."""
-    digest = hashlib.sha256(json.dumps([asdict(embedder), asdict(sampling)]).encode()).hexdigest()[:4]
-    return f"frozen-{embedder.backbone.removeprefix(TIMM_PREFIX)}-{sampling.size_px}-{digest}"
+def frozen_run_name(
+    embedder: EmbedderSettings, sampling: SampleSettings, tiling: TilingSettings = TilingSettings()
+) -> str:
+    """Returns a name that tells runs with other settings apart, such as `frozen-resnet18-320-1f3a`.
+
+    At a downsample of 4 it is `frozen-resnet18-down4-1f3a`.
+    """
+    digest = hashlib.sha256(json.dumps([asdict(embedder), _image_settings(sampling, tiling)]).encode()).hexdigest()[:4]
+    size = f"down{tiling.downsample}" if tiling.downsample else f"{sampling.size_px}"
+    return f"frozen-{embedder.backbone.removeprefix(TIMM_PREFIX)}-{size}-{digest}"
+
+
+def _image_settings(sampling: SampleSettings, tiling: TilingSettings) -> dict[str, Any]:
+    """What decides how images are embedded: a size or a tiling, so that runs at a size keep their names."""
+    if not tiling.downsample:
+        return asdict(sampling)
+    return {**asdict(replace(sampling, size_px=SampleSettings().size_px)), **asdict(tiling)}
 
 
 def finish_run(workspace: Workspace, info: RunInfo, sample: dict[str, Any]) -> Run:

@@ -15,9 +15,11 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from picie_core.atomic_files import sweep, write_json
+from picie_core.data.images.downsampled_images import DownsampledImages
 from picie_core.data.images.image_cache import ImageCache
 from picie_core.data.images.image_file import read_image
 from picie_core.data.images.image_index import ImageList, add_problem, scan_images
+from picie_core.data.images.pyramid_cache import PyramidCache
 from picie_core.errors import PicieError, WorkspaceBusy
 from picie_core.labels.label_map import LabelMap
 from picie_core.progress import WRITERS, JobStatus, Report, ignore_progress, read_status
@@ -124,6 +126,14 @@ class WorkspaceFolder:
     def image_cache(self, size_px: int, writable: bool = False) -> ImageCache:
         """Returns the cache of decoded images with shorter side `size_px`; only the holder of the lock may write."""
         return ImageCache(self.root / "cache", size_px, self._find_images_root(), self.image_list(), writable=writable)
+
+    def pyramids(self) -> PyramidCache:
+        """Returns the pyramids of the images: windows of them at full size and at fractions of it."""
+        return PyramidCache(self.root / "cache" / "pyramids", self._find_images_root(), self.image_list().records)
+
+    def downsampled_images(self, downsample: int) -> DownsampledImages:
+        """Returns the images at 1 / `downsample` of their size, of which windows can be read."""
+        return DownsampledImages(self.pyramids(), downsample)
 
     # -- jobs and the writer's lock
 

@@ -98,7 +98,7 @@ def look_up_truth(run: Run, masks: Path, report: Report = ignore_progress) -> Sa
 
 def _look_up(run: Run, truth: LabelledSet, report: Report) -> SampledTruth:
     images, positions = run.workspace.image_list().records, np.asarray(run.sample().positions)
-    return read_sampled_truth(truth, images, positions, run.size_px, report)
+    return read_sampled_truth(truth, images, positions, run.network_size, report)
 
 
 def load_truth(run: Run) -> SampledTruth | None:

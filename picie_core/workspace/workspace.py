@@ -15,10 +15,16 @@ from picie_core.clustering.clustering import Clustering, clustering_name
 from picie_core.clustering.splits import Split, splits_digest
 from picie_core.clustering.uncertainty import named_share
 from picie_core.data.embedding_sample import DenseFeatures, EmbeddingSample, load_sample
+from picie_core.data.feature_windows import FeatureWindows, MapInMemory, StoredMap
+from picie_core.data.images.downsampled_images import downsampled_size
 from picie_core.data.images.image_cache import ImageCache
+from picie_core.data.images.image_file import scaled_size
+from picie_core.data.images.image_source import ImageSource
+from picie_core.data.sample_writer import NetworkSize
 from picie_core.errors import PicieError, SettingError
 from picie_core.labels.label_map import LabelMap
 from picie_core.segmentation.contact_sheet import ContactSheetSource
+from picie_core.settings import TilingSettings
 from picie_core.workspace.folder import WorkspaceFolder
 from picie_core.workspace.run_info import RunInfo
 from picie_core.workspace.stored_clusterings import clustering_names, compute_clustering, read_clustering
@@ -109,9 +115,31 @@ class Run:
         return self.workspace.run_info(self.name)
 
     @property
+    def tiling(self) -> TilingSettings | None:
+        """How the embedder sees images at a fixed downsample, in tiles; None where they are resized to `size_px`."""
+        settings = self.info.settings
+        if not settings.get("downsample"):
+            return None
+        return TilingSettings(settings["downsample"], settings["tile_px"], settings["overlap_px"])
+
+    @property
     def size_px(self) -> int:
-        """Shorter side at which the embedder sees images."""
+        """Shorter side at which the embedder sees images. Raises PicieError where it sees them at a downsample."""
+        if self.tiling is not None:
+            raise PicieError(
+                f"run {self.name} embeds images in tiles at --downsample {self.tiling.downsample}, which this does not "
+                "support: choose a run that was embedded at a --size"
+            )
         return self.info.settings["size_px"]
+
+    @property
+    def network_size(self) -> NetworkSize:
+        """The function that gives the (width, height) of an image at the network's input."""
+        tiling = self.tiling
+        if tiling is not None:
+            return downsampled_size(tiling.downsample)
+        size_px = self.size_px
+        return lambda image: scaled_size(image.width, image.height, size_px)
 
     # -- embedding images
 
@@ -123,8 +151,28 @@ class Run:
         return FrozenEmbedder(load_embedder(self.folder / "embedder")[0], device)
 
     def image_cache(self) -> ImageCache:
-        """Returns the cache of the images as the embedder sees them, to read from."""
+        """Returns the cache of the images as the embedder sees them, to read from. Raises PicieError as `size_px`."""
         return self.workspace.image_cache(self.size_px)
+
+    def network_images(self) -> ImageSource:
+        """Returns the images as the embedder sees them, at a size or at a downsample, whole or in windows."""
+        tiling = self.tiling
+        return self.image_cache() if tiling is None else self.workspace.downsampled_images(tiling.downsample)
+
+    def features(
+        self, image_id: int, dense: DenseFeatures | None = None, engine: FrozenEmbedder | None = None
+    ) -> FeatureWindows:
+        """Returns the feature map of an image of any size, to be read in windows, as of `feature_map`.
+
+        Where it is not stored and the run is tiled, the tiles of each window go through the network when it is read.
+        """
+        if dense is not None and image_id in dense.index:
+            return StoredMap(dense, image_id)
+        if self.tiling is None:
+            return MapInMemory(self.feature_map(image_id, dense, engine))
+        from picie_core.models.tiled_features import TiledEmbedding, TiledMap
+
+        return TiledMap(TiledEmbedding(self.network_images(), engine or self.engine(), self.tiling), image_id)
 
     def feature_map(
         self, image_id: int, dense: DenseFeatures | None = None, engine: FrozenEmbedder | None = None
@@ -136,13 +184,16 @@ class Run:
         stored = dense.get(image_id) if dense is not None else None
         if stored is not None:
             return stored
+        if self.tiling is not None:
+            features = self.features(image_id, dense, engine)
+            return features.window((0, features.shape[0]), (0, features.shape[1]))
         from picie_core.models.inference import embed_image
 
         return embed_image(engine or self.engine(), self.image_cache().get(image_id))
 
     def contact_sheet_source(self) -> ContactSheetSource:
         """Returns what contact sheets are made from. Raises PicieError when there is no sample."""
-        return ContactSheetSource(self.sample(), self.dense_features(), self.image_cache())
+        return ContactSheetSource(self.sample(), self.dense_features(), self.network_images())
 
     # -- what was embedded once
 

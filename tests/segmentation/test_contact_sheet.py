@@ -14,6 +14,7 @@ from PIL import Image
 from picie_core.cli.embed import embed
 from picie_core.clustering.clustering import Clustering
 from picie_core.data.embedding_sample import DenseFeatures
+from picie_core.data.feature_windows import MapInMemory
 from picie_core.segmentation.contact_sheet import (
     ContactSheetSource,
     contact_sheet,
@@ -112,7 +113,7 @@ def test_the_margin_agrees_with_the_label_of_every_position():
     labels = position_labels(feature_map, clustering)
     rows, columns = np.arange(4, 16), np.arange(7, 30)
     for cluster in range(6):
-        margin = cluster_margin(feature_map, clustering, cluster, rows, columns)
+        margin = cluster_margin(MapInMemory(feature_map), clustering, cluster, rows, columns)
         np.testing.assert_array_equal(margin > 0, labels[4:16, 7:30] == cluster)
 
 

@@ -40,6 +40,13 @@ class ImageSource:
         record = self.records[image_id]
         return scaled_size(record.width, record.height, self.size_px)
 
+    def window(self, image_id: int, top: int, left: int, height: int, width: int) -> np.ndarray:
+        """Returns a window that lies inside the image at its scaled size: uint8 RGB (height, width, 3).
+
+        Raises ImageError as `get`.
+        """
+        return self.get(image_id)[top : top + height, left : left + width]
+
     def iterate(
         self, ids: Iterable[int], threads: int = 2, ahead: int = 32
     ) -> Iterator[tuple[int, np.ndarray | PicieError]]:
