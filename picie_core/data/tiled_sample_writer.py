@@ -72,7 +72,7 @@ class TiledSampleWriter(SampleWriter):
         row, column = row[inside], column[inside]
         if not len(row):
             return
-        at = (torch.from_numpy(one).to(valid.device) for one in (row - rows.first, column - columns.first))
+        at = [torch.from_numpy(one).to(valid.device) for one in (row - rows.first, column - columns.first)]
         found = torch.nn.functional.normalize(valid[tuple(at)].float(), dim=1)
         self.sample.rows.append(found.half().cpu().numpy())
         self.sample.positions.append(np.stack([np.full(len(row), image_id), row, column], 1).astype(np.int32))

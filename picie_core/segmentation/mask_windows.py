@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from picie_core.clustering.confidence import class_channels, confidence_of
+from picie_core.clustering.confidence import best_and_margin, class_channels, confidence_of
 from picie_core.data.class_names import IGNORE_ID
 from picie_core.data.feature_grid import STRIDE, positions_of_pixels
 from picie_core.data.feature_windows import FeatureWindows
@@ -152,7 +152,7 @@ class MaskWindows:
     def _plain(self, rows: np.ndarray, columns: np.ndarray, with_margin: bool) -> tuple[np.ndarray, np.ndarray]:
         """Best channels at rows and columns between positions, and their confidence, an empty array without."""
         if 2 * len(rows) < rows[-1] - rows[0] or 2 * len(columns) < columns[-1] - columns[0]:
-            return self._sparse(rows, columns)
+            return self._sparse(rows, columns, with_margin)
         scores, top, left = self._scores(rows, columns)
         if not with_margin:
             return label_points(scores, rows - top, columns - left), np.empty((0, 0), np.float32)
@@ -168,7 +168,7 @@ class MaskWindows:
         window = self.features.window((top, bottom), (left, right))
         return channel_scores(window, self.clustering, self._channels), top, left
 
-    def _sparse(self, rows: np.ndarray, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _sparse(self, rows: np.ndarray, columns: np.ndarray, with_margin: bool) -> tuple[np.ndarray, np.ndarray]:
         """Labels and confidence at the nearest positions, for far fewer points than there are positions between them.
 
         An overview of a large image would read and score all of them otherwise.
@@ -182,10 +182,9 @@ class MaskWindows:
                 for row in near_rows[start : start + 32].tolist()
             ]
             scores = channel_scores(np.concatenate(picked), self.clustering, self._channels)  # (C, r, c)
-            count = np.arange(scores.shape[1]), np.arange(scores.shape[2])
-            best, margin = label_points_with_margin(scores, *count)
+            best, margin = best_and_margin(scores)
             labels.append(best)
-            sure.append(confidence_of(margin))
+            sure.append(confidence_of(margin) if with_margin else np.empty((0, 0), np.float32))
         return np.concatenate(labels), np.concatenate(sure)
 
     def _refined(self, rows_px: np.ndarray, columns_px: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,0 +1,138 @@
+"""A workspace at a downsample: what `embed` makes of large and small images together, and what is made from it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from picie_core.cli.commands import COMMANDS
+from picie_core.cli.parser import run_command
+from picie_core.errors import PicieError
+from picie_core.segmentation.contact_sheet import contact_sheet, contact_sheet_at
+from picie_core.segmentation.crops import MISSING, crop_square
+from picie_core.segmentation.mask_windows import MaskWindows
+from picie_core.settings import EmbedderSettings, SampleSettings, TilingSettings
+from picie_core.workspace.embedding import frozen_run_name
+from picie_core.workspace.workspace import Workspace
+from tests.factories import draw_scene, embedded
+
+OPTIONS = ("--downsample", "2", "--tile", "256", "--overlap", "128")
+SIZES = {"large.png": (1203, 1500), "small.png": (200, 300)}
+"""(H, W) of the two good images."""
+
+
+@pytest.fixture(scope="module")
+def space(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """A workspace of a large image, a small one and a truncated one, with six clusters."""
+    root = tmp_path_factory.mktemp("tiled")
+    (root / "images").mkdir()
+    for seed, (name, (height, width)) in enumerate({**SIZES, "torn.png": (600, 700)}.items()):
+        image, _ = draw_scene(seed, height, width)
+        Image.fromarray(image).save(root / "images" / name)
+    torn = root / "images" / "torn.png"
+    torn.write_bytes(torn.read_bytes()[:20_000])
+    made = embedded(root / "work", root / "images", *OPTIONS)
+    assert run_command(COMMANDS, ["cluster", "--workspace", str(made.root), "--k", "6"]) == 0
+    return Workspace.open(root / "work")
+
+
+def test_the_run_says_its_resolution(space):
+    """Name and settings hold the downsample; what needs images at one size says that this run has none."""
+    run = space.current_run()
+    assert run.name.startswith("frozen-resnet18-down2-") and run.tiling == TilingSettings(2, 256, 128)
+    with pytest.raises(PicieError, match=r"embeds images in tiles at --downsample 2, .*choose a run"):
+        _ = run.size_px
+    assert [problem.path for problem in space.image_list().problems] == ["torn.png"]
+    sizes = [run.network_size(record) for record in space.image_list().readable]
+    assert sizes == [(750, 602), (150, 100)]
+
+
+def test_runs_at_a_size_keep_their_names():
+    """A run without a downsample is found again under the name that it had before there were tiles."""
+    assert frozen_run_name(EmbedderSettings(), SampleSettings()) == "frozen-resnet18-320-7356"
+    tiled = frozen_run_name(EmbedderSettings(), SampleSettings(), TilingSettings(4))
+    assert tiled == frozen_run_name(EmbedderSettings(), SampleSettings(size_px=64), TilingSettings(4))
+    assert tiled != frozen_run_name(EmbedderSettings(), SampleSettings(), TilingSettings(4, 512))
+
+
+def test_every_position_is_as_likely_in_the_sample(space):
+    """Images give rows by their area; these lie in their feature maps, and are the embeddings stored there."""
+    run = space.current_run()
+    sample, dense = run.sample(), run.dense_features()
+    positions = np.asarray(sample.positions)
+    areas = {0: 151 * 188, 1: 25 * 38}
+    counts = {image_id: int((positions[:, 0] == image_id).sum()) for image_id in areas}
+    drawn = 600 * areas[0] / (areas[0] + areas[1] + 75 * 88)  # the torn image has its share and gives nothing
+    assert abs(counts[0] - drawn) <= 1 and counts[1] > 0 and sum(counts.values()) == len(positions)
+    for image_id, shape in {0: (151, 188), 1: (25, 38)}.items():
+        own = positions[:, 0] == image_id
+        assert dense.shape(image_id) == shape and (positions[own, 1:] < shape).all()
+        stored = dense.get(image_id)[tuple(positions[own, 1:].T)].astype(np.float32)
+        stored /= np.linalg.norm(stored, axis=1, keepdims=True)
+        assert (stored * sample.embeddings[own].astype(np.float32)).sum(1).min() > 0.999
+
+
+def test_features_that_are_not_stored_are_those_that_were(space):
+    """The tiles of a window go through the network when it is read, and give the stored int8 embeddings."""
+    run = space.current_run()
+    stored, again = run.features(0, run.dense_features()), run.features(0)
+    assert stored.shape == again.shape
+    for rows, columns in [((0, 151), (0, 188)), ((60, 62), (100, 188))]:
+        first, second = stored.window(rows, columns), again.window(rows, columns)
+        assert (np.abs(first.astype(int) - second) <= 1).all() and (first == second).mean() > 0.99
+
+
+def test_stored_windows_are_parts_of_the_feature_map(space):
+    """Read row by row from disk or whole, it is the same."""
+    features = space.current_run().features(0, space.current_run().dense_features())
+    whole = space.current_run().dense_features().get(0)
+    for rows, columns in [((3, 90), (0, 188)), ((3, 90), (20, 21)), ((150, 151), (0, 188))]:
+        np.testing.assert_array_equal(features.window(rows, columns), whole[slice(*rows), slice(*columns)])
+
+
+def test_crops_come_from_the_downsampled_image(space):
+    """A contact sheet shows pixels of the image at the network's resolution, outlined from the stored features."""
+    run = space.current_run()
+    source, clustering = run.contact_sheet_source(), run.clustering()
+    for cluster in range(6):
+        sheet = contact_sheet(source, clustering, cluster, per_page=4, shown_px=112)
+        assert sheet.total and not (sheet.sheet[..., :3][sheet.sheet[..., 3] > 0] == MISSING).all()
+    positions = np.asarray(run.sample().positions[:3])
+    assert len(contact_sheet_at(source, positions, clustering).crops) == 3
+    plain = contact_sheet(source, clustering, 0, per_page=1, shown_px=112, outline=False)
+    crop = plain.crops[0]
+    whole = run.network_images().get(crop.image_id)
+    left, top, side = crop_square(crop.row, crop.col, *whole.shape[:2])
+    assert side == min(112, *whole.shape[:2])
+    if side == 112:
+        np.testing.assert_array_equal(plain.sheet[..., :3], whole[top : top + 112, left : left + 112])
+
+
+def test_a_mask_is_of_the_full_size(space):
+    """A whole mask has a label for every pixel of the image, and follows its bands."""
+    run = space.current_run()
+    record, clustering = space.image_list().records[0], run.clustering()
+    size = record.width, record.height
+    mask = MaskWindows(run.features(0, run.dense_features()), clustering, None, size)
+    whole = mask.write(np.zeros((record.height, record.width), mask.dtype))
+    _, truth = draw_scene(0, *SIZES["large.png"])
+    named = np.zeros(6, int)
+    for cluster in range(6):
+        own = truth[whole == cluster]
+        named[cluster] = np.bincount(own, minlength=3).argmax() if own.size else 0
+    assert (named[whole] == truth).mean() > 0.9
+
+
+def test_no_budget_stores_no_maps(tmp_path):
+    """Without disk for dense features the run is whole, and masks are made by the network."""
+    (tmp_path / "images").mkdir()
+    image, _ = draw_scene(0, 300, 420)
+    Image.fromarray(image).save(tmp_path / "images" / "a.png")
+    made = embedded(tmp_path / "work", Path(tmp_path / "images"), "--downsample", "1", "--tile", "256", "--overlap",
+                    "64", "--dense-mb", "0")  # fmt: skip
+    run = made.current_run()
+    assert not run.dense_features().index and len(run.sample().positions) == 600
+    assert run.feature_map(0).shape == (75, 105, 32)
