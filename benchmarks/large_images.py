@@ -23,13 +23,13 @@ CELL_PX = 1000
 LOOK = """
 import sys, time
 import numpy as np
-from picie_core.segmentation.mask_windows import MaskWindows
+from picie_core.workspace.image_masks import mask_windows
 from picie_core.workspace.workspace import Workspace
 start = time.perf_counter()
 workspace = Workspace.open(sys.argv[1])
 run, record = workspace.current_run(), workspace.image_list().records[0]
 clustering, pyramid = run.clustering(), workspace.pyramids().get(0)
-mask = MaskWindows(run.features(0, run.dense_features()), clustering, None, (record.width, record.height))
+mask = mask_windows(clustering, record, None, dense=run.dense_features())
 columns, rows = (np.linspace(0, side - 1, 960) for side in (record.width, record.height))
 mask.at_points(rows, columns)
 print(f"overview {time.perf_counter() - start:.2f} s", file=sys.stderr)
@@ -43,12 +43,12 @@ for part in (0.1, 0.5, 0.9):
 MASK = """
 import sys
 import numpy as np
-from picie_core.segmentation.mask_windows import MaskWindows
+from picie_core.workspace.image_masks import mask_windows
 from picie_core.workspace.workspace import Workspace
 workspace = Workspace.open(sys.argv[1])
 run, record = workspace.current_run(), workspace.image_list().records[0]
 dense = run.dense_features() if sys.argv[3] == "stored" else None
-mask = MaskWindows(run.features(0, dense), run.clustering(), None, (record.width, record.height))
+mask = mask_windows(run.clustering(), record, None, dense=dense)
 mask.write(np.lib.format.open_memmap(sys.argv[2], "w+", mask.dtype, (record.height, record.width)))
 """
 

@@ -16,7 +16,7 @@ from app.shared.components.picture import Stroke
 from app.shared.formatting import literal, percent
 from app.shared.layout.notices import show_errors
 from app.shared.naming import class_names, class_of_name, cluster_names, cluster_title
-from app.shared.pictures.overlays import feature_map_of
+from app.shared.pictures.feature_maps import features_of
 from picie_core.data.class_names import IGNORE_NAME
 from picie_core.errors import SettingError
 from picie_core.workspace.workspace import StoredClustering, Workspace
@@ -137,7 +137,7 @@ def _take(clustering: StoredClustering, stroke: Stroke) -> None:
 
     record, name = brush_record(), brush_name()
     item = clustering.workspace.image_list().records[stroke.image_id]
-    under = brushed(feature_map_of(clustering.run, item), clustering, stroke.points, item.width, item.height)
+    under = brushed(features_of(clustering.run, item), clustering, stroke.points, item.width, item.height)
     record.offers, record.where = [], (clustering.key, item.id)
     if name is None:
         record.words = _answer(clustering, under)

@@ -34,7 +34,7 @@ def estimate_embed_s(workspace: Workspace, images: int, size_px: int = 320) -> f
     measured = [
         info.images / info.seconds * (int(info.settings.get("size_px", 320)) / size_px) ** 2
         for info in workspace.runs()
-        if info.method == "frozen" and info.state == "done" and info.seconds and info.images
+        if info.method == "frozen" and info.state == "done" and info.seconds and info.images and info.sized
     ]
     rate = measured[0] if measured else RATE_AT_320_PX * (320 / size_px) ** 2
     return (0.0 if measured else START_S) + images / rate

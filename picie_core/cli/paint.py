@@ -39,6 +39,7 @@ def paint(
     Advice: --if-named split where one cluster holds two things; nothing but that cluster changes, and it can be undone.
     """
     from picie_core.labels.brush import brushed, plan_paint
+    from picie_core.workspace.image_masks import feature_windows
 
     clustering = Workspace.open(workspace_root).pick_run(run_name).clustering(clustering_name)
     workspace, label_map = clustering.workspace, clustering.label_map
@@ -46,8 +47,8 @@ def paint(
     if item is None:
         below = workspace.record["images_root"]
         raise PicieError(f"no readable image {image!r} in {workspace.root}: give its path below {below}")
-    feature_map = clustering.run.feature_map(item.id, clustering.run.dense_features())
-    under = brushed(feature_map, clustering, _read_points(at), item.width, item.height)
+    features = feature_windows(clustering.run, item.id, clustering.run.dense_features())
+    under = brushed(features, clustering, _read_points(at), item.width, item.height)
     known = [Class(IGNORE_ID, IGNORE_NAME, IGNORE_COLOR), *label_map.classes()]
     same = find_class(known, name)
     plan = plan_paint(under.clusters, clustering.classes_of(), same.id if same else None)

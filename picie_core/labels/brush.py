@@ -10,6 +10,7 @@ import numpy as np
 
 from picie_core.clustering.clustering import cluster_scores
 from picie_core.data.feature_grid import positions_of_pixels
+from picie_core.data.feature_windows import FeatureWindows, MapInMemory
 from picie_core.errors import SettingError
 
 if TYPE_CHECKING:
@@ -46,10 +47,15 @@ class PaintPlan:
 
 
 def brushed(
-    feature_map: np.ndarray, clustering: Clustering, points: Sequence[tuple[int, int]], width: int, height: int
+    features: np.ndarray | FeatureWindows,
+    clustering: Clustering,
+    points: Sequence[tuple[int, int]],
+    width: int,
+    height: int,
 ) -> Brushed:
-    """Returns what lies under points (x, y), in pixels of an image of `width` x `height` with feature map (h, w, D).
+    """Returns what lies under points (x, y), in pixels of an image of `width` x `height`.
 
+    features: its feature map (h, w, D), whole or in windows, of which only the one around the points is read.
     The cluster of a point is that of its pixel in the full-size mask. Raises SettingError for a point outside.
     """
     for x, y in points:
@@ -58,8 +64,15 @@ def brushed(
     if not points:
         raise SettingError("a stroke needs at least one point: click on the image")
     columns_px, rows_px = np.array(points, np.float64).T
-    rows = positions_of_pixels(height, feature_map.shape[0], rows_px)
-    columns = positions_of_pixels(width, feature_map.shape[1], columns_px)
+    windows = MapInMemory(features) if isinstance(features, np.ndarray) else features
+    rows = positions_of_pixels(height, windows.shape[0], rows_px)
+    columns = positions_of_pixels(width, windows.shape[1], columns_px)
+    around = [
+        (max(int(along.min()) - 1, 0), min(int(along.max()) + 3, length))
+        for along, length in zip((rows, columns), windows.shape, strict=True)
+    ]
+    feature_map = windows.window(*around)  # (r, c, D)
+    rows, columns = rows - around[0][0], columns - around[1][0]
     owners = _clusters_at(feature_map, clustering, rows, columns)
     clusters, counts = np.unique(owners, return_counts=True)
     most_first = np.argsort(-counts, kind="stable")

@@ -78,7 +78,7 @@ def _image_settings(sampling: SampleSettings, tiling: TilingSettings) -> dict[st
     """What decides how images are embedded: a size or a tiling, so that runs at a size keep their names."""
     if not tiling.downsample:
         return asdict(sampling)
-    return {**asdict(replace(sampling, size_px=SampleSettings().size_px)), **asdict(tiling)}
+    return {name: value for name, value in asdict(sampling).items() if name != "size_px"} | asdict(tiling)
 
 
 def finish_run(workspace: Workspace, info: RunInfo, sample: dict[str, Any]) -> Run:

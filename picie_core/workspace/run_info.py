@@ -29,6 +29,16 @@ class RunInfo:
     """What embedding the images gave; empty before the run is done."""
 
     @property
+    def sized(self) -> bool:
+        """Whether its network sees images resized to `size_px`, and not at a downsample."""
+        return not self.settings.get("downsample")
+
+    @property
+    def resolution(self) -> str:
+        """At which size its network sees images, such as `320 px` or `downsample 4`."""
+        return f"{self.settings.get('size_px', '?')} px" if self.sized else f"downsample {self.settings['downsample']}"
+
+    @property
     def title(self) -> str:
         """The name on screen, such as `Frozen resnet18`, `PiCIE K 27, 5 epochs` or `IIC K 27+100, 1 epoch`."""
         if self.method == "frozen":

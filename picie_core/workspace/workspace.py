@@ -15,7 +15,6 @@ from picie_core.clustering.clustering import Clustering, clustering_name
 from picie_core.clustering.splits import Split, splits_digest
 from picie_core.clustering.uncertainty import named_share
 from picie_core.data.embedding_sample import DenseFeatures, EmbeddingSample, load_sample
-from picie_core.data.feature_windows import FeatureWindows, MapInMemory, StoredMap
 from picie_core.data.images.downsampled_images import downsampled_size
 from picie_core.data.images.image_cache import ImageCache
 from picie_core.data.images.image_file import scaled_size
@@ -159,34 +158,17 @@ class Run:
         tiling = self.tiling
         return self.image_cache() if tiling is None else self.workspace.downsampled_images(tiling.downsample)
 
-    def features(
-        self, image_id: int, dense: DenseFeatures | None = None, engine: FrozenEmbedder | None = None
-    ) -> FeatureWindows:
-        """Returns the feature map of an image of any size, to be read in windows, as of `feature_map`.
-
-        Where it is not stored and the run is tiled, the tiles of each window go through the network when it is read.
-        """
-        if dense is not None and image_id in dense.index:
-            return StoredMap(dense, image_id)
-        if self.tiling is None:
-            return MapInMemory(self.feature_map(image_id, dense, engine))
-        from picie_core.models.tiled_features import TiledEmbedding, TiledMap
-
-        return TiledMap(TiledEmbedding(self.network_images(), engine or self.engine(), self.tiling), image_id)
-
     def feature_map(
         self, image_id: int, dense: DenseFeatures | None = None, engine: FrozenEmbedder | None = None
     ) -> np.ndarray:
         """Returns the feature map (h, w, D) of an image: the stored int8 one of `dense`, else the network's.
 
-        engine: of `engine()`; made here when it is needed and None. Raises PicieError for a lost image.
+        engine: of `engine()`; made here when it is needed and None. Raises PicieError for a lost image, and in a tiled
+        run, whose feature maps may be too large: `feature_windows` reads them.
         """
         stored = dense.get(image_id) if dense is not None else None
         if stored is not None:
             return stored
-        if self.tiling is not None:
-            features = self.features(image_id, dense, engine)
-            return features.window((0, features.shape[0]), (0, features.shape[1]))
         from picie_core.models.inference import embed_image
 
         return embed_image(engine or self.engine(), self.image_cache().get(image_id))

@@ -102,9 +102,12 @@ class Browser:
     def __init__(self) -> None:
         self.data: dict[str, Any] = {}
         self.stroke: Any = None
+        self.view: Any = None
 
-    def mount(self, key: str, data: dict[str, Any], on_stroke_change: Callable[[], None]) -> None:
-        """Draws the button in place of the picture."""
+    def mount(
+        self, key: str, data: dict[str, Any], on_stroke_change: Callable[[], None], on_view_change: Callable[[], None]
+    ) -> None:
+        """Draws two buttons in place of the picture."""
         self.data = data
         json.dumps(data)  # it has to get there
 
@@ -113,12 +116,23 @@ class Browser:
             on_stroke_change()
             del st.session_state[key]
 
+        def send_view() -> None:
+            st.session_state[key] = SimpleNamespace(view=self.view)
+            on_view_change()
+            del st.session_state[key]
+
         st.button("stroke", key="send_stroke", on_click=send)
+        st.button("view", key="send_view", on_click=send_view)
 
     def paint(self, tab: AppTest, *points: tuple[int, int]) -> AppTest:
         """Clicks at points of the image that is shown."""
         self.stroke = {"image": self.data["image"], "points": [list(point) for point in points]}
         return tab.button(key="send_stroke").click().run()
+
+    def zoom(self, tab: AppTest, left: float, top: float, width: float) -> AppTest:
+        """Zooms to a part of the image that is shown."""
+        self.view = {"image": self.data["image"], "left": left, "top": top, "width": width}
+        return tab.button(key="send_view").click().run()
 
 
 @pytest.fixture

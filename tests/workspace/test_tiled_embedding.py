@@ -13,9 +13,9 @@ from picie_core.cli.parser import run_command
 from picie_core.errors import PicieError
 from picie_core.segmentation.contact_sheet import contact_sheet, contact_sheet_at
 from picie_core.segmentation.crops import MISSING, crop_square
-from picie_core.segmentation.mask_windows import MaskWindows
 from picie_core.settings import EmbedderSettings, SampleSettings, TilingSettings
 from picie_core.workspace.embedding import frozen_run_name
+from picie_core.workspace.image_masks import feature_windows, mask_windows
 from picie_core.workspace.workspace import Workspace
 from tests.factories import draw_scene, embedded
 
@@ -78,7 +78,7 @@ def test_every_position_is_as_likely_in_the_sample(space):
 def test_features_that_are_not_stored_are_those_that_were(space):
     """The tiles of a window go through the network when it is read, and give the stored int8 embeddings."""
     run = space.current_run()
-    stored, again = run.features(0, run.dense_features()), run.features(0)
+    stored, again = feature_windows(run, 0, run.dense_features()), feature_windows(run, 0)
     assert stored.shape == again.shape
     for rows, columns in [((0, 151), (0, 188)), ((60, 62), (100, 188))]:
         first, second = stored.window(rows, columns), again.window(rows, columns)
@@ -87,7 +87,7 @@ def test_features_that_are_not_stored_are_those_that_were(space):
 
 def test_stored_windows_are_parts_of_the_feature_map(space):
     """Read row by row from disk or whole, it is the same."""
-    features = space.current_run().features(0, space.current_run().dense_features())
+    features = feature_windows(space.current_run(), 0, space.current_run().dense_features())
     whole = space.current_run().dense_features().get(0)
     for rows, columns in [((3, 90), (0, 188)), ((3, 90), (20, 21)), ((150, 151), (0, 188))]:
         np.testing.assert_array_equal(features.window(rows, columns), whole[slice(*rows), slice(*columns)])
@@ -115,8 +115,7 @@ def test_a_mask_is_of_the_full_size(space):
     """A whole mask has a label for every pixel of the image, and follows its bands."""
     run = space.current_run()
     record, clustering = space.image_list().records[0], run.clustering()
-    size = record.width, record.height
-    mask = MaskWindows(run.features(0, run.dense_features()), clustering, None, size)
+    mask = mask_windows(clustering, record, None, dense=run.dense_features())
     whole = mask.write(np.zeros((record.height, record.width), mask.dtype))
     _, truth = draw_scene(0, *SIZES["large.png"])
     named = np.zeros(6, int)
@@ -135,4 +134,4 @@ def test_no_budget_stores_no_maps(tmp_path):
                     "64", "--dense-mb", "0")  # fmt: skip
     run = made.current_run()
     assert not run.dense_features().index and len(run.sample().positions) == 600
-    assert run.feature_map(0).shape == (75, 105, 32)
+    assert feature_windows(run, 0).window((0, 75), (0, 105)).shape == (75, 105, 32)

@@ -97,7 +97,7 @@ def _run_part(workspace: Workspace, run: Run | None) -> None:
 def run_titles(runs: list[RunInfo]) -> dict[str, str]:
     """Returns what a person reads for each run: title and image size, and the end of its name where two are alike."""
     plain = {
-        info.id: f"{info.title}, {info.settings.get('size_px', '?')} px"
+        info.id: f"{info.title}, {info.resolution}"
         + (", random weights" if info.settings.get("weights") == "none" else "")
         for info in runs
     }

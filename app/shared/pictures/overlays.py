@@ -12,12 +12,15 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from PIL import Image
 
-from app.session.cache import cached, contact_sheet_source, embedder
+from app.session.cache import cached, contact_sheet_source
+from app.shared.components.picture import View
 from app.shared.pictures.colors import class_colors, cluster_color
+from app.shared.pictures.feature_maps import feature_map_of, features_of, is_tiled, network_image, network_images
+from app.shared.pictures.photographs import has_pyramid, view_pixels
 from picie_core.colors import rgb_color
-from picie_core.data.images.image_cache import ImageCache
 from picie_core.data.images.image_file import png_bytes, read_resized
-from picie_core.data.images.image_index import ImageList, ImageRecord
+from picie_core.data.images.image_index import ImageRecord
+from picie_core.segmentation.mask_windows import MaskWindows
 from picie_core.segmentation.post_processing import (
     MaskAndConfidence,
     PostProcessing,
@@ -25,8 +28,11 @@ from picie_core.segmentation.post_processing import (
     post_processed_mask,
     thresholded_mask,
 )
-from picie_core.workspace.workspace import Run, StoredClustering, Workspace
+from picie_core.workspace.image_masks import mask_windows
+from picie_core.workspace.workspace import StoredClustering, Workspace
 
+FULL_MASK_UP_TO = 2.0
+"""Up to so many image pixels per shown one a mask is made at full size, as it is exported."""
 UNCERTAIN_COLOR = np.array((214, 120, 40), np.float32)
 """Of pixels below the threshold in the picture of the confidence; all others are grey."""
 
@@ -51,49 +57,27 @@ def target_size(item: ImageRecord, width_px: int) -> tuple[int, int]:
     return max(1, round(item.width * scale)), max(1, round(item.height * scale))
 
 
-def feature_map_of(run: Run, item: ImageRecord) -> np.ndarray:
-    """Returns the feature map of an image: the stored one, else the network's, of which the last few are kept."""
-    stored = contact_sheet_source(run).dense.get(item.id)
-    return _embedded(run, item) if stored is None else stored
-
-
-@cached(12, "Embedding this image: its features are not stored")
-def _embedded(run: Run, item: ImageRecord) -> np.ndarray:
-    from picie_core.models.inference import embed_image
-
-    return embed_image(embedder(run), network_image(run, item))
-
-
-def network_image(run: Run, item: ImageRecord) -> np.ndarray:
-    """Returns an image as the network sees it, also one that was found after the embedding."""
-    return _images(run, run.workspace.image_list()).get(item.id)
-
-
-@cached(2)
-def _images(run: Run, listed: ImageList) -> ImageCache:
-    return run.image_cache()
-
-
 # -- labels
 
 Names = tuple[tuple[int, int], ...] | None
 """Cluster and class id of each named cluster for a mask of classes, None for one of clusters."""
 
 
-def _names(clustering: StoredClustering, style: OverlayStyle) -> Names:
+def names_of(clustering: StoredClustering, style: OverlayStyle) -> Names:
+    """Returns what the mask of a style depends on besides the image: who has which class."""
     return tuple(sorted(clustering.classes_of().items())) if style.by == "class" else None
 
 
 def mask(clustering: StoredClustering, item: ImageRecord, style: OverlayStyle) -> np.ndarray:
     """Returns the labels of an image as it is shown: (height, width) cluster or class ids, 255 where left out."""
-    made = _labels(clustering, item, _names(clustering, style), style.width_px, post_processing=style.post_processing)
+    made = _labels(clustering, item, names_of(clustering, style), style.width_px, post_processing=style.post_processing)
     return _at_size(made, item, style)
 
 
 def confidence(clustering: StoredClustering, item: ImageRecord, style: OverlayStyle) -> np.ndarray:
     """Returns the confidence of the mask in each shown pixel: (height, width) float32, 0 to 1."""
     made = _with_confidence(
-        clustering, item, _names(clustering, style), style.width_px, refine=style.post_processing.refine
+        clustering, item, names_of(clustering, style), style.width_px, refine=style.post_processing.refine
     )
     return _at_size(made.confidence, item, style)
 
@@ -104,6 +88,9 @@ def _labels(
 ) -> np.ndarray:
     (height, width), scale = _made_at(item, width_px)
     classes_of = None if names is None else dict(names)
+    if is_tiled(clustering.run):
+        made_in = full_mask(clustering, item, names, post_processing)
+        return part_of_mask(made_in, View(0, 0, item.width, item.height), (width, height)).labels
     if post_processing.min_confidence or post_processing.refine != "none":
         made = _with_confidence(clustering, item, names, width_px, refine=post_processing.refine)
         return thresholded_mask(made, post_processing, names is None, scale)
@@ -116,9 +103,41 @@ def _with_confidence(
     clustering: StoredClustering, item: ImageRecord, names: Names, width_px: int, *, refine: str
 ) -> MaskAndConfidence:
     (height, width), _ = _made_at(item, width_px)
-    feature_map, classes_of = feature_map_of(clustering.run, item), None if names is None else dict(names)
+    classes_of = None if names is None else dict(names)
+    if is_tiled(clustering.run):
+        made_in = full_mask(clustering, item, names, PostProcessing(refine=refine))
+        return part_of_mask(made_in, View(0, 0, item.width, item.height), (width, height), with_confidence=True)
+    feature_map = feature_map_of(clustering.run, item)
     image = network_image(clustering.run, item) if refine != "none" else None
     return mask_and_confidence(feature_map, clustering, classes_of, height, width, refine, image)
+
+
+def full_mask(
+    clustering: StoredClustering, item: ImageRecord, names: Names, post_processing: PostProcessing
+) -> MaskWindows:
+    """Returns the full-size mask of an image, to be read in windows."""
+    images = network_images(clustering.run, clustering.workspace.image_list())
+    classes_of, features = None if names is None else dict(names), features_of(clustering.run, item)
+    return mask_windows(clustering, item, classes_of, post_processing, features=features, images=images)
+
+
+def part_of_mask(
+    mask: MaskWindows, part: View, size: tuple[int, int], with_confidence: bool = False
+) -> MaskAndConfidence:
+    """Returns a part of a mask that is shown at `size` (width, height): of all its pixels where these are few.
+
+    Else at the points that are shown: edges and small regions stay as they are then.
+    """
+    if part.width <= FULL_MASK_UP_TO * size[0]:
+        where = part.top, part.left, part.height, part.width
+        if with_confidence:
+            return mask.window_with_confidence(*where)
+        return MaskAndConfidence(mask.window(*where), np.empty((0, 0), np.float32))
+    columns, rows = (
+        start + (np.arange(count) + 0.5) * (length / count) - 0.5
+        for count, start, length in zip(size, (part.left, part.top), (part.width, part.height), strict=True)
+    )
+    return mask.at_points(rows, columns, with_confidence)
 
 
 def _made_at(item: ImageRecord, width_px: int) -> tuple[tuple[int, int], float]:
@@ -141,7 +160,7 @@ def set_coverage(clustering: StoredClustering, style: OverlayStyle) -> float:
     """Returns the share of all pixels that the threshold leaves a label, from the sample; refinements left out."""
     from picie_core.clustering.confidence import coverage
 
-    names = _names(clustering, style)
+    names = names_of(clustering, style)
     labels, confidences = _sampled(clustering, names)
     return coverage(labels, confidences, style.post_processing.min_confidence, ignored=None if names is None else 255)
 
@@ -161,13 +180,16 @@ def _sampled(clustering: StoredClustering, names: Names) -> tuple[np.ndarray, np
 def photograph(workspace: Workspace, item: ImageRecord, width_px: int) -> np.ndarray:
     """Returns an image at the size it is shown: uint8 (height, width, 3)."""
     size = target_size(item, width_px)
+    if has_pyramid(workspace, item):
+        whole = view_pixels(workspace, item, View(0, 0, item.width, item.height), width_px)
+        return np.asarray(Image.fromarray(whole).resize(size))
     read = Image.fromarray(read_resized(workspace.images_root / item.path, min(size)))
     return np.asarray(read.resize(size, Image.Resampling.LANCZOS))
 
 
 def image_png(workspace: Workspace, item: ImageRecord, width_px: int) -> bytes:
     """Returns the untouched image at the size it is shown, as PNG."""
-    return _bytes(photograph(workspace, item, width_px), "PNG")
+    return pixel_bytes(photograph(workspace, item, width_px), "PNG")
 
 
 def overlay_image(clustering: StoredClustering, item: ImageRecord, style: OverlayStyle, form: str) -> bytes:
@@ -176,7 +198,7 @@ def overlay_image(clustering: StoredClustering, item: ImageRecord, style: Overla
     form: PNG, or WEBP, which is lossless too and is written in a third of the time.
     """
     colors = tuple(sorted(label_colors(clustering, style.by).items()))
-    return _overlay(clustering, item, style, form, drawn_with=(_names(clustering, style), colors))
+    return _overlay(clustering, item, style, form, drawn_with=(names_of(clustering, style), colors))
 
 
 @cached(64)
@@ -189,11 +211,11 @@ def _overlay(
     if style.opacity:
         colors = {label: rgb_color(color) for label, color in drawn_with[1]}
         drawn = overlay(drawn, mask(clustering, item, style), colors, style.opacity, style.hidden)
-    return _bytes(drawn, form)
+    return pixel_bytes(drawn, form)
 
 
-def _bytes(picture: np.ndarray, form: str) -> bytes:
-    """A picture as a PNG or a lossless WebP."""
+def pixel_bytes(picture: np.ndarray, form: str) -> bytes:
+    """Returns a picture as a PNG or a lossless WebP."""
     if form == "PNG":
         return png_bytes(picture)
     buffer = io.BytesIO()
@@ -210,12 +232,17 @@ def label_colors(clustering: StoredClustering, by: str) -> Mapping[int, str]:
 
 def confidence_webp(clustering: StoredClustering, item: ImageRecord, style: OverlayStyle) -> bytes:
     """Returns the confidence over the image as WebP: white is 1, black a tie, orange below the threshold."""
-    values, least = confidence(clustering, item, style), style.post_processing.min_confidence
+    image = photograph(clustering.workspace, item, style.width_px)
+    return pixel_bytes(over_confidence(image, confidence(clustering, item, style), style), "WEBP")
+
+
+def over_confidence(image: np.ndarray, values: np.ndarray, style: OverlayStyle) -> np.ndarray:
+    """Returns the image (H, W, 3) with the confidence (H, W) over it: white is 1, black a tie, orange too little."""
+    least = style.post_processing.min_confidence
     shade = np.repeat(255 * values[..., None], 3, axis=2)
     below = values < least
     shade[below] = UNCERTAIN_COLOR * (0.45 + 0.55 * values[below] / max(least, 1e-6))[:, None]
-    image = photograph(clustering.workspace, item, style.width_px)
-    return _bytes((image + np.float32(style.opacity) * (shade - image) + 0.5).astype(np.uint8), "WEBP")
+    return (image + np.float32(style.opacity) * (shade - image) + 0.5).astype(np.uint8)
 
 
 def before(style: OverlayStyle) -> OverlayStyle:
