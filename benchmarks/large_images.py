@@ -42,14 +42,15 @@ for part in (0.1, 0.5, 0.9):
 """
 MASK = """
 import sys
-import numpy as np
+from pathlib import Path
+from picie_core.atomic_files import map_array
 from picie_core.workspace.image_masks import mask_windows
 from picie_core.workspace.workspace import Workspace
 workspace = Workspace.open(sys.argv[1])
 run, record = workspace.current_run(), workspace.image_list().records[0]
 dense = run.dense_features() if sys.argv[3] == "stored" else None
 mask = mask_windows(run.clustering(), record, None, dense=dense)
-mask.write(np.lib.format.open_memmap(sys.argv[2], "w+", mask.dtype, (record.height, record.width)))
+mask.write(map_array(Path(sys.argv[2]), (record.height, record.width), mask.dtype))
 """
 
 

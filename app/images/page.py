@@ -8,7 +8,13 @@ from pathlib import Path
 import streamlit as st
 
 from app.session.current import current_run, current_workspace, open_workspace
-from app.session.estimates import default_weights, embed_arguments, estimate_embed_s
+from app.session.estimates import (
+    default_weights,
+    embed_arguments,
+    estimate_embed_s,
+    estimate_tiles_s,
+    usual_downsample,
+)
 from app.session.folders import SAMPLE_IMAGES, check_images, workspace_for
 from app.session.jobs import job_of, start
 from app.session.record import session
@@ -23,11 +29,13 @@ from picie_core.data.images.image_folder import find_images
 from picie_core.data.images.image_index import ImageList
 from picie_core.errors import PicieError
 from picie_core.progress import Progress
+from picie_core.settings import DOWNSAMPLES
 from picie_core.workspace.workspace import Run, Workspace
 
 SAMPLE_K = 12
 SAMPLE_SIZE_PX = 240
 THUMBNAILS, COLUMNS = 60, 10
+DOWNSAMPLE_NAMES = {0: "Resized to 320 px", 1: "Full resolution"}
 
 
 def choose_images() -> None:
@@ -141,15 +149,37 @@ def _next_step(workspace: Workspace, images: ImageList, run: Run | None) -> None
     if run is not None:
         return
     job_ending(job)
-    seconds = estimate_embed_s(workspace, len(images.readable))
     with st.container(border=True, horizontal=True, vertical_alignment="center", wrap=False, gap="medium"):
-        if st.button(f"Embed now {about(seconds)}", type="primary", icon=":material/play_arrow:", key="embed_now"):
-            start(workspace, "embed", embed_arguments(workspace, default_weights()))
+        place = st.container(width="content")
+        downsample = _choose_downsample(images)
+        if downsample:
+            seconds, size = estimate_tiles_s(images.readable, downsample), "in tiles at this resolution"
+        else:
+            seconds, size = estimate_embed_s(workspace, len(images.readable)), "at 320 px"
+        label = f"Embed now {about(seconds)}"
+        if place.button(label, type="primary", icon=":material/play_arrow:", key="embed_now"):
+            start(workspace, "embed", embed_arguments(workspace, default_weights(), downsample=downsample))
             st.rerun()
         st.caption(
-            f"Runs a frozen ResNet-18 over {count(len(images.readable), 'image')} at 320 px, on {device_here()}"
+            f"Runs a frozen ResNet-18 over {count(len(images.readable), 'image')} {size}, on {device_here()}"
             f"{weights_note(default_weights())}. All after it takes seconds. Other settings are under Train."
         )
+
+
+def _choose_downsample(images: ImageList) -> int:
+    """Draws the choice of resolution where most images are large; returns the downsample, 0 for a size."""
+    usual = usual_downsample(images.readable)
+    if not usual:
+        return 0
+    return st.selectbox(
+        "Resolution",
+        DOWNSAMPLES,
+        index=DOWNSAMPLES.index(usual),
+        format_func=lambda one: DOWNSAMPLE_NAMES.get(one, f"1/{one} of the resolution"),
+        key="downsample",
+        width=210,
+        help="What the network sees of the images. Each step down takes a quarter of the time and of the disk.",
+    )
 
 
 def weights_note(weights: str) -> str:

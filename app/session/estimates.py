@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
+from picie_core.data.images.image_index import ImageRecord
+from picie_core.data.images.pyramid_cache import STORED_FROM_PIXELS
+from picie_core.settings import DOWNSAMPLES
 from picie_core.workspace.workspace import Workspace
 
 RATE_AT_320_PX = 14.0
 """Images a second of a frozen ResNet-18 at 320 px on two cores, before this machine was measured."""
+PIXELS_PER_S = RATE_AT_320_PX * 320 * 427
+OVERLAP_COST = 1.6
+"""How many times as many pixels the network sees in tiles of 1,280 px that overlap by 256."""
+DECODE_S_PER_PIXEL = 5e-8
+USUAL_PIXELS = 50_000_000
+"""So many pixels take about a minute on two cores."""
 START_S = 6.0
 TRAIN_COST = 6.0
 """How many times as long as embedding one image an epoch takes for it: two views, forward and backward."""
@@ -24,9 +34,27 @@ def default_weights() -> str:
     return "imagenet" if any(downloaded) else "none"
 
 
-def embed_arguments(workspace: Workspace, weights: str, size_px: int = 320) -> list[str]:
-    """Returns the arguments of `embed` for the images of this workspace."""
-    return [str(workspace.images_root), "--weights", weights, "--size", str(size_px)]
+def embed_arguments(workspace: Workspace, weights: str, size_px: int = 320, downsample: int = 0) -> list[str]:
+    """Returns the arguments of `embed` for the images of this workspace, at a size or at a downsample."""
+    resolution = ["--downsample", str(downsample)] if downsample else ["--size", str(size_px)]
+    return [str(workspace.images_root), "--weights", weights, *resolution]
+
+
+def usual_downsample(images: Sequence[ImageRecord]) -> int:
+    """Returns the downsample that suits most of the images: 0, a size, where these are no larger than photographs.
+
+    For large ones it is the nearest one at which the network sees at most USUAL_PIXELS in all.
+    """
+    pixels = sorted(image.width * image.height for image in images)
+    if not pixels or pixels[len(pixels) // 2] <= STORED_FROM_PIXELS:
+        return 0
+    return next((one for one in DOWNSAMPLES[1:] if sum(pixels) / one**2 <= USUAL_PIXELS), DOWNSAMPLES[-1])
+
+
+def estimate_tiles_s(images: Sequence[ImageRecord], downsample: int) -> float:
+    """Returns about how many seconds embedding in tiles takes: as many pixels as small images, and the overlaps."""
+    pixels = sum(image.width * image.height for image in images)
+    return START_S + pixels * DECODE_S_PER_PIXEL + pixels / downsample**2 * OVERLAP_COST / PIXELS_PER_S
 
 
 def estimate_embed_s(workspace: Workspace, images: int, size_px: int = 320) -> float:

@@ -185,3 +185,36 @@ def test_an_image_too_large_to_be_held_is_read_in_windows_only():
     source = DownsampledImages(PyramidCache(Path("w"), Path("in"), [ImageRecord(0, "a.png", 20_000, 20_000, 0)]), 1)
     with pytest.raises(PicieError, match="20000x20000 pixels: read it in windows"):
         source.get(0)
+
+
+MEASURED = """
+import resource, sys
+from pathlib import Path
+import pyvips
+from picie_core.data.images.image_pyramid import StoredPyramid, store_pyramid
+path, folder, width, height = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+store_pyramid(path, (width, height), folder, 1)
+StoredPyramid(folder).window(0, height // 2, width // 2, 1000, 1000)
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["rgb.png", "strips.tif", "tiles.tif", "grey16.png", "turned.jpg"])
+def test_memory_stays_far_below_the_image(tmp_path, name):
+    """An image of 144 MB of pixels, of whatever layout, is stored with less memory than that by far."""
+    vips = pytest.importorskip("pyvips", reason="libvips reads the strips: pip install pyvips-binary")
+    width, height = 6000, 8000
+    noise = vips.Image.gaussnoise(width, height, mean=120, sigma=40)
+    grey = name == "grey16.png"
+    image = (noise * 250).cast("ushort") if grey else noise.bandjoin([noise + 20, noise - 30]).cast("uchar")
+    if name == "turned.jpg":
+        image = image.copy()
+        image.set_type(vips.GValue.gint_type, "orientation", 6)
+    image.write_to_file(str(tmp_path / name), **({"tile": name == "tiles.tif"} if name.endswith("tif") else
+                                                 {"compression": 1} if name.endswith("png") else {}))  # fmt: skip
+    size = (height, width) if name == "turned.jpg" else (width, height)
+    words = [sys.executable, "-c", MEASURED, str(tmp_path / name), str(tmp_path / "pyramid"), *map(str, size)]
+    done = subprocess.run(words, cwd=ROOT, check=True, capture_output=True, text=True)
+    assert int(done.stdout) < 110, f"{done.stdout.strip()} MB for {width * height * 3 / 1e6:.0f} MB of pixels"

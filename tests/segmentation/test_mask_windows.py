@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from picie_core.atomic_files import map_array
 from picie_core.clustering.clustering import Clustering
 from picie_core.data.feature_windows import MapInMemory
-from picie_core.errors import SettingError
+from picie_core.errors import PicieError, SettingError
 from picie_core.segmentation.mask_windows import MaskWindows
 from picie_core.segmentation.masks import class_mask, cluster_mask
 from picie_core.segmentation.post_processing import PostProcessing, mask_and_confidence, post_processed_mask
@@ -115,7 +116,7 @@ def test_a_whole_mask_is_written_block_by_block(feature_map, clustering, tmp_pat
     """Into a memory-mapped file, equal to the mask made at once, with the confidence beside it."""
     made = windows_of(feature_map, clustering, None)
     blocks = list(made.blocks())
-    mask = np.lib.format.open_memmap(tmp_path / "mask.npy", "w+", made.dtype, (HEIGHT, WIDTH))
+    mask = map_array(tmp_path / "mask.npy", (HEIGHT, WIDTH), made.dtype)
     confidence = np.zeros((HEIGHT, WIDTH), np.uint8)
     heard = []
     made.write(mask, confidence, heard.append)
@@ -126,6 +127,17 @@ def test_a_whole_mask_is_written_block_by_block(feature_map, clustering, tmp_pat
     for block in blocks:
         covered[block] += 1
     assert (covered == 1).all() and heard[-1].done == heard[-1].total == len(blocks)
+
+
+def test_a_mask_that_does_not_fit_on_the_disk_is_refused_at_once(tmp_path):
+    """Its room is taken before the first block, as a disk that fills while a file is mapped ends the process."""
+    with pytest.raises(PicieError, match=r"mask\.npy: .*; (free some space|choose)"):
+        map_array(tmp_path / "mask.npy", (1 << 21, 1 << 21), np.uint8)
+    assert list(tmp_path.iterdir()) == []
+    array = map_array(tmp_path / "mask.npy", (20, 30), np.uint16)
+    array[3, 4] = 7
+    array.flush()
+    assert np.load(tmp_path / "mask.npy")[3, 4] == 7
 
 
 def test_many_clusters_get_small_blocks(feature_map):
