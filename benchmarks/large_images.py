@@ -29,7 +29,7 @@ start = time.perf_counter()
 workspace = Workspace.open(sys.argv[1])
 run, record = workspace.current_run(), workspace.image_list().records[0]
 clustering, pyramid = run.clustering(), workspace.pyramids().get(0)
-mask = mask_windows(clustering, record, None, dense=run.dense_features())
+mask = mask_windows(run, clustering, record, None, dense=run.dense_features())
 columns, rows = (np.linspace(0, side - 1, 960) for side in (record.width, record.height))
 mask.at_points(rows, columns)
 print(f"overview {time.perf_counter() - start:.2f} s", file=sys.stderr)
@@ -43,13 +43,13 @@ for part in (0.1, 0.5, 0.9):
 MASK = """
 import sys
 from pathlib import Path
-from picie_core.atomic_files import map_array
+from picie_core.data.mapped_arrays import map_array
 from picie_core.workspace.image_masks import mask_windows
 from picie_core.workspace.workspace import Workspace
 workspace = Workspace.open(sys.argv[1])
 run, record = workspace.current_run(), workspace.image_list().records[0]
 dense = run.dense_features() if sys.argv[3] == "stored" else None
-mask = mask_windows(run.clustering(), record, None, dense=dense)
+mask = mask_windows(run, run.clustering(), record, None, dense=dense)
 mask.write(map_array(Path(sys.argv[2]), (record.height, record.width), mask.dtype))
 """
 

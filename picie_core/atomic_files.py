@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import json
-import math
 import os
 import shutil
 import time
@@ -101,25 +100,6 @@ def write_array(path: Path, array: np.ndarray) -> None:
     """Writes one npy file, atomically."""
     with open_atomic(path) as file:
         np.save(file, array, allow_pickle=False)
-
-
-def map_array(path: Path, shape: tuple[int, ...], dtype: np.typing.DTypeLike) -> np.memmap:
-    """Returns a new array in the npy file `path`, to be written a part at a time; it takes its room on the disk at once.
-
-    Without that, a disk that fills up later ends the process with a bus error. Raises PicieError when it is too full.
-    """
-    try:
-        disk = os.statvfs(path.parent)
-        if disk.f_bavail * disk.f_frsize < math.prod(shape) * np.dtype(dtype).itemsize:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        array = np.lib.format.open_memmap(path, "w+", dtype, shape)
-        with open(path, "r+b") as file:
-            os.posix_fallocate(file.fileno(), 0, os.fstat(file.fileno()).st_size)
-    except OSError as error:
-        with suppress(OSError):
-            path.unlink()
-        raise disk_error(path, error) from error
-    return array
 
 
 def disk_error(path: Path, error: OSError) -> PicieError:

@@ -16,6 +16,7 @@ from picie_core.clustering.confidence import best_and_margin, class_channels, co
 from picie_core.data.class_names import IGNORE_ID
 from picie_core.data.feature_grid import STRIDE, positions_of_pixels
 from picie_core.data.feature_windows import FeatureWindows
+from picie_core.data.mapped_arrays import leave_memory
 from picie_core.data.tiling import Window
 from picie_core.errors import SettingError
 from picie_core.progress import Meter, Report, ignore_progress
@@ -121,6 +122,8 @@ class MaskWindows:
                 made = self.window_with_confidence(*where)
                 mask[rows, columns] = made.labels
                 confidence[rows, columns] = np.rint(255 * made.confidence).astype(np.uint8)
+                leave_memory(confidence)
+            leave_memory(mask)
             meter.advance(1)
         return mask
 

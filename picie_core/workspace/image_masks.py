@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from picie_core.clustering.clustering import Clustering
 from picie_core.data.embedding_sample import DenseFeatures
 from picie_core.data.feature_windows import FeatureWindows, MapInMemory, StoredMap
 from picie_core.data.images.image_index import ImageRecord
 from picie_core.data.images.image_source import ImageSource
 from picie_core.segmentation.mask_windows import MaskWindows
 from picie_core.segmentation.post_processing import PostProcessing
-from picie_core.workspace.workspace import Run, StoredClustering
+from picie_core.workspace.workspace import Run
 
 if TYPE_CHECKING:
     from picie_core.models.inference import FrozenEmbedder
@@ -42,7 +43,8 @@ def feature_windows(
 
 
 def mask_windows(
-    clustering: StoredClustering,
+    run: Run,
+    clustering: Clustering,
     image: ImageRecord,
     classes_of: Mapping[int, int] | None,
     post_processing: PostProcessing = PostProcessing(),
@@ -57,9 +59,9 @@ def mask_windows(
     classes_of: cluster -> class id, None for cluster ids; features: of the image where they are at hand; dense, engine,
     images: as of `feature_windows`. Raises SettingError as `MaskWindows`.
     """
-    source = images or clustering.run.network_images()
+    source = images or run.network_images()
     return MaskWindows(
-        features or feature_windows(clustering.run, image.id, dense, engine, images),
+        features or feature_windows(run, image.id, dense, engine, images),
         clustering,
         classes_of,
         (image.width, image.height),

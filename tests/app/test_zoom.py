@@ -109,7 +109,7 @@ def test_the_mask_of_a_part_is_that_of_the_whole(
     browser.zoom(tab, 30.4, 11.6, 48)
     assert browser.data["view"] == [30, 12, 48, 36]
     run = workspace.current_run()
-    found = mask_windows(run.clustering(), workspace.image_list().records[0], None, dense=run.dense_features())
+    found = mask_windows(run, run.clustering(), workspace.image_list().records[0], None, dense=run.dense_features())
     labels = np.frombuffer(base64.b64decode(browser.data["labels"]), "<u2").reshape(browser.data["rows"], -1)
     rows, columns = (np.arange(n) * full // n for n, full in zip(labels.shape, (36, 48), strict=True))
     np.testing.assert_array_equal(labels, found.window(12, 30, 36, 48)[np.ix_(rows, columns)])
@@ -149,7 +149,7 @@ def test_a_large_image_is_embedded_where_one_looks(tiled: Workspace, open_screen
     browser.zoom(tab, 700, 500, 480)
     assert browser.data["view"] == [700, 500, 480, 330] and "downsample 2" in str(tab.sidebar.selectbox[0].options)
     record = tiled.image_list().records[0]
-    mask = mask_windows(tiled.current_run().clustering(), record, None)
+    mask = mask_windows(tiled.current_run(), tiled.current_run().clustering(), record, None)
     cluster = int(mask.window(600, 900, 1, 1)[0, 0])
     choose(tab, tiled, "field")
     browser.paint(tab, (900, 600))

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from picie_core.atomic_files import map_array
 from picie_core.clustering.clustering import Clustering
 from picie_core.data.feature_windows import MapInMemory
+from picie_core.data.mapped_arrays import map_array
 from picie_core.errors import PicieError, SettingError
 from picie_core.segmentation.mask_windows import MaskWindows
 from picie_core.segmentation.masks import class_mask, cluster_mask

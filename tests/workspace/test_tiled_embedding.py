@@ -10,12 +10,16 @@ from PIL import Image
 
 from picie_core.cli.commands import COMMANDS
 from picie_core.cli.parser import run_command
+from picie_core.data.images.image_index import ImageRecord
+from picie_core.data.images.png_stream import write_grey_png
 from picie_core.errors import PicieError
 from picie_core.segmentation.contact_sheet import contact_sheet, contact_sheet_at
 from picie_core.segmentation.crops import MISSING, crop_square
+from picie_core.segmentation.post_processing import PostProcessing
 from picie_core.settings import EmbedderSettings, SampleSettings, TilingSettings
 from picie_core.workspace.embedding import frozen_run_name
 from picie_core.workspace.image_masks import feature_windows, mask_windows
+from picie_core.workspace.mask_files import MaskFiles
 from picie_core.workspace.workspace import Workspace
 from tests.factories import draw_scene, embedded
 
@@ -115,7 +119,7 @@ def test_a_mask_is_of_the_full_size(space):
     """A whole mask has a label for every pixel of the image, and follows its bands."""
     run = space.current_run()
     record, clustering = space.image_list().records[0], run.clustering()
-    mask = mask_windows(clustering, record, None, dense=run.dense_features())
+    mask = mask_windows(run, clustering, record, None, dense=run.dense_features())
     whole = mask.write(np.zeros((record.height, record.width), mask.dtype))
     _, truth = draw_scene(0, *SIZES["large.png"])
     named = np.zeros(6, int)
@@ -135,3 +139,56 @@ def test_no_budget_stores_no_maps(tmp_path):
     run = made.current_run()
     assert not run.dense_features().index and len(run.sample().positions) == 600
     assert feature_windows(run, 0).window((0, 75), (0, 105)).shape == (75, 105, 32)
+
+
+# -- masks in files, as an export of large images gets them
+
+
+def test_a_mask_file_is_there_for_as_long_as_it_is_used(space, tmp_path):
+    """It holds the mask that windows give, and its confidence; afterwards the folder is empty again."""
+    run, record = space.current_run(), space.image_list().records[0]
+    clustering, size = run.clustering(), (record.height, record.width)
+    files = MaskFiles(run, clustering, {0: 4, 1: 4, 2: 7}, PostProcessing(), tmp_path)
+    windows = mask_windows(run, clustering, record, {0: 4, 1: 4, 2: 7}, dense=run.dense_features())
+    expected = windows.window_with_confidence(0, 0, *size)
+    with files.mask_of(record, confidence=True) as made:
+        assert isinstance(made.mask, np.memmap) and made.mask.dtype == np.uint8
+        np.testing.assert_array_equal(made.mask, expected.labels)
+        assert np.abs(made.confidence - 255 * expected.confidence).max() <= 0.51
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(ValueError, match="mine"), files.mask_of(record):
+        raise ValueError("mine")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_masks_of_images_of_another_folder(space, tmp_path):
+    """They are embedded at the downsample of the run, by the ids that they have there."""
+    run, image = space.current_run(), space.read_image(1)
+    (tmp_path / "other").mkdir()
+    Image.fromarray(image).save(tmp_path / "other" / "same.png")
+    record = ImageRecord(0, "same.png", image.shape[1], image.shape[0], 5)
+    others = tmp_path / "other", [record]
+    files = MaskFiles(run, run.clustering(), None, PostProcessing(), tmp_path, others=others)
+    with files.mask_of(record) as made:
+        same = mask_windows(run, run.clustering(), space.image_list().records[1], None)
+        np.testing.assert_array_equal(made.mask, same.window(0, 0, *image.shape[:2]))
+
+
+def test_a_run_at_a_size_has_no_mask_files(finished, tmp_path):
+    """Its feature maps are small: the export makes its masks at once."""
+    run = finished.current_run()
+    with pytest.raises(PicieError, match="embeds images at a --size"):
+        MaskFiles(run, run.clustering(), None, PostProcessing(), tmp_path)
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+def test_a_streamed_png_is_the_mask(tmp_path, kind):
+    """Pillow reads back the mode and the values that it would have written."""
+    pytest.importorskip("pyvips", reason="libvips writes it: pip install pyvips-binary")
+    mask = np.random.default_rng(0).integers(0, np.iinfo(kind).max + 1, (70, 90)).astype(kind)
+    write_grey_png(tmp_path / "m.png", mask)
+    with Image.open(tmp_path / "m.png") as read:
+        assert read.mode == ("L" if kind is np.uint8 else "I;16")
+        np.testing.assert_array_equal(np.asarray(read), mask)
+    with pytest.raises(PicieError, match=r"cannot write .*m\.png"):
+        write_grey_png(tmp_path / "gone" / "m.png", mask)

@@ -118,7 +118,7 @@ def full_mask(
     """Returns the full-size mask of an image, to be read in windows."""
     images = network_images(clustering.run, clustering.workspace.image_list())
     classes_of, features = None if names is None else dict(names), features_of(clustering.run, item)
-    return mask_windows(clustering, item, classes_of, post_processing, features=features, images=images)
+    return mask_windows(clustering.run, clustering, item, classes_of, post_processing, features=features, images=images)
 
 
 def part_of_mask(

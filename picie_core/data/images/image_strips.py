@@ -34,7 +34,7 @@ def read_strips(path: str, mode: str, rows: int = STRIP_ROWS) -> Iterator[np.nda
 
 def _raw_strips(path: str, rows: int) -> Iterator[np.ndarray]:
     """Yields the values as they are stored, palettes looked up: (rows, W, bands) of any type."""
-    vips = _libvips()
+    vips = libvips()
     # revalidate: the file may have changed under its name since an earlier reading.
     image = vips.Image.new_from_file(path, access="sequential", fail_on="error", revalidate=True)
     region = vips.Region.new(image)
@@ -45,7 +45,8 @@ def _raw_strips(path: str, rows: int) -> Iterator[np.ndarray]:
         yield values.reshape(height, image.width, image.bands)
 
 
-def _libvips() -> Any:
+def libvips() -> Any:
+    """Returns pyvips. Raises PicieError where it or its library is missing."""
     try:
         import pyvips
     except (ImportError, OSError) as error:  # OSError: the Python package without the library
