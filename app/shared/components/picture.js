@@ -37,7 +37,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
     image.src = `data:image/webp;base64,${data.webp}`
     ink.setAttribute("points", "")
   } else preview()
-  if (data.overview && own.overview !== data.overview) overview.src = `data:image/webp;base64,${data.overview}`
+  if (data.overview && own.overview !== data.overview) overview.style.backgroundImage = `url(data:image/webp;base64,${data.overview})`
   Object.assign(own, { stamp: data.stamp, image: data.image, overview: data.overview })
   navigator.style.aspectRatio = `${data.width} / ${data.height}`
   image.alt = data.alt
@@ -94,8 +94,8 @@ export default function ({ data, parentElement, setTriggerValue }) {
   const report = (points) =>
     setTriggerValue("stroke", { image: data.image, points: points.map((at) => at.map(Math.floor)) })
 
-  const start_moving = (event) => {
-    own.moving = { x: event.clientX, y: event.clientY, from: view() }
+  const start_moving = ({ x, y }) => {
+    own.moving = { x, y, from: view() }
     stage.classList.add("moving")
   }
   stage.onpointerdown = (event) => {
@@ -103,21 +103,22 @@ export default function ({ data, parentElement, setTriggerValue }) {
     if ((event.button !== 0 && !middle) || event.target === navigator || navigator.contains(event.target)) return
     event.preventDefault() // the arrow keys go on turning pages
     stage.setPointerCapture(event.pointerId)
-    if (middle && zoomed()) return start_moving(event)
+    own.pressed = { x: event.clientX, y: event.clientY }
+    if (middle && zoomed()) start_moving(own.pressed)
     if (middle) return
     own.stroke = [place(event)]
-    own.pressed = { x: event.clientX, y: event.clientY }
     point_at(cross, own.stroke[0])
     cross.hidden = false
     draw()
   }
   stage.onpointermove = (event) => {
-    const { moving, pressed } = own
-    if (!moving && own.stroke && !data.name && zoomed() && Math.hypot(event.clientX - pressed.x, event.clientY - pressed.y) >= STEP_PX) {
+    const { pressed } = own
+    if (own.stroke && !data.name && zoomed() && Math.hypot(event.clientX - pressed.x, event.clientY - pressed.y) >= STEP_PX) {
       own.stroke = null // without a name to give, dragging moves the image
       ink.setAttribute("points", "")
-      return start_moving(event)
+      start_moving(pressed)
     }
+    const { moving } = own
     if (moving) {
       const unit = moving.from.width / stage.getBoundingClientRect().width
       return go({ width: moving.from.width, left: moving.from.left - (event.clientX - moving.x) * unit, top: moving.from.top - (event.clientY - moving.y) * unit })

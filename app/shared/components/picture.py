@@ -21,7 +21,7 @@ HTML = """<div class="stage" tabindex="0" role="application">
 <svg class="lines" viewBox="0 0 1000 1000" preserveAspectRatio="none" aria-hidden="true">
 <polyline class="ink"></polyline></svg>
 <div class="cross" hidden></div><div class="tip" hidden></div><div class="spoken" aria-live="polite"></div>
-<div class="navigator" aria-hidden="true" hidden><img class="overview" alt="" draggable="false"><div class="box"></div>
+<div class="navigator" aria-hidden="true" hidden><div class="overview"></div><div class="box"></div>
 </div></div>"""
 HELP = "Picture to point at: arrow keys move the mark, Shift for small steps, Enter clicks, plus and minus zoom"
 LEAST_VIEW_PX = 48
