@@ -24,7 +24,7 @@ from app.shared.job_panel import job_ending, job_panel, watch_job
 from app.shared.layout.elements import headline, picture
 from app.shared.layout.notices import show_errors
 from app.shared.layout.pages import page_path
-from app.shared.pictures.thumbnails import aspect_of, spread, thumbnails
+from app.shared.pictures.thumbnails import aspect_of, pyramid_folders, spread, thumbnails
 from picie_core.data.images.image_folder import find_images
 from picie_core.data.images.image_index import ImageList
 from picie_core.errors import PicieError
@@ -120,7 +120,8 @@ def show_images(workspace: Workspace) -> None:
     chosen = spread(readable, THUMBNAILS)
     if chosen:
         paths, stamps = tuple(item.path for item in chosen), tuple(item.stamp for item in chosen)
-        sheet = thumbnails(str(workspace.images_root), paths, stamps, COLUMNS)
+        stored = pyramid_folders(workspace.root, chosen)
+        sheet = thumbnails(str(workspace.images_root), paths, stamps, COLUMNS, stored)
         alt = f"{len(chosen)} of {count(len(readable), 'image')}, evenly spread over the folder"
         picture("sheet_thumbnails", sheet, alt, aspect_of(len(chosen), COLUMNS))
     if len(chosen) < len(readable):

@@ -101,6 +101,8 @@ def _stored(kind: Any, info: RunInfo) -> Any:
 
 def has_settings(info: RunInfo, settings: Settings) -> bool:
     """Whether a run was made with exactly these settings; a frozen run has none of a training."""
+    if not info.sized:  # these settings have a size
+        return False
     first = int(info.method == "frozen")
     try:
         return stored_settings(info)[first:] == settings[first:]

@@ -16,6 +16,7 @@ from streamlit.testing.v1 import AppTest
 from app.shared.components.picture import View, read_view
 from picie_core.cli.commands import COMMANDS
 from picie_core.cli.parser import run_command
+from picie_core.data.images.image_pyramid import store_pyramid
 from picie_core.workspace.image_masks import mask_windows
 from picie_core.workspace.workspace import Workspace
 from tests.app.conftest import Browser, choose, names_of, text_of
@@ -193,3 +194,24 @@ def test_large_images_are_offered_at_their_resolution(
     monkeypatch.setattr(estimates, "USUAL_PIXELS", 300 * 400 // 10)
     assert usual_downsample(space.image_list().readable) == 4
     assert embed_arguments(space, "none", downsample=4)[-2:] == ["--downsample", "4"]
+
+
+def test_thumbnails_of_large_images_come_from_their_pyramids(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was decoded once is not decoded for a thumbnail; a changed file is."""
+    from app.shared.pictures import thumbnails as module
+
+    (home / "images").mkdir()
+    path = home / "images" / "a.png"
+    Image.fromarray(draw_scene(0, 1300, 1700)[0]).save(path)
+    space = Workspace.create(home / "work", home / "images")
+    (record,) = space.scan().records
+    plain = module.thumbnails(str(path.parent), ("a.png",), (record.stamp,), 1)
+    monkeypatch.setattr(module, "STORED_FROM_PIXELS", 1000)
+    stored = module.pyramid_folders(space.root, [record])
+    store_pyramid(path, (1700, 1300), Path(stored[0]), record.stamp)
+    path.unlink()
+    small = module.thumbnails(str(path.parent), ("a.png",), (record.stamp,), 1, stored)
+    first, second = (np.asarray(Image.open(io.BytesIO(one)).convert("RGB")).astype(int) for one in (plain, small))
+    assert first.shape == second.shape and np.abs(first - second).mean() < 6
+    gone = module.thumbnails(str(path.parent), ("a.png",), (record.stamp + 1,), 1, stored)
+    assert np.asarray(Image.open(io.BytesIO(gone)).convert("RGBA"))[..., 3].max() == 0

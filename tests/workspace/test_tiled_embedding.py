@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +17,11 @@ from picie_core.errors import PicieError
 from picie_core.segmentation.contact_sheet import contact_sheet, contact_sheet_at
 from picie_core.segmentation.crops import MISSING, crop_square
 from picie_core.segmentation.post_processing import PostProcessing
-from picie_core.settings import EmbedderSettings, SampleSettings, TilingSettings
+from picie_core.settings import EmbedderSettings, SampleSettings, TilingSettings, TrainSettings
 from picie_core.workspace.embedding import frozen_run_name
 from picie_core.workspace.image_masks import feature_windows, mask_windows
 from picie_core.workspace.mask_files import MaskFiles
+from picie_core.workspace.training_plan import has_settings
 from picie_core.workspace.workspace import Workspace
 from tests.factories import draw_scene, embedded
 
@@ -52,6 +54,14 @@ def test_the_run_says_its_resolution(space):
     assert [problem.path for problem in space.image_list().problems] == ["torn.png"]
     sizes = [run.network_size(record) for record in space.image_list().readable]
     assert sizes == [(750, 602), (150, 100)]
+
+
+def test_a_tiled_run_is_no_run_at_a_size(space):
+    """A comparison that looks for a run of its settings never takes it for one."""
+    info = space.current_run().info
+    settings = TrainSettings(), EmbedderSettings(weights="none", dim=32), SampleSettings(pixels=600, batch=4)
+    assert not has_settings(info, settings) and not info.sized
+    assert has_settings(replace(info, settings={**info.settings, "downsample": 0}), settings)
 
 
 def test_runs_at_a_size_keep_their_names():

@@ -16,7 +16,7 @@ from app.session.record import session
 from app.session.widget_keys import Key
 from app.shared.formatting import percent
 from app.shared.layout.elements import show_png, small_fit
-from app.shared.pictures.thumbnails import thumbnails
+from app.shared.pictures.thumbnails import pyramid_folders, thumbnails
 from picie_core.data.images.image_index import ImageList, ImageRecord
 from picie_core.workspace.workspace import StoredClustering, Workspace
 
@@ -133,7 +133,8 @@ def film_strip(workspace: Workspace, order: ImageOrder, shown: ImageRecord) -> N
     for number, image_id in enumerate(order.ids[start : start + FILM], start + 1):
         item = records[image_id]
         with grid.container(key=f"strip_{item.id}", gap="xsmall"):
-            show_png(thumbnails(root, (item.path,), (item.stamp,), 1), alt=item.path)
+            stored = pyramid_folders(workspace.root, [item])
+            show_png(thumbnails(root, (item.path,), (item.stamp,), 1, stored), alt=item.path)
             st.button(
                 f"{number}",
                 key=f"film_{item.id}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,8 @@ from PIL import Image
 
 from picie_core.data.images.image_file import png_bytes, read_resized
 from picie_core.data.images.image_index import ImageRecord
+from picie_core.data.images.image_pyramid import StoredPyramid
+from picie_core.data.images.pyramid_cache import STORED_FROM_PIXELS
 from picie_core.errors import PicieError
 
 TILE_PX = (144, 108)
@@ -48,15 +51,40 @@ def aspect_of(number: int, columns: int) -> float:
 
 
 @st.cache_data(max_entries=256, show_spinner=False)
-def thumbnails(root: str, paths: tuple[str, ...], stamps: tuple[int, ...], columns: int) -> bytes:
-    """Returns one PNG of the images at `paths` below `root`, `columns` in a row. `stamps` tell changed files."""
+def thumbnails(
+    root: str, paths: tuple[str, ...], stamps: tuple[int, ...], columns: int, stored: tuple[str, ...] = ()
+) -> bytes:
+    """Returns one PNG of the images at `paths` below `root`, `columns` in a row. `stamps` tell changed files.
+
+    stored: folders in which the pyramids of the images may be, of large ones, so that they are not decoded again.
+    """
     pictures: list[np.ndarray | None] = []
-    for path in paths:
+    for path, stamp, folder in zip(paths, stamps, stored or [""] * len(paths), strict=True):
         try:
-            pictures.append(_tile(read_resized(Path(root) / path, THUMBNAIL_PX), TILE_PX))
+            small = _from_pyramid(Path(folder), stamp) if folder else None
+            pictures.append(_tile(read_resized(Path(root) / path, THUMBNAIL_PX) if small is None else small, TILE_PX))
         except PicieError:
             pictures.append(None)  # the table of problems on the same screen gives the reason
     return _strip(pictures, columns)
+
+
+def _from_pyramid(folder: Path, stamp: int) -> np.ndarray | None:
+    """The smallest level of a stored pyramid that is large enough; None where there is none of this file."""
+    try:
+        pyramid = StoredPyramid(folder)
+        fitting = [level for level, size in enumerate(pyramid.sizes) if min(size) >= THUMBNAIL_PX]
+        if pyramid.stamp != stamp or not fitting:
+            return None
+        width, height = pyramid.sizes[fitting[-1]]
+        return pyramid.window(fitting[-1], 0, 0, height, width)
+    except (OSError, ValueError, KeyError, TypeError):  # made for another version, or being deleted
+        return None
+
+
+def pyramid_folders(workspace_root: Path, records: Sequence[ImageRecord]) -> tuple[str, ...]:
+    """Returns where the pyramid of each image may be, an empty text for small ones."""
+    folder = workspace_root / "cache" / "pyramids"
+    return tuple(str(folder / f"{one.id}") if one.width * one.height > STORED_FROM_PIXELS else "" for one in records)
 
 
 def spread(records: list[ImageRecord], number: int) -> list[ImageRecord]:
