@@ -16,6 +16,7 @@ import numpy as np
 from torch import Tensor
 
 from picie_core.data.feature_windows import FeatureWindows
+from picie_core.data.images.image_file import ImageError
 from picie_core.data.images.image_source import ImageSource
 from picie_core.data.sample_writer import quantise
 from picie_core.data.tiling import Span, Tile, TileGrid, Window
@@ -70,7 +71,7 @@ class TiledEmbedding:
     ) -> Iterator[EmbeddedTile]:
         """Yields the tiles of all images, image by image; one that cannot be read is left out from there on.
 
-        Raises PicieError when no image at all could be read.
+        Raises PicieError when no image at all could be read, or for what is no fault of an image, such as a full disk.
         """
         order = list(ids)
         grids = {image_id: self.grid(image_id) for image_id in order}
@@ -79,7 +80,7 @@ class TiledEmbedding:
         for image_id, number, pixels in self._read_ahead(work, grids):
             if image_id in bad:
                 pass
-            elif isinstance(pixels, PicieError):
+            elif isinstance(pixels, ImageError):
                 bad.add(image_id)
                 on_error(image_id, pixels)
             else:
@@ -96,14 +97,14 @@ class TiledEmbedding:
 
     def _read_ahead(
         self, work: Iterator[tuple[int, int]], grids: dict[int, TileGrid]
-    ) -> Iterator[tuple[int, int, np.ndarray | PicieError]]:
+    ) -> Iterator[tuple[int, int, np.ndarray | ImageError]]:
         """Yields image, number and pixels of each tile, or the error; one thread reads, as images are read in order."""
 
-        def read(image_id: int, number: int) -> np.ndarray | PicieError:
+        def read(image_id: int, number: int) -> np.ndarray | ImageError:
             grid = grids[image_id]
             try:
                 return grid[number].read(self.window(image_id), *grid.size_px)
-            except PicieError as error:
+            except ImageError as error:
                 return error
 
         with ThreadPoolExecutor(1) as pool:

@@ -82,4 +82,7 @@ def _fit_pass(workspace: Workspace, settings: SampleSettings, tiling: TilingSett
 
 
 def _list_problem(workspace: Workspace, image_id: int, error: PicieError) -> None:
-    workspace.add_problem(image_id, error.reason if isinstance(error, ImageError) else str(error))
+    """Lists an image that cannot be read; raises any other error, such as that of a full disk."""
+    if not isinstance(error, ImageError):
+        raise error
+    workspace.add_problem(image_id, error.reason)

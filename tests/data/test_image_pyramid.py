@@ -108,7 +108,7 @@ def test_the_least_recently_used_pyramid_makes_room(images):
 def test_a_disk_without_room_is_said_before_anything_is_written(images):
     """The reason has both figures in GB and the remedy; nothing is left behind."""
     cache = cache_of(images, reserve_bytes=1 << 60)
-    with pytest.raises(PicieError, match=r"0\.png: its decoded pixels need \d+\.\d GB of disk.*free some space"):
+    with pytest.raises(PicieError, match=r"pixels of 0\.png need \d+\.\d GB of disk, .*free some space"):
         cache.get(0)
     assert list(cache.folder.iterdir()) == []
 
@@ -170,14 +170,13 @@ def test_levels_go_down_to_a_thumbnail():
 
 
 def test_downsampled_images_are_levels(images):
-    """An image at a downsample is its level, whole and in windows; one that becomes too small is refused."""
+    """An image at a downsample is its level, whole and in windows, however small it becomes."""
     source = DownsampledImages(cache_of(images), 4)
     whole = levels_by_hand(read_image(images / "0.png"), 3)[2]
     assert source.scaled_size(0) == whole.shape[1::-1] == (176, 151)
     np.testing.assert_array_equal(source.get(0), whole)
     np.testing.assert_array_equal(source.window(0, 5, 7, 60, 50), whole[5:65, 7:57])
-    with pytest.raises(PicieError, match=r"90x77 pixels at --downsample 4 are fewer than 32 along a side: lower it"):
-        source.get(2)
+    assert source.get(2).shape == (20, 23, 3)
 
 
 def test_an_image_too_large_to_be_held_is_read_in_windows_only():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +14,13 @@ from picie_core.cli.commands import COMMANDS
 from picie_core.cli.parser import run_command
 from picie_core.data.images.image_index import ImageRecord
 from picie_core.data.images.png_stream import write_grey_png
+from picie_core.data.images.pyramid_cache import PyramidCache
 from picie_core.errors import PicieError
 from picie_core.segmentation.contact_sheet import contact_sheet, contact_sheet_at
 from picie_core.segmentation.crops import MISSING, crop_square
 from picie_core.segmentation.post_processing import PostProcessing
 from picie_core.settings import EmbedderSettings, SampleSettings, TilingSettings, TrainSettings
-from picie_core.workspace.embedding import frozen_run_name
+from picie_core.workspace.embedding import embed_workspace, frozen_run_name
 from picie_core.workspace.image_masks import feature_windows, mask_windows
 from picie_core.workspace.mask_files import MaskFiles
 from picie_core.workspace.training_plan import has_settings
@@ -149,6 +151,33 @@ def test_no_budget_stores_no_maps(tmp_path):
     run = made.current_run()
     assert not run.dense_features().index and len(run.sample().positions) == 600
     assert feature_windows(run, 0).window((0, 75), (0, 105)).shape == (75, 105, 32)
+
+
+def test_a_full_disk_ends_the_embedding_and_blames_no_image(tmp_path, monkeypatch):
+    """It says what room is missing; afterwards the same images can be embedded."""
+    (tmp_path / "images").mkdir()
+    Image.fromarray(draw_scene(0, 300, 420)[0]).save(tmp_path / "images" / "a.png")
+    space = Workspace.create(tmp_path / "work", tmp_path / "images")
+    settings = EmbedderSettings(weights="none", dim=32), SampleSettings(pixels=600), TilingSettings(1, 256, 64)
+    with monkeypatch.context() as full:
+        small = partial(PyramidCache, stored_from=0, reserve_bytes=1 << 60)
+        full.setattr(
+            Workspace, "pyramids", lambda self: small(tmp_path / "p", self.images_root, self.image_list().records)
+        )
+        with pytest.raises(PicieError, match=r"pixels of a\.png need .* GB of disk"):
+            embed_workspace(space, *settings)
+    assert space.image_list().problems == []
+    assert embed_workspace(space, *settings).info.images == 1
+
+
+def test_images_that_become_tiny_are_embedded(tmp_path):
+    """At a downsample that suits large images a small one still has its few positions."""
+    (tmp_path / "images").mkdir()
+    for name, size in (("large.png", (700, 900)), ("tiny.png", (100, 64))):
+        Image.fromarray(draw_scene(0, *size)[0]).save(tmp_path / "images" / name)
+    made = embedded(tmp_path / "work", tmp_path / "images", "--downsample", "8", "--tile", "256", "--overlap", "64")
+    assert made.image_list().problems == []
+    assert [made.current_run().dense_features().shape(one) for one in (0, 1)] == [(22, 29), (4, 2)]
 
 
 # -- masks in files, as an export of large images gets them

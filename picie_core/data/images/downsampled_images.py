@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from picie_core.data.images.image_file import MAX_PIXELS, MIN_SCALED_PX, ImageError
+from picie_core.data.images.image_file import MAX_PIXELS, ImageError
 from picie_core.data.images.image_index import ImageRecord
 from picie_core.data.images.image_pyramid import size_at
 from picie_core.data.images.image_source import ImageSource
@@ -43,8 +43,4 @@ class DownsampledImages(ImageSource):
         return size_at(record.width, record.height, self.level)
 
     def window(self, image_id: int, top: int, left: int, height: int, width: int) -> np.ndarray:
-        record = self.records[image_id]
-        if min(size_at(record.width, record.height, self.level)) < MIN_SCALED_PX:
-            raise ImageError(record.path, f"{record.width}x{record.height} pixels at --downsample {2**self.level} are "
-                                          f"fewer than {MIN_SCALED_PX} along a side: lower it")  # fmt: skip
         return self.pyramids.get(image_id).window(self.level, top, left, height, width)

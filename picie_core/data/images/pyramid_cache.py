@@ -24,6 +24,7 @@ from picie_core.data.images.image_pyramid import (
     pyramid_bytes,
     store_pyramid,
 )
+from picie_core.errors import PicieError
 
 STORED_FROM_PIXELS = 16_000_000
 """Images of more pixels are stored; smaller ones are decoded again, in a fraction of a second."""
@@ -57,7 +58,8 @@ class PyramidCache:
     def get(self, image_id: int) -> ImagePyramid:
         """Returns the pyramid of an image, made when it is not there or its file changed.
 
-        Raises ImageError for a file that cannot be read or changed since it was scanned, or where the disk lacks room.
+        Raises ImageError for a file that cannot be read or changed since it was scanned, PicieError where the disk
+        lacks room.
         """
         record = self.records[image_id]
         with self._lock:
@@ -82,7 +84,7 @@ class PyramidCache:
                 raise ImageError(path, "changed since the images were scanned: scan them again")
             if record.width * record.height <= self.stored_from:
                 return PyramidInMemory(read_image(path))
-            self._make_room(record, path)
+            self._make_room(record)
             store_pyramid(path, size, self._folder_of(record), record.stamp)
             pyramid = StoredPyramid(self._folder_of(record))
         os.utime(self._folder_of(record) / RECORD)  # used now
@@ -99,8 +101,8 @@ class PyramidCache:
     def _folder_of(self, record: ImageRecord) -> Path:
         return self.folder / f"{record.id}"
 
-    def _make_room(self, record: ImageRecord, path: Path) -> None:
-        """Deletes pyramids until another one has room. Raises ImageError when the disk has too little without them."""
+    def _make_room(self, record: ImageRecord) -> None:
+        """Deletes pyramids until another one has room. Raises PicieError when the disk has too little without them."""
         self.folder.mkdir(parents=True, exist_ok=True)
         needed = pyramid_bytes(record.width, record.height)
         stored = sorted((one.stat().st_mtime_ns, one.parent) for one in self.folder.glob(f"*/{RECORD}"))
@@ -113,8 +115,10 @@ class PyramidCache:
             used -= sizes[oldest]
         if self._free() < needed + self.reserve_bytes:
             room, free = (needed + self.reserve_bytes) / 1e9, self._free() / 1e9
-            reason = f"its decoded pixels need {room:.1f} GB of disk, {free:.1f} GB are free at {self.folder}"
-            raise ImageError(path, f"{reason}: free some space")
+            raise PicieError(
+                f"the decoded pixels of {record.path} need {room:.1f} GB of disk, {free:.1f} GB are free at "
+                f"{self.folder}: free some space"
+            )
 
     def _free(self) -> int:
         disk = os.statvfs(self.folder)
