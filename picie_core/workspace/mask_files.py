@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,6 +22,8 @@ from picie_core.errors import PicieError
 from picie_core.segmentation.post_processing import PostProcessing
 from picie_core.workspace.image_masks import mask_windows
 from picie_core.workspace.workspace import Run
+
+PYRAMIDS = ".pyramids"
 
 
 class MappedMask(NamedTuple):
@@ -58,10 +62,17 @@ class MaskFiles:
         self.dense = run.dense_features()
         self.images: ImageSource | None = None
         if others is not None:
-            pyramids = PyramidCache(self.folder / ".pyramids", others[0], list(others[1]))
+            pyramids = PyramidCache(self.folder / PYRAMIDS, others[0], list(others[1]))
             self.images = DownsampledImages(pyramids, tiling.downsample)
         self.engine = run.engine(device)
         self._one_at_a_time = threading.Lock()
+
+    def know(self, image_id: int, size: tuple[int, int]) -> ImageRecord:
+        """Returns the record of an image of the other folder, whose (width, height) is known now that it was opened."""
+        assert self.images is not None
+        record = replace(self.images.records[image_id], width=size[0], height=size[1])
+        self.images.records[image_id] = record
+        return record
 
     @contextmanager
     def mask_of(self, image: ImageRecord, confidence: bool = False) -> Iterator[MappedMask]:
@@ -95,3 +106,4 @@ class MaskFiles:
             finally:
                 for path in paths:
                     path.unlink(missing_ok=True)
+                shutil.rmtree(self.folder / PYRAMIDS, ignore_errors=True)  # of the other folder, needed no more

@@ -205,12 +205,14 @@ def test_masks_of_images_of_another_folder(space, tmp_path):
     run, image = space.current_run(), space.read_image(1)
     (tmp_path / "other").mkdir()
     Image.fromarray(image).save(tmp_path / "other" / "same.png")
-    record = ImageRecord(0, "same.png", image.shape[1], image.shape[0], 5)
-    others = tmp_path / "other", [record]
-    files = MaskFiles(run, run.clustering(), None, PostProcessing(), tmp_path, others=others)
+    others = tmp_path / "other", [ImageRecord(0, "same.png", 0, 0, 5)]
+    files = MaskFiles(run, run.clustering(), None, PostProcessing(), tmp_path / "out", others=others)
+    (tmp_path / "out").mkdir()
+    record = files.know(0, image.shape[1::-1])
     with files.mask_of(record) as made:
         same = mask_windows(run, run.clustering(), space.image_list().records[1], None)
         np.testing.assert_array_equal(made.mask, same.window(0, 0, *image.shape[:2]))
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_a_run_at_a_size_has_no_mask_files(finished, tmp_path):
