@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -22,6 +22,9 @@ from picie_core.errors import PicieError
 from picie_core.segmentation.post_processing import PostProcessing
 from picie_core.workspace.image_masks import mask_windows
 from picie_core.workspace.workspace import Run
+
+if TYPE_CHECKING:
+    from picie_core.models.inference import FrozenEmbedder
 
 PYRAMIDS = ".pyramids"
 
@@ -64,7 +67,8 @@ class MaskFiles:
         if others is not None:
             pyramids = PyramidCache(self.folder / PYRAMIDS, others[0], list(others[1]))
             self.images = DownsampledImages(pyramids, tiling.downsample)
-        self.engine = run.engine(device)
+        self._device = device
+        self._engine: FrozenEmbedder | None = None
         self._one_at_a_time = threading.Lock()
 
     def know(self, image_id: int, size: tuple[int, int]) -> ImageRecord:
@@ -73,6 +77,13 @@ class MaskFiles:
         record = replace(self.images.records[image_id], width=size[0], height=size[1])
         self.images.records[image_id] = record
         return record
+
+    def _engine_for(self, image_id: int) -> FrozenEmbedder | None:
+        """The network, loaded for the first image whose features are not stored."""
+        if self.images is None and image_id in self.dense.index:
+            return None
+        self._engine = self._engine or self.run.engine(self._device)
+        return self._engine
 
     @contextmanager
     def mask_of(self, image: ImageRecord, confidence: bool = False) -> Iterator[MappedMask]:
@@ -92,7 +103,7 @@ class MaskFiles:
                     self.classes_of,
                     self.post_processing,
                     dense=self.dense,
-                    engine=self.engine,
+                    engine=self._engine_for(image.id),
                     images=self.images,
                 )
                 size = image.height, image.width
