@@ -171,6 +171,20 @@ def test_an_image_beyond_whole_decoding_is_resized_in_strips(tmp_path, monkeypat
     monkeypatch.setattr(image_file, "MAX_PIXELS", 10_000)
     strips = read_resized(tmp_path / name, 64)
     assert strips.shape == whole.shape and np.abs(strips.astype(int) - whole).mean() < 1.5
+    assert (strips != whole).any()  # it did come another way
+
+
+@pytest.mark.slow
+def test_an_image_that_pillow_refuses_has_a_thumbnail(tmp_path):
+    """A TIFF of 182 million pixels is resized in strips, as Pillow would not decode it."""
+    path = tmp_path / "large.tif"
+    tile = vips_of(scene(1000, 1000))
+    tile.replicate(14, 13).tiffsave(str(path), tile=True, compression="deflate")
+    assert probe_image(path) == (14_000, 13_000)
+    small = read_resized(path, 130)
+    expected = np.asarray(Image.fromarray(scene(1000, 1000)).reduce(100))
+    assert small.shape == (130, 140, 3)
+    assert np.abs(small.astype(int) - np.tile(expected, (13, 14, 1))).mean() < 12
 
 
 def test_small_images_need_no_libvips():

@@ -117,6 +117,8 @@ def read_resized(path: Path | str, size_px: int) -> np.ndarray:
     """
     with _open(path) as image:
         width, height = scaled_size(*_upright_size(image), size_px)
+        if image.width * image.height > MAX_PIXELS:
+            return _resize(_reduced(path, image, 2 * max(width, height)), width, height)
         wanted = (2 * width, 2 * height)
         image.draft(None, wanted if _orientation(image) < 5 else wanted[::-1])
         return _resize(_decode(image), width, height)
