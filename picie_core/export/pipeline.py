@@ -81,8 +81,9 @@ class _Read(NamedTuple):
 class Pipeline:
     """Reads images, computes each mask once and writes it in all formats."""
 
-    cache: ImageCache
-    feature_source: FeatureSource
+    cache: ImageCache | None
+    """None where `whole_masks` makes the masks, as is `feature_source`."""
+    feature_source: FeatureSource | None
     legend: Legend
     targets: Sequence[Target]
     image_files: str = "copy"
@@ -152,6 +153,7 @@ class Pipeline:
             return _Read(image, None, size, annotation)
         if self.whole_masks is not None:
             return _Read(image, None, size, None)
+        assert self.cache is not None
         if image.image_id is not None and file_stamp(os.stat(image.source)) == image.stamp:
             return _Read(image, self.cache.get(image.image_id), size, None)
         # of another folder, or written anew since it was cached: its mask is that of the file as it is now
@@ -161,8 +163,10 @@ class Pipeline:
         """Yields each image with its feature map (h, w, D), and annotated images without one."""
         for batch in _batches(read):
             inputs = [one.resized for one in batch if one.resized is not None]
-            feature_maps = self.feature_source(np.stack(inputs)) if inputs else [None] * len(batch)  # (B, h, w, D)
-            yield from zip(batch, feature_maps, strict=True)
+            if not inputs or self.feature_source is None:
+                yield from ((one, None) for one in batch)
+            else:
+                yield from zip(batch, self.feature_source(np.stack(inputs)), strict=True)  # (B, h, w, D)
 
     def _write(self, read: _Read, feature_map: np.ndarray | None) -> JournalLine:
         """Computes the mask of an image and writes it in all formats."""
@@ -177,7 +181,8 @@ class Pipeline:
                 entries[target.form.key] = target.form.write_image(target.folder, masked, target.classes)
             self.finished(image.path, mask)
             value = self.legend.ignored_value
-            ignored = 0 if value is None else int(np.count_nonzero(mask == value))
+            rows = range(0, 0 if value is None else len(mask), ROWS)
+            ignored = sum(int(np.count_nonzero(mask[first : first + ROWS] == value)) for first in rows)
         annotated = read.annotation is not None
         return JournalLine(image.path, image.split, read.size, ignored, annotated, image.stems, entries)
 

@@ -17,6 +17,8 @@ from picie_core.data.class_names import IGNORE_ID, name_key
 
 FILE = "exported_masks.txt"
 DIGEST_CHARACTERS = 32
+ROWS = 1024
+"""Rows of a mask that are looked at together, so that a large one is never copied."""
 
 
 def mask_digest(path: str, mask: np.ndarray, class_names: Sequence[str]) -> str:
@@ -24,13 +26,17 @@ def mask_digest(path: str, mask: np.ndarray, class_names: Sequence[str]) -> str:
 
     class_names: by id. Masks with equal names in equal pixels have equal digests, whatever the ids are.
     """
-    shown = np.flatnonzero(np.bincount(mask.ravel(), minlength=IGNORE_ID + 1)).tolist()
+    parts = [slice(first, first + ROWS) for first in range(0, len(mask), ROWS)]
+    shown = sorted({int(one) for part in parts for one in np.unique(mask[part])})
     keys = sorted((name_key(class_names[one]), one) for one in shown if one != IGNORE_ID)
     rank = np.full(IGNORE_ID + 1, IGNORE_ID, np.uint8)
     for index, (_, one) in enumerate(keys):
         rank[one] = index
     head = "\n".join([path, f"{mask.shape[0]} {mask.shape[1]}", *(key for key, _ in keys)])
-    return hashlib.sha256(head.encode() + b"\0" + rank[mask].tobytes()).hexdigest()[:DIGEST_CHARACTERS]
+    digest = hashlib.sha256(head.encode() + b"\0")
+    for part in parts:
+        digest.update(rank[mask[part]].tobytes())
+    return digest.hexdigest()[:DIGEST_CHARACTERS]
 
 
 def remember_mask(workspace_root: Path, path: str, mask: np.ndarray, class_names: Sequence[str]) -> None:

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from picie_core.clustering.clustering import Clustering
-from picie_core.data.images.image_folder import Problem, walk_images
+from picie_core.data.class_names import IGNORE_ID
+from picie_core.data.images.image_file import ImageError, probe_image
+from picie_core.data.images.image_folder import Problem, file_stamp, walk_images
+from picie_core.data.images.image_index import ImageRecord
 from picie_core.errors import PicieError, SettingError
 from picie_core.export.export_folder import check_out, check_written, write_records
 from picie_core.export.export_settings import ExportSettings
@@ -20,11 +25,12 @@ from picie_core.export.image_files import folder_stems
 from picie_core.export.journal import JOURNAL_FILE, Journal, WrittenByFormat, unfinished_folder
 from picie_core.export.legend import Legend, make_legend
 from picie_core.export.mask_format import Format, held_classes
-from picie_core.export.pipeline import ExportImage, FeatureSource, Pipeline, Target
+from picie_core.export.pipeline import ExportImage, FeatureSource, MaskSource, Pipeline, Target
 from picie_core.progress import Report, ignore_progress
 from picie_core.segmentation.post_processing import PostProcessing
 from picie_core.version import __version__
 from picie_core.workspace.exported_masks import remember_mask
+from picie_core.workspace.mask_files import MappedMask, MaskFiles
 from picie_core.workspace.workspace import Run, StoredClustering, Workspace
 
 
@@ -91,14 +97,16 @@ def export_masks(
     names = [one.name for one in legend.classes]
     with unfinished_folder(out, plan, command_line) as folder:
         targets = [Target(form, folder / form.key if len(chosen) > 1 else folder, held[form.key]) for form in chosen]
+        tiled = run.tiling is not None
         pipeline = Pipeline(
-            run.image_cache(),
-            feature_source or network_features(run, device),
+            None if tiled else run.image_cache(),
+            None if tiled else feature_source or network_features(run, device),
             legend,
             targets,
             image_files=settings.image_files,
             confidence=None if settings.confidence == "none" else (settings.confidence, folder / "confidence"),
             annotation=annotated.mask if annotated else lambda path: None,
+            whole_masks=tiled_masks(run, legend, folder, sources, root, device) if tiled else None,
             finished=lambda path, mask: remember_mask(workspace.root, path, mask, names) if own else None,
         )
         with Journal(folder / JOURNAL_FILE) as journal:
@@ -180,6 +188,37 @@ def network_features(run: Run, device: str) -> FeatureSource:
     """
     engine = run.engine(device)
     return lambda images: engine(images).float().cpu().numpy()
+
+
+def tiled_masks(
+    run: Run, legend: Legend, folder: Path, images: Sequence[ExportImage], root: Path, device: str
+) -> MaskSource:
+    """Returns what makes the masks of a run that embeds images in tiles, in files below `folder`, one at a time."""
+    classes_of = None
+    if legend.classes_of is not None:  # a mask holds class ids of the label map; the pipeline gives them their values
+        ids = {int(value): one for one, value in enumerate(legend.values.tolist()) if value != IGNORE_ID}
+        classes_of = {cluster: ids.get(value, IGNORE_ID) for cluster, value in legend.classes_of.items()}
+    records = run.workspace.image_list().records
+    others = [ImageRecord(one.index, one.path, 0, 0, one.stamp) for one in images if one.image_id is None]
+    files = MaskFiles(
+        run,
+        legend.clustering,
+        classes_of,
+        legend.post_processing,
+        folder,
+        others=(root, others) if others else None,
+        device=device,
+    )
+
+    def mask_of(image: ExportImage, confidence: bool) -> AbstractContextManager[MappedMask]:
+        if image.image_id is None:
+            return files.mask_of(files.know(image.index, probe_image(image.source)), confidence)
+        record = records[image.image_id]
+        if file_stamp(os.stat(image.source)) != record.stamp:
+            raise ImageError(image.source, "changed since it was embedded: run `embed` again")
+        return files.mask_of(record, confidence)
+
+    return mask_of
 
 
 def find_images(

@@ -13,7 +13,6 @@ from PIL import Image
 from picie_core.cli.commands import COMMANDS
 from picie_core.cli.parser import run_command
 from picie_core.data.images.image_index import ImageRecord
-from picie_core.data.images.png_stream import write_grey_png
 from picie_core.data.images.pyramid_cache import PyramidCache
 from picie_core.errors import PicieError
 from picie_core.segmentation.contact_sheet import contact_sheet, contact_sheet_at
@@ -220,16 +219,3 @@ def test_a_run_at_a_size_has_no_mask_files(finished, tmp_path):
     run = finished.current_run()
     with pytest.raises(PicieError, match="embeds images at a --size"):
         MaskFiles(run, run.clustering(), None, PostProcessing(), tmp_path)
-
-
-@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
-def test_a_streamed_png_is_the_mask(tmp_path, kind):
-    """Pillow reads back the mode and the values that it would have written."""
-    pytest.importorskip("pyvips", reason="libvips writes it: pip install pyvips-binary")
-    mask = np.random.default_rng(0).integers(0, np.iinfo(kind).max + 1, (70, 90)).astype(kind)
-    write_grey_png(tmp_path / "m.png", mask)
-    with Image.open(tmp_path / "m.png") as read:
-        assert read.mode == ("L" if kind is np.uint8 else "I;16")
-        np.testing.assert_array_equal(np.asarray(read), mask)
-    with pytest.raises(PicieError, match=r"cannot write .*m\.png"):
-        write_grey_png(tmp_path / "gone" / "m.png", mask)

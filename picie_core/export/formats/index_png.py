@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from picie_core.data.images.image_file import png_bytes, read_image
+from picie_core.data.images.image_file import STREAMED_FROM_PIXELS, png_bytes, read_image, read_resized
 from picie_core.export.image_files import jpeg_bytes, put, write_picture
 from picie_core.export.mask_format import Classes, Entry, Format, MaskedImage, Written, class_colors
 from picie_core.export.splits import write_split_lists
@@ -16,8 +16,6 @@ from picie_core.segmentation.overlay import overlay
 
 PREVIEWS = 12
 """The first images also get a picture with the mask over the image."""
-PREVIEW_MOST_PIXELS = 64_000_000
-"""Larger images get no preview: they would be decoded whole for it."""
 PREVIEW_PX = 1024
 """Longer side of a preview at most."""
 
@@ -36,7 +34,7 @@ class IndexPng(Format):
         picture = write_picture(folder / "images", image.stem, image.source, image.image_files)
         mask = Path("masks") / f"{image.stem}.png"
         put(folder / mask, png_bytes(image.mask))
-        if image.index < PREVIEWS and image.mask.size <= PREVIEW_MOST_PIXELS:
+        if image.index < PREVIEWS:
             name = f"{image.index:02d}_{image.stem.replace('/', '__')}.jpg"
             put(folder / "previews" / name, _preview(image.source, image.mask, classes))
         return {"image": picture and f"images/{picture.as_posix()}", "mask": mask.as_posix()}
@@ -49,7 +47,8 @@ class IndexPng(Format):
 
 def _preview(source: Path, mask: np.ndarray, classes: Classes) -> bytes:
     """The image with its mask over it as JPEG."""
-    full = Image.fromarray(read_image(source))
+    reduced = mask.size > STREAMED_FROM_PIXELS  # a large one is resized while it is read where it can be
+    full = Image.fromarray(read_resized(source, PREVIEW_PX) if reduced else read_image(source))
     full.thumbnail((PREVIEW_PX, PREVIEW_PX), Image.Resampling.LANCZOS)
     rows, columns = (
         np.arange(small) * large // small for small, large in zip(full.size[::-1], mask.shape, strict=True)
