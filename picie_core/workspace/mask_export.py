@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from picie_core.clustering.clustering import Clustering
-from picie_core.data.class_names import IGNORE_ID
 from picie_core.data.images.image_file import ImageError, probe_image
 from picie_core.data.images.image_folder import Problem, file_stamp, walk_images
 from picie_core.data.images.image_index import ImageRecord
@@ -194,16 +193,12 @@ def tiled_masks(
     run: Run, legend: Legend, folder: Path, images: Sequence[ExportImage], root: Path, device: str
 ) -> MaskSource:
     """Returns what makes the masks of a run that embeds images in tiles, in files below `folder`, one at a time."""
-    classes_of = None
-    if legend.classes_of is not None:  # a mask holds class ids of the label map; the pipeline gives them their values
-        ids = {int(value): one for one, value in enumerate(legend.values.tolist()) if value != IGNORE_ID}
-        classes_of = {cluster: ids.get(value, IGNORE_ID) for cluster, value in legend.classes_of.items()}
     records = run.workspace.image_list().records
     others = [ImageRecord(one.index, one.path, 0, 0, one.stamp) for one in images if one.image_id is None]
     files = MaskFiles(
         run,
         legend.clustering,
-        classes_of,
+        legend.classes_of,
         legend.post_processing,
         folder,
         others=(root, others) if others else None,
