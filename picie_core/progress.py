@@ -91,13 +91,14 @@ def pid_start_time(pid: int) -> float | None:
 
 
 class StatusFile:
-    """Writes `W/jobs/<command>.json` while a job runs; also a Report."""
+    """Writes `W/jobs/<command>.json` while a job runs; also a Report. Without a path it only keeps the status."""
 
-    def __init__(self, path: Path, command: str):
+    def __init__(self, path: Path | None, command: str):
         self.path, self.written = path, 0.0
         pid, now = os.getpid(), time.time()
         self.status = JobStatus(command, "running", pid, pid_start_time(pid) or 0.0, now, now)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
         self.write()
 
     def __call__(self, progress: Progress) -> None:
@@ -121,7 +122,8 @@ class StatusFile:
         """Writes the status by rename, so that a reader never reads half of it."""
         self.written = time.time()
         self.status = replace(self.status, heartbeat=self.written)
-        write_text(self.path, json.dumps(asdict(self.status)))
+        if self.path is not None:
+            write_text(self.path, json.dumps(asdict(self.status)))
 
 
 def read_status(path: Path) -> JobStatus | None:

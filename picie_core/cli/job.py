@@ -21,10 +21,10 @@ Handler = Callable[[int, Any], None]
 
 
 class Job:
-    """A running command: a progress bar on a terminal, a status file in the workspace; use as a context."""
+    """A running command: a progress bar on a terminal, a status file in the workspace if any; use as a context."""
 
-    def __init__(self, workspace: Workspace, command: str):
-        self.status = StatusFile(workspace.job_path(command), command)
+    def __init__(self, workspace: Workspace | None, command: str):
+        self.status = StatusFile(None if workspace is None else workspace.job_path(command), command)
         self.bar: tqdm | None = None
 
     def __call__(self, progress: Progress) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 import torchvision
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from picie_core.errors import PicieError
 from picie_core.models.backbones import Backbone, ConvBackbone, VitBackbone, import_timm
@@ -25,25 +25,50 @@ def load_backbone_weights(backbone: Backbone, settings: EmbedderSettings) -> Non
     """
     if settings.weights == "none":
         return
-    if settings.weights == "imagenet":
-        state, source = _published_state(backbone, settings.backbone), "the download"
-    else:
-        state, source = _file_state(Path(settings.weights)), settings.weights
+    state, source = _wanted_state(backbone, settings.backbone, settings.weights)
     if isinstance(backbone, VitBackbone):
         state = _timm_names(backbone, state, source, settings.backbone)
     _fill(backbone, state, settings.backbone, source)
 
 
-def _published_state(backbone: Backbone, name: str) -> dict[str, Tensor]:
+def load_torchvision_weights(module: nn.Module, name: str, weights: str, prefix: str = "") -> None:
+    """Fills `module`, the torchvision network `name` without its classifier, as `load_backbone_weights` does.
+
+    prefix: what torchvision puts before the names of these tensors. Raises PicieError likewise.
+    """
+    if weights == "none":
+        return
+    state, source = _wanted_state(None, name, weights)
+    state = {key.removeprefix(prefix): value for key, value in state.items()}
+    own = module.state_dict()
+    wrong = [key for key, value in own.items() if key not in state or state[key].shape != value.shape]
+    if wrong:
+        raise PicieError(
+            f"{source} has no {prefix + wrong[0]!r} of the shape {tuple(own[wrong[0]].shape)} ({len(wrong)} tensors do "
+            f"not fit): give the state dict of a torchvision {name}"
+        )
+    module.load_state_dict({key: state[key] for key in own})
+
+
+def _wanted_state(backbone: Backbone | None, name: str, weights: str) -> tuple[dict[str, Tensor], str]:
+    """The tensors that `weights` names, and what an error calls their source."""
+    if weights == "imagenet":
+        return _published_state(backbone, name), "the download"
+    return _file_state(Path(weights)), weights
+
+
+def _published_state(backbone: Backbone | None, name: str) -> dict[str, Tensor]:
+    """The published tensors of a backbone, or where it is None of torchvision's network `name`."""
+    convolutional = not isinstance(backbone, VitBackbone)
     try:
-        if isinstance(backbone, ConvBackbone):
+        if not isinstance(backbone, VitBackbone):
             weights = torchvision.models.get_model_weights(name).IMAGENET1K_V1
             return weights.get_state_dict(progress=False, check_hash=True)
         return import_timm(name).create_model(backbone.name, pretrained=True).state_dict()
     except Exception as error:  # each library and version has its own for no network
         raise PicieError(
             f"the published weights of {name} cannot be downloaded ({_first_line(error)}): give --weights PATH of a "
-            f"saved state dict{', or --weights none for random weights' * isinstance(backbone, ConvBackbone)}"
+            f"saved state dict{', or --weights none for random weights' * convolutional}"
         ) from error
 
 

@@ -93,16 +93,19 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
             raise (OSError(*cause.args) if isinstance(cause, OSError) else error) from error
 
 
-def load_checkpoint(path: Path) -> dict[str, Any]:
-    """Returns what `save_checkpoint` wrote. Raises PicieError when it is missing, damaged or of another version."""
+def load_checkpoint(path: Path, remedy: str = "start the training anew, without --resume") -> dict[str, Any]:
+    """Returns what `save_checkpoint` wrote.
+
+    Raises PicieError, with the `remedy`, when it is missing, damaged or of another version.
+    """
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
-        raise PicieError(f"no checkpoint at {path}: start the training anew, without --resume") from None
+        raise PicieError(f"no checkpoint at {path}: {remedy}") from None
     except Exception as error:
-        raise PicieError(f"{path} cannot be read ({str(error).splitlines()[0]}): start the training anew") from error
+        raise PicieError(f"{path} cannot be read ({str(error).splitlines()[0]}): {remedy}") from error
     version = state.get("version", 0) if isinstance(state, dict) else 0
     if version != VERSION:
-        remedy = "update the program" if version > VERSION else "start the training anew, without --resume"
+        remedy = "update the program" if version > VERSION else remedy
         raise PicieError(f"{path} has version {version}, this program resumes from version {VERSION}: {remedy}")
     return state
