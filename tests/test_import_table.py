@@ -22,9 +22,10 @@ CORE = {
     "evaluation": {"top", "data", "models", "clustering", "segmentation"},
     "labels": {"top", "data", "clustering"},
     "export": {"top", "data", "segmentation", "labels", "clustering"},
+    "distillation": {"top", "data", "models", "training", "segmentation", "evaluation"},
     "workspace": {"top", "data", "models", "clustering", "training", "segmentation", "evaluation", "labels", "export"},
     "cli": {"top", "data", "models", "clustering", "training", "segmentation", "evaluation", "labels", "export",
-            "workspace"},
+            "distillation", "workspace"},
 }  # fmt: skip
 """Room of `picie_core/` -> the rooms that its files may import, besides files of its own."""
 SCREENS = ("images", "train", "clusters", "map", "masks", "export")

@@ -7,6 +7,7 @@ from picie_core.cli.annotations import annotated_images
 from picie_core.cli.cluster import cluster
 from picie_core.cli.compare import compare
 from picie_core.cli.contact_sheets import contact_sheets
+from picie_core.cli.distil import distil
 from picie_core.cli.embed import embed
 from picie_core.cli.evaluate import evaluate
 from picie_core.cli.export import export
@@ -54,6 +55,7 @@ COMMANDS: dict[str, Command | Group] = {
     "paint": paint,
     "export": export,
     "import": import_corrected,
+    "distil": distil,
     "truth": ground_truth,
     "evaluate": evaluate,
     "compare": compare,

@@ -1,0 +1,1 @@
+"""Distillation: a segmentation network that learns from exported masks, and the files that carry it elsewhere."""
