@@ -9,6 +9,7 @@ import streamlit as st
 
 from app.export.checks import draw_checks
 from app.export.corrections import corrections_part
+from app.export.distil import distil_part
 from app.export.format_cards import choose_formats
 from app.export.options import Choice, choose_options
 from app.export.written import exports_part
@@ -94,3 +95,5 @@ with show_errors():
         write_part(clustering, choice)
     exports_part(workspace)
 corrections_part(clustering)
+with show_errors():
+    distil_part(clustering)

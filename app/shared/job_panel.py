@@ -36,6 +36,7 @@ JOBS = {
     "truth": JobWords("Ground truth"),
     "export": JobWords("Exporting"),
     "import": JobWords("Importing"),
+    "distil": JobWords("Training a network"),
     "scan": JobWords("Scanning"),
 }
 
