@@ -31,6 +31,7 @@ def draw_checks(clustering: StoredClustering, choice: Choice) -> None:
     legend = make_legend(clustering.label_map, clustering, settings.raw, choice.post_processing, settings.classes)
     for key in choice.formats:
         form = FORMATS[key]
+        form.check_splits(splits)
         held = held_classes(form, legend.classes, settings.fix_names)
         changed = [(old.name, new.name) for old, new in zip(legend.classes, held, strict=True) if old.name != new.name]
         if changed:

@@ -89,6 +89,8 @@ def export_masks(
     legend = make_legend(workspace.label_map, clustering, settings.raw, post_processing, settings.classes)
     held = {form.key: held_classes(form, legend.classes, settings.fix_names) for form in chosen}
     sources, problems = find_images(workspace, chosen, settings, None if images is None else root)
+    for form in chosen:
+        form.check_splits([image.split for image in sources])
     digest = weights_digest(run.folder / "embedder", clustering)
     own = images is None and not settings.raw
     annotated = workspace.label_map.annotated_images() if own else None

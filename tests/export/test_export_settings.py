@@ -137,3 +137,11 @@ def test_an_image_that_changed_since_the_embedding_has_the_mask_of_now(tmp_path)
     assert report.images == 3 and report.problems == []
     for name, mask in masks_of(tmp_path / "other_out").items():
         np.testing.assert_array_equal(masks_of(tmp_path / "out")[name], mask)
+
+
+def test_a_format_that_needs_a_validation_set_says_so_before_it_writes(made, tmp_path):
+    """Ultralytics does not read a data set without one: nothing is segmented for it."""
+    settings = ExportSettings(val_share=0)
+    with pytest.raises(SettingError, match=r"val-share"):
+        export_masks(made[2], ["png", "ultralytics"], tmp_path / "out", feature_source=no_network, settings=settings)
+    assert list(tmp_path.iterdir()) == []
