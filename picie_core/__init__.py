@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from picie_core.estimators.pixel_clusterer import PixelClusterer
     from picie_core.estimators.spherical_kmeans import SphericalKMeans
     from picie_core.evaluation.mask_metrics import MaskMetrics, evaluate
+    from picie_core.export.export_settings import ExportSettings
     from picie_core.progress import Progress
     from picie_core.segmentation.contact_sheet import contact_sheet
     from picie_core.settings import EmbedderSettings, SampleSettings, TrainSettings
@@ -51,6 +52,7 @@ __all__ = [
     "contact_sheet",
     "load_projection",
     "export_masks",
+    "ExportSettings",
     "import_masks",
     # progress and errors
     "Progress",
@@ -77,6 +79,7 @@ _HOMES = {
     "contact_sheet": "segmentation.contact_sheet",
     "load_projection": "workspace.projections",
     "export_masks": "workspace.mask_export",
+    "ExportSettings": "export.export_settings",
     "import_masks": "workspace.mask_import",
     "Progress": "progress",
     "PicieError": "errors",

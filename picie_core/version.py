@@ -1,3 +1,3 @@
 """The version of the package; also stored in every workspace record that a reader may need it for."""
 
-__version__ = "0.4.0"
+__version__ = "0.5.0"

@@ -23,16 +23,16 @@ Key = Callable[[str], str]
 class ImageNames:
     """Finds the image that a name stands for.
 
-    By its path first, then by the stem that an export gave it, by its path without the ending, by the flat name of
-    lists (`a__b` for `a/b`), and at last by the stem alone where only one image has it. The first of these that knows
-    the name decides; where several images fit, none is taken.
+    By the stem that an export gave it first, as `turned.png` may be there what `turned.jpg` was; then by its path, by
+    its path without the ending, by the flat name of lists (`a__b` for `a/b`), and at last by the stem alone where only
+    one image has it. The first of these that knows the name decides; where several images fit, none is taken.
     """
 
     def __init__(self, paths: Sequence[str], renamed: Mapping[str, str] | None = None):
         told = {_plain(path): _plain(stem) for path, stem in (renamed or {}).items()}
         keys: tuple[Key, ...] = (
-            lambda path: path,
             lambda path: told.get(path, _stem(path)) if renamed is not None else "",
+            lambda path: path,
             _stem,
             lambda path: f"{_stem(path)}_{_ending(path)}",
             lambda path: _flat(_stem(path)),
@@ -57,7 +57,7 @@ class ImageNames:
     def _look_up(self, name: str, form: str, is_stem: bool) -> str | None:
         stem = form if is_stem else _stem(form)
         path, last = ("", "") if is_stem else (form, PurePosixPath(form).name)
-        forms = (path, stem, stem, stem, stem, stem, last, PurePosixPath(stem).name)
+        forms = (stem, path, stem, stem, stem, stem, last, PurePosixPath(stem).name)
         for table, key in zip(self._tables, forms, strict=True):
             found = table.get(key, ()) if key else ()
             if len(found) > 1:
