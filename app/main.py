@@ -11,8 +11,7 @@ from app.session.address import write_address
 from app.session.clustering import NEEDS_CLUSTERS, cluster_if_wanted
 from app.session.current import current_clustering, current_run, current_workspace, open_workspace, reading
 from app.session.record import session
-from app.shared.components.reload_pictures import reload_lost_pictures
-from app.shared.components.undo_keys import leave_undo_to_fields
+from app.shared.components.page_scripts import run_page_scripts
 from app.shared.edit_history import transfer_notice
 from app.shared.layout.notices import show_errors, show_notice
 from app.shared.layout.pages import pages
@@ -23,8 +22,7 @@ st.set_page_config(page_title="PiCIE Explorer", page_icon=page_icon(), layout="w
 page = st.navigation(pages())
 st.html(STYLE)
 st.logo(LOGO, size="large")
-leave_undo_to_fields()
-reload_lost_pictures()
+run_page_scripts()
 workspace = run = None
 with show_errors():
     record = session()

@@ -5,10 +5,26 @@ from __future__ import annotations
 import os
 import uuid
 import zipfile
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
+import streamlit as st
+
 from picie_core.atomic_files import disk_error
+
+
+def download_button(folder: Path) -> None:
+    """Draws the button that downloads a folder as a zip."""
+    st.download_button(
+        "Download",
+        data=partial(open_zip, folder),
+        file_name=f"{folder.name}.zip",
+        mime="application/zip",
+        on_click="ignore",
+        icon=":material/download:",
+        key=f"download_{folder.parent.name}_{folder.name}",
+    )
 
 
 def open_zip(folder: Path) -> BinaryIO:

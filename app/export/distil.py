@@ -12,7 +12,7 @@ from typing import Any
 
 import streamlit as st
 
-from app.export.archive import open_zip
+from app.export.archive import download_button
 from app.session.estimates import default_weights
 from app.session.jobs import Job, command_line, job_of, start
 from app.shared.formatting import count, duration, literal
@@ -172,15 +172,7 @@ def _draw_student(folder: Path) -> None:
             with st.container(gap=None):
                 st.markdown(f"**{literal(folder.name)}**")
                 small(html.escape(" · ".join(_facts(report))))
-            st.download_button(
-                "Download",
-                data=partial(open_zip, folder),
-                file_name=f"{folder.name}.zip",
-                mime="application/zip",
-                on_click="ignore",
-                icon=":material/download:",
-                key=f"download_student_{folder.name}",
-            )
+            download_button(folder)
         with st.expander("Curve, and held-out images: photograph, mask learnt from, mask of the network"):
             _draw_curve(folder, folder.name)
             for picture in sorted((folder / "pictures").glob("*.jpg")):

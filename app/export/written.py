@@ -6,13 +6,12 @@ import html
 import json
 import shlex
 import shutil
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
-from app.export.archive import open_zip
+from app.export.archive import download_button
 from app.session.cache import cached
 from app.session.jobs import job_of, start
 from app.shared.formatting import count, home_path, literal, percent, size
@@ -58,15 +57,7 @@ def _draw_export(folder: Path, records: list[dict[str, Any]]) -> None:
             st.markdown(f"**{literal(folder.name)}**")
             small(html.escape(" · ".join(words)))
             small(html.escape(home_path(folder)))
-        st.download_button(
-            "Download",
-            data=partial(open_zip, folder),
-            file_name=f"{folder.name}.zip",
-            mime="application/zip",
-            on_click="ignore",
-            icon=":material/download:",
-            key=f"download_{folder.name}",
-        )
+        download_button(folder)
     if first["problems"]:
         with st.expander(f"{count(len(first['problems']), 'image')} left out of {folder.name}"):
             st.dataframe(first["problems"], hide_index=True, alt="Images that could not be exported, with the reason")

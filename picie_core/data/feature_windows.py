@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,15 +11,15 @@ if TYPE_CHECKING:
     from picie_core.data.embedding_sample import DenseFeatures
 
 
-class FeatureWindows:
+class FeatureWindows(ABC):
     """A feature map of `shape` (h, w), of which windows are asked for."""
 
     def __init__(self, shape: tuple[int, int]):
         self.shape = shape
 
+    @abstractmethod
     def window(self, rows: tuple[int, int], columns: tuple[int, int]) -> np.ndarray:
         """Returns positions [first, last) of rows and columns: (r, c, D) float or int8, of any length."""
-        raise NotImplementedError
 
 
 class MapInMemory(FeatureWindows):

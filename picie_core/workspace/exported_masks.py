@@ -1,4 +1,4 @@
-"""Which masks a workspace has exported: by their digests an import knows a mask that nobody changed.
+"""Which masks a workspace has exported: by their digests an import recognises unchanged masks.
 
 What a mask holds decides, not its format or the order of its classes, so a mask that went through another tool and
 came back the same is found too. The file may be deleted: unchanged masks are then compared with the network's.

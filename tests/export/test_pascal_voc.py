@@ -8,8 +8,8 @@ from PIL import Image
 from torchvision.datasets import VOCSegmentation
 
 from picie_core.errors import SettingError
-from picie_core.export.formats.pascal_voc import voc_palette
 from picie_core.export.splits import TrainValSplit
+from picie_core.export.voc_colors import voc_palette
 from picie_core.workspace.mask_export import export_masks
 from tests.export.odd_images import no_network
 

@@ -4,54 +4,13 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-Masks = dict[int, np.ndarray]
-"""Number of an image in its case -> its mask (H, W) uint8 as the library read it, 255 where it found no class."""
-SPLITS = ("train", "val")
-IGNORED = 255
-
-
-@dataclass(frozen=True)
-class Export:
-    """One case in one format."""
-
-    folder: Path
-    classes: list[str]
-    """The names that the format holds, by id."""
-    images: list[dict[str, Any]]
-
-    @classmethod
-    def load(cls, case: Path, key: str) -> Export:
-        manifest = json.loads((case / f"{key}.manifest.json").read_text(encoding="utf-8"))
-        return cls(case / key, manifest["classes"], manifest["images"])
-
-    def split(self, name: str) -> list[int]:
-        """The numbers of the images of a split."""
-        return [i for i, one in enumerate(self.images) if one["split"] == name]
-
-    def find(self, **wanted: str | None) -> int:
-        """The number of the one image with these values."""
-        (found,) = [i for i, one in enumerate(self.images) if all(one[key] == value for key, value in wanted.items())]
-        return found
-
-    def paint(self, index: int, parts: Iterable[tuple[str, np.ndarray]]) -> np.ndarray:
-        """A mask from the pixels (H, W) bool of names; no pixel has two."""
-        width, height = self.images[index]["size"]
-        mask = np.full((height, width), IGNORED, np.uint8)
-        for name, pixels in parts:
-            pixels = np.asarray(pixels, bool)
-            assert pixels.shape == mask.shape and (mask[pixels] == IGNORED).all()
-            mask[pixels] = self.classes.index(name)
-        return mask
-
+from tests.interop.written_export import IGNORED, SPLITS, Export, Masks
 
 # -- libraries that read several formats
 
@@ -312,41 +271,3 @@ def binary_with_pil(export: Export) -> Masks:
                 parts.append((each["name"], np.asarray(mask) == 255))
         masks[index] = export.paint(index, parts)
     return masks
-
-
-@dataclass(frozen=True)
-class Reader:
-    """A library that has to read a format exactly."""
-
-    form: str
-    library: str
-    """Its distribution, whose version the table gives."""
-    read: Callable[[Export], Masks]
-    call: str
-    """What was called, as the table says it."""
-    drops_class_0: bool = False
-    """Whether the library never reads class 0."""
-
-
-READERS = (
-    Reader("png", "pillow", png_with_pil, "`Image.open`"),
-    Reader("png", "labelformat", png_with_labelformat, "`PascalVOCSemanticSegmentationInput.from_dirs`"),
-    Reader("voc", "torchvision", voc_with_torchvision, "`VOCSegmentation`"),
-    Reader("voc", "datumaro", voc_with_datumaro, "`voc_segmentation`"),
-    Reader("cvat-mask", "datumaro", cvat_mask_with_datumaro, "`voc_segmentation`, from the archive"),
-    Reader("cvat-images", "datumaro", partial(with_datumaro, "cvat"), "`cvat`"),
-    Reader("coco", "pycocotools", coco_with_pycocotools, "`COCO.annToMask`; text, area and box equal its own"),
-    Reader("coco", "supervision", coco_with_supervision, "`DetectionDataset.from_coco(force_masks=True)`"),
-    Reader("coco", "datumaro", partial(with_datumaro, "coco_instances"), "`coco_instances`"),
-    Reader("coco-panoptic", "datumaro", partial(with_datumaro, "coco_panoptic"), "`coco_panoptic`"),
-    Reader("cityscapes", "torchvision", cityscapes_with_torchvision, "`Cityscapes`, semantic and color"),
-    Reader("cityscapes", "datumaro", partial(with_datumaro, "cityscapes"), "`cityscapes`, which drops id 0", True),
-    Reader("label-studio", "label-studio-sdk", label_studio_with_sdk, "`validate_prediction` and `decode_rle`"),
-    Reader("fiftyone", "fiftyone", fiftyone_with_importer, "`ImageSegmentationDirectoryImporter`"),
-    Reader("hf", "datasets", hf_with_datasets, '`load_dataset("imagefolder")`'),
-    Reader(
-        "mmseg", "mmengine", mmseg_with_mmengine, "`Config.fromfile`, files listed and loaded as mmsegmentation does"
-    ),
-    Reader("ultralytics", "ultralytics", ultralytics_with_dataset, "`SemanticDataset`"),
-    Reader("binary", "pillow", binary_with_pil, "`Image.open`"),
-)

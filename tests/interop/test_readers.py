@@ -13,7 +13,8 @@ import pytest
 from PIL import Image
 
 from tests.interop.cases import CASES
-from tests.interop.readers import IGNORED, READERS, Export, Reader
+from tests.interop.reader_table import READERS, Reader
+from tests.interop.written_export import IGNORED, Export
 
 FORMATS = sorted({reader.form for reader in READERS})
 

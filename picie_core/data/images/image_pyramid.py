@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import weakref
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -57,15 +58,15 @@ def halve(pixels: np.ndarray) -> np.ndarray:
     return ((rows[:, 0::2] + rows[:, 1::2] + 2) >> 2).astype(np.uint8)
 
 
-class ImagePyramid:
+class ImagePyramid(ABC):
     """The levels of one image; `window` reads from any of them."""
 
     def __init__(self, sizes: Sequence[Size]):
         self.sizes = list(sizes)
 
+    @abstractmethod
     def window(self, level: int, top: int, left: int, height: int, width: int) -> np.ndarray:
         """Returns a window that lies inside a level: uint8 RGB (height, width, 3)."""
-        raise NotImplementedError
 
 
 class PyramidInMemory(ImagePyramid):

@@ -14,19 +14,10 @@ from picie_core.data.class_names import IGNORE_ID, name_key
 from picie_core.export.image_files import flat_stems, put, write_jpeg
 from picie_core.export.mask_format import Classes, Entry, Format, MaskedImage, NameRule, Written
 from picie_core.export.splits import write_split_lists
+from picie_core.export.voc_colors import voc_palette
 
 ROOT = Path("VOCdevkit/VOC2012")
 IGNORED_NAME = "ignored"
-
-
-def voc_palette() -> np.ndarray:
-    """Returns the colours of Pascal VOC, uint8 (256, 3): red, green and blue take the bits of an id in turn."""
-    ids = np.arange(256)
-    palette = np.zeros((256, 3), np.uint8)
-    for step in range(3):
-        for channel in range(3):
-            palette[:, channel] |= ((ids >> (3 * step + channel) & 1) << (7 - step)).astype(np.uint8)
-    return palette
 
 
 def palette_png(mask: np.ndarray, palette: np.ndarray) -> bytes:

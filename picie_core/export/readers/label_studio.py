@@ -66,7 +66,7 @@ def _has_tasks(data: bytes) -> bool:
 
 
 def read_label_studio(tree: FileTree) -> MaskSet:
-    """Returns the masks of the annotated tasks; predictions, which nobody accepted, are left out.
+    """Returns the masks of the annotated tasks; predictions are left out.
 
     Raises SettingError when there is no such file or there are several, PicieError when it is damaged.
     """

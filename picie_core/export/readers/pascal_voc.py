@@ -9,6 +9,7 @@ from picie_core.export.readers.export_record import read_export_record
 from picie_core.export.readers.file_tree import FileTree
 from picie_core.export.readers.mask_set import ClassIds, MaskSet
 from picie_core.export.readers.png_mask import MaskCode, png_masks
+from picie_core.export.voc_colors import voc_color
 
 FOLDER = "SegmentationClass"
 LABEL_MAP = "labelmap.txt"
@@ -68,15 +69,6 @@ def read_label_map(data: bytes, source: str, ids: ClassIds) -> MaskCode:
     if not owners:
         raise PicieError(f"{source} lists no class: write lines name:r,g,b::")
     return MaskCode(values, colors)
-
-
-def voc_color(index: int) -> Rgb:
-    """Returns the colour that VOC gives to a class by its place; datumaro leaves it out of lists that use only these.
-
-    Red, green and blue take the bits of the number in turn, the highest place first.
-    """
-    red, green, blue = (sum((index >> (3 * i + channel) & 1) << (7 - i) for i in range(8)) for channel in range(3))
-    return red, green, blue
 
 
 def _read_color(text: str) -> Rgb | None:

@@ -12,7 +12,7 @@ from PIL import Image
 from picie_core.errors import PicieError, SettingError
 from picie_core.export.readers.detection import open_masks
 from picie_core.export.readers.mask_set import MaskError, MaskSizeError
-from picie_core.export.readers.pascal_voc import voc_color
+from picie_core.export.voc_colors import voc_color
 from tests.export.readers.small_files import SIZE, png, write, zipped
 
 IDS = np.array([[0, 0, 0, 1, 1, 1], [0, 0, 2, 2, 1, 1], [2, 2, 2, 2, 255, 255], [0, 1, 2, 255, 255, 255]], np.uint8)
