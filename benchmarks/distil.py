@@ -37,7 +37,7 @@ from picie_core.progress import Progress
 from picie_core.settings import EmbedderSettings, SampleSettings
 from picie_core.workspace.embedding import embed_workspace
 from picie_core.workspace.ground_truth import look_up_truth
-from picie_core.workspace.mask_export import export_masks, network_features
+from picie_core.workspace.masks.mask_export import export_masks, network_features
 from picie_core.workspace.workspace import Workspace
 
 K, ACTIONS = 100, 60

@@ -27,7 +27,7 @@ from picie_core.export.pipeline import BATCH
 from picie_core.segmentation.masks import class_mask
 from picie_core.settings import EmbedderSettings, SampleSettings
 from picie_core.workspace.embedding import embed_workspace
-from picie_core.workspace.mask_export import export_masks, network_features
+from picie_core.workspace.masks.mask_export import export_masks, network_features
 from picie_core.workspace.workspace import StoredClustering, Workspace
 
 CLASSES = 12

@@ -23,7 +23,7 @@ CELL_PX = 1000
 LOOK = """
 import sys, time
 import numpy as np
-from picie_core.workspace.image_masks import mask_windows
+from picie_core.workspace.masks.image_masks import mask_windows
 from picie_core.workspace.workspace import Workspace
 start = time.perf_counter()
 workspace = Workspace.open(sys.argv[1])
@@ -44,7 +44,7 @@ MASK = """
 import sys
 from pathlib import Path
 from picie_core.data.mapped_arrays import map_array
-from picie_core.workspace.image_masks import mask_windows
+from picie_core.workspace.masks.image_masks import mask_windows
 from picie_core.workspace.workspace import Workspace
 workspace = Workspace.open(sys.argv[1])
 run, record = workspace.current_run(), workspace.image_list().records[0]

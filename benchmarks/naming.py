@@ -45,7 +45,7 @@ from picie_core.labels.crop_split import crops_to_review, split_crops
 from picie_core.labels.label_map import LabelMap
 from picie_core.labels.review_queue import START_GROUPS, Step, naming_steps
 from picie_core.workspace.ground_truth import look_up_truth
-from picie_core.workspace.mask_export import export_masks, network_features
+from picie_core.workspace.masks.mask_export import export_masks, network_features
 from picie_core.workspace.workspace import Run, Workspace
 
 ACTIONS = (10, 30, 60, 100, 200)

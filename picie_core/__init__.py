@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from picie_core.segmentation.contact_sheet import contact_sheet
     from picie_core.settings import EmbedderSettings, SampleSettings, TrainSettings
     from picie_core.workspace.embedding import embed_workspace
-    from picie_core.workspace.mask_export import export_masks
-    from picie_core.workspace.mask_import import import_masks
+    from picie_core.workspace.masks.mask_export import export_masks
+    from picie_core.workspace.masks.mask_import import import_masks
     from picie_core.workspace.projections import load_projection
     from picie_core.workspace.training_plan import TrainingPlan
     from picie_core.workspace.training_run import train_workspace
@@ -78,9 +78,9 @@ _HOMES = {
     "StoredClustering": "workspace.workspace",
     "contact_sheet": "segmentation.contact_sheet",
     "load_projection": "workspace.projections",
-    "export_masks": "workspace.mask_export",
+    "export_masks": "workspace.masks.mask_export",
     "ExportSettings": "export.export_settings",
-    "import_masks": "workspace.mask_import",
+    "import_masks": "workspace.masks.mask_import",
     "Progress": "progress",
     "PicieError": "errors",
     "SettingError": "errors",

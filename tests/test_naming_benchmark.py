@@ -10,7 +10,7 @@ from picie_core.data.labelled_sets.datasets import open_labelled_set
 from picie_core.evaluation.sampled_truth import cluster_truth, map_truth
 from picie_core.labels.review_queue import Step
 from picie_core.workspace.ground_truth import look_up_truth
-from picie_core.workspace.mask_export import network_features
+from picie_core.workspace.masks.mask_export import network_features
 
 
 def test_milestones_have_the_most_edits_that_fit():

@@ -22,7 +22,7 @@ from picie_core.segmentation.overlay import overlay
 from picie_core.workspace.workspace import StoredClustering, Workspace
 
 if TYPE_CHECKING:
-    from picie_core.workspace.corrected_masks import CorrectedMasks
+    from picie_core.workspace.masks.corrected_masks import CorrectedMasks
 
 SHOWN_IMAGES = 3
 """Of the images that were corrected most, how many are drawn."""
@@ -62,7 +62,7 @@ def _names_now(clustering: StoredClustering) -> tuple[str, ...]:
 @cached(2, "Reading the corrected masks")
 def _corrected(workspace: Workspace, path: str, form: str, stamp: float, names: tuple[str, ...]) -> CorrectedMasks:
     """The masks of the report; `stamp` and `names` tell that the file or the classes changed."""
-    from picie_core.workspace.corrected_masks import CorrectedMasks
+    from picie_core.workspace.masks.corrected_masks import CorrectedMasks
 
     return CorrectedMasks(workspace, Path(path), form)
 

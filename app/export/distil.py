@@ -21,7 +21,7 @@ from app.shared.layout.elements import show_jpeg, small
 from app.shared.pictures.charts import curve_figure
 from picie_core.atomic_files import write_json
 from picie_core.distillation.settings import NETWORKS, StudentSettings
-from picie_core.distillation.student_folder import read_history, read_report, training_folder
+from picie_core.distillation.student.student_folder import read_history, read_report, training_folder
 from picie_core.workspace.workspace import StoredClustering, Workspace
 
 NETWORK_TITLES = {

@@ -39,7 +39,7 @@ def export(
     leaves); --refine and --min-area make masks tidier, not more accurate: compare both before you trust them. An
     export that was stopped goes on when the same command is given again.
     """
-    from picie_core.workspace.mask_export import export_masks
+    from picie_core.workspace.masks.mask_export import export_masks
 
     clustering = Workspace.open(workspace_root).pick_run(run_name).clustering(clustering_name)
     words = ["python", "-m", "picie_core", "export", "--workspace", str(workspace_root), "--format", *format]

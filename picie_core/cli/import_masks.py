@@ -42,7 +42,7 @@ def import_corrected(
     Advice: --dry-run first: it shows what was corrected most and what would be named. Export writes annotations instead
     of the predicted masks; `label undo` takes back one edit after the other. docs/import.md says how each tool exports.
     """
-    from picie_core.workspace.mask_import import import_masks
+    from picie_core.workspace.masks.mask_import import import_masks
 
     clustering = Workspace.open(workspace_root).pick_run(run_name).clustering(clustering_name)
     with Job(clustering.workspace, "import") as job:

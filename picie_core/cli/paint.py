@@ -39,7 +39,7 @@ def paint(
     Advice: --if-named split where one cluster holds two things; nothing but that cluster changes, and it can be undone.
     """
     from picie_core.labels.brush import brushed, plan_paint
-    from picie_core.workspace.image_masks import feature_windows
+    from picie_core.workspace.masks.image_masks import feature_windows
 
     clustering = Workspace.open(workspace_root).pick_run(run_name).clustering(clustering_name)
     workspace, label_map = clustering.workspace, clustering.label_map

@@ -15,11 +15,11 @@ from picie_core.atomic_files import folder_atomic, sweep, write_text
 from picie_core.distillation.checkpoint import read_training, restore_training, save_training
 from picie_core.distillation.comparison import Truth, open_ground_truth
 from picie_core.distillation.dataset import Examples, PseudoLabels, open_export
-from picie_core.distillation.onnx_export import write_onnx
 from picie_core.distillation.own_labels import label_anew
-from picie_core.distillation.result import ResultInput, WriteOnnx, write_result
 from picie_core.distillation.settings import DistilSettings, StudentSettings
-from picie_core.distillation.student_folder import CHECKPOINT, HISTORY, training_folder
+from picie_core.distillation.student.onnx_export import write_onnx
+from picie_core.distillation.student.result import ResultInput, WriteOnnx, write_result
+from picie_core.distillation.student.student_folder import CHECKPOINT, HISTORY, training_folder
 from picie_core.distillation.trainer import Distillation
 from picie_core.errors import PicieError, Stopped
 from picie_core.progress import Report, ignore_progress

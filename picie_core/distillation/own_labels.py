@@ -22,7 +22,7 @@ from picie_core.data.class_names import IGNORE_ID
 from picie_core.data.images.image_file import png_bytes, read_resized
 from picie_core.data.labelled_sets.labelled_set import read_mask
 from picie_core.distillation.dataset import FULL_CONFIDENCE, Examples, Labelled
-from picie_core.distillation.prediction import predict_scores
+from picie_core.distillation.student.prediction import predict_scores
 from picie_core.distillation.trainer import Distillation
 from picie_core.progress import Meter, Report, ignore_progress
 

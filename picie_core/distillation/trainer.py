@@ -22,9 +22,9 @@ from picie_core.distillation.averaging import AveragedStudent
 from picie_core.distillation.crops import Crops, pixel_weights, stack_crops
 from picie_core.distillation.dataset import Examples, check_learnable
 from picie_core.distillation.loss import class_weights, weighted_cross_entropy
-from picie_core.distillation.networks import Student, make_student
-from picie_core.distillation.prediction import held_out_scores, normalised
 from picie_core.distillation.settings import DistilSettings, StudentSettings
+from picie_core.distillation.student.networks import Student, make_student
+from picie_core.distillation.student.prediction import held_out_scores, normalised
 from picie_core.errors import PicieError
 from picie_core.progress import Meter, Report, ignore_progress
 from picie_core.training.distributed import make_fabric

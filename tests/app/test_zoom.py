@@ -17,7 +17,7 @@ from app.shared.components.picture import View, read_view
 from picie_core.cli.commands import COMMANDS
 from picie_core.cli.parser import run_command
 from picie_core.data.images.image_pyramid import store_pyramid
-from picie_core.workspace.image_masks import mask_windows
+from picie_core.workspace.masks.image_masks import mask_windows
 from picie_core.workspace.workspace import Workspace
 from tests.app.conftest import Browser, choose, names_of, text_of
 from tests.factories import draw_scene, embedded

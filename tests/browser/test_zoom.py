@@ -12,7 +12,7 @@ from playwright.sync_api import Page, expect
 
 from picie_core.cli.commands import COMMANDS
 from picie_core.cli.parser import run_command
-from picie_core.workspace.image_masks import mask_windows
+from picie_core.workspace.masks.image_masks import mask_windows
 from picie_core.workspace.workspace import Workspace
 from tests.browser.stage import Server, Watch, running_app, wait_until_drawn
 from tests.browser.test_whole_way import check_no_error

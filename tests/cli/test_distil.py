@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from picie_core.distillation.student_folder import training_folder
+from picie_core.distillation.student.student_folder import training_folder
 from picie_core.progress import read_status
 from tests.small_exports import write_export
 

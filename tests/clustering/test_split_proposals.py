@@ -14,7 +14,7 @@ from picie_core.errors import PicieError, SettingError
 from picie_core.export.export_settings import ExportSettings
 from picie_core.segmentation.contact_sheet import contact_sheet
 from picie_core.workspace.cluster_edits import split_cluster
-from picie_core.workspace.mask_export import export_masks
+from picie_core.workspace.masks.mask_export import export_masks
 from tests.factories import unit
 
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 import torchvision
 
-from picie_core.distillation.networks import make_student
 from picie_core.distillation.settings import NETWORKS, DistilSettings, StudentSettings
+from picie_core.distillation.student.networks import make_student
 from picie_core.errors import PicieError, SettingError
 
 LIGHT = ("fpn_resnet18", "lraspp_mobilenet_v3_large")

@@ -17,10 +17,10 @@ from PIL import Image
 from picie_core.data.labelled_sets.datasets import open_labelled_set
 from picie_core.distillation.comparison import Truth
 from picie_core.distillation.distil_run import distil_export
-from picie_core.distillation.onnx_export import metadata, write_onnx
-from picie_core.distillation.prediction import to_input
-from picie_core.distillation.result import StudentMasks, load_student
-from picie_core.distillation.student_folder import read_history, read_report, training_folder
+from picie_core.distillation.student.onnx_export import metadata, write_onnx
+from picie_core.distillation.student.prediction import to_input
+from picie_core.distillation.student.result import StudentMasks, load_student
+from picie_core.distillation.student.student_folder import read_history, read_report, training_folder
 from picie_core.errors import PicieError, Stopped
 from tests.small_exports import CLASSES, QUICK, STUDENT, write_export
 
@@ -87,7 +87,7 @@ def test_onnx_equals_torch(student, size):
 @pytest.mark.parametrize("name", ["lraspp_mobilenet_v3_large", "deeplabv3_resnet18"])
 def test_onnx_of_the_other_networks(tmp_path, name):
     """Those that torchvision makes, at another size than the traced one."""
-    from picie_core.distillation.networks import make_student
+    from picie_core.distillation.student.networks import make_student
 
     network = make_student(dataclasses.replace(STUDENT, network=name), 3).eval()
     write_onnx(tmp_path / "model.onnx", network, metadata((), 64))
@@ -163,7 +163,7 @@ def test_a_stop_before_the_first_epoch_says_how_to_go_on(export, tmp_path):
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from picie_core.distillation import result
+from picie_core.distillation.student import result
 from picie_core.distillation.distil_run import distil_export
 from tests.small_exports import QUICK, STUDENT
 

@@ -8,7 +8,7 @@ import pytest
 
 from picie_core.export.export_settings import ExportSettings
 from picie_core.progress import Progress
-from picie_core.workspace.mask_export import ExportReport, export_masks
+from picie_core.workspace.masks.mask_export import ExportReport, export_masks
 from picie_core.workspace.workspace import Run, StoredClustering, Workspace
 from tests.export.odd_images import SIZE_PX, odd_images
 from tests.factories import embedded

@@ -15,7 +15,7 @@ from picie_core.errors import SettingError
 from picie_core.export.export_settings import ExportSettings
 from picie_core.segmentation.post_processing import PostProcessing
 from picie_core.segmentation.small_regions import remove_small_regions
-from picie_core.workspace.mask_export import export_masks
+from picie_core.workspace.masks.mask_export import export_masks
 
 
 def masks_of(out: Path) -> dict[str, np.ndarray]:

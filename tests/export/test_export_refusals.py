@@ -11,7 +11,7 @@ from picie_core.errors import PicieError, SettingError
 from picie_core.export import image_files
 from picie_core.export.export_settings import ExportSettings
 from picie_core.export.formats import FORMATS
-from picie_core.workspace.mask_export import export_masks
+from picie_core.workspace.masks.mask_export import export_masks
 from tests.export.odd_images import no_network, picture, save
 
 

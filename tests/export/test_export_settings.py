@@ -12,7 +12,7 @@ from PIL import Image
 
 from picie_core.errors import SettingError
 from picie_core.export.export_settings import ExportSettings
-from picie_core.workspace.mask_export import export_masks
+from picie_core.workspace.masks.mask_export import export_masks
 from tests.export.odd_images import SIZE_PX, no_network, picture, save
 from tests.factories import embedded
 

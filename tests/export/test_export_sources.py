@@ -13,7 +13,7 @@ from picie_core.errors import SettingError
 from picie_core.export.export_settings import ExportSettings
 from picie_core.export.image_files import flat_stems, folder_stems
 from picie_core.segmentation.masks import cluster_mask
-from picie_core.workspace.mask_export import export_masks
+from picie_core.workspace.masks.mask_export import export_masks
 from tests.export.odd_images import SIZE_PX, no_network, odd_images, picture, save
 
 

@@ -11,8 +11,8 @@ from PIL import Image
 from picie_core.cli.commands import COMMANDS
 from picie_core.cli.parser import run_command
 from picie_core.export.export_settings import ExportSettings
-from picie_core.workspace.image_masks import mask_windows
-from picie_core.workspace.mask_export import export_masks
+from picie_core.workspace.masks.image_masks import mask_windows
+from picie_core.workspace.masks.mask_export import export_masks
 from picie_core.workspace.workspace import Workspace
 from tests.factories import draw_scene, embedded
 

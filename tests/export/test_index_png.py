@@ -12,7 +12,7 @@ from PIL import Image
 from picie_core.clustering.clustering import Clustering
 from picie_core.data.images.image_file import read_image, resize_image
 from picie_core.segmentation.masks import class_mask
-from picie_core.workspace.mask_export import export_masks, network_features
+from picie_core.workspace.masks.mask_export import export_masks, network_features
 from picie_core.workspace.workspace import Run, Workspace
 from tests.export.odd_images import SIZE_PX
 

@@ -10,7 +10,7 @@ from torchvision.datasets import VOCSegmentation
 from picie_core.errors import SettingError
 from picie_core.export.splits import TrainValSplit
 from picie_core.export.voc_colors import voc_palette
-from picie_core.workspace.mask_export import export_masks
+from picie_core.workspace.masks.mask_export import export_masks
 from tests.export.odd_images import no_network
 
 

@@ -15,7 +15,7 @@ import pytest
 from picie_core.errors import Stopped
 from picie_core.export.export_settings import ExportSettings
 from picie_core.progress import Progress
-from picie_core.workspace.mask_export import export_masks
+from picie_core.workspace.masks.mask_export import export_masks
 from tests.export.odd_images import no_network, picture, save
 
 

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from picie_core.workspace.mask_export import export_masks
-from picie_core.workspace.mask_import import import_masks
+from picie_core.workspace.masks.mask_export import export_masks
+from picie_core.workspace.masks.mask_import import import_masks
 from picie_core.workspace.workspace import Workspace
 
 CORRECTED = 10

@@ -7,7 +7,7 @@ import json
 import numpy as np
 from PIL import Image
 
-from picie_core.workspace.mask_export import export_masks
+from picie_core.workspace.masks.mask_export import export_masks
 
 
 def test_the_command_reports_and_takes_over(clustering, tmp_path, say):

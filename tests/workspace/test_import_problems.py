@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from picie_core.errors import PicieError
-from picie_core.workspace.mask_import import import_masks
+from picie_core.workspace.masks.mask_import import import_masks
 from picie_core.workspace.workspace import Workspace
 from tests.export.readers.small_files import cvat, png, write
 from tests.factories import decisions

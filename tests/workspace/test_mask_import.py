@@ -12,9 +12,9 @@ from PIL import Image
 
 from picie_core.errors import SettingError
 from picie_core.progress import Progress
-from picie_core.workspace.exported_masks import FILE, exported_digests, mask_digest
-from picie_core.workspace.mask_export import export_masks
-from picie_core.workspace.mask_import import import_masks
+from picie_core.workspace.masks.exported_masks import FILE, exported_digests, mask_digest
+from picie_core.workspace.masks.mask_export import export_masks
+from picie_core.workspace.masks.mask_import import import_masks
 from picie_core.workspace.workspace import StoredClustering
 from tests.export.readers.small_files import cvat, png, whole_coco, whole_cvat, write
 from tests.factories import decisions, names_of

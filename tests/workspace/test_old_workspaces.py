@@ -18,7 +18,7 @@ from PIL import Image
 
 from picie_core.clustering.splits import Split
 from picie_core.labels.vocabulary import read_vocabulary
-from picie_core.workspace.mask_export import export_masks
+from picie_core.workspace.masks.mask_export import export_masks
 from picie_core.workspace.projections import load_projection
 from picie_core.workspace.training_history import read_history
 from picie_core.workspace.workspace import Workspace

@@ -20,8 +20,8 @@ from picie_core.segmentation.crops import MISSING, crop_square
 from picie_core.segmentation.post_processing import PostProcessing
 from picie_core.settings import EmbedderSettings, SampleSettings, TilingSettings, TrainSettings
 from picie_core.workspace.embedding import embed_workspace, frozen_run_name
-from picie_core.workspace.image_masks import feature_windows, mask_windows
-from picie_core.workspace.mask_files import MaskFiles
+from picie_core.workspace.masks.image_masks import feature_windows, mask_windows
+from picie_core.workspace.masks.mask_files import MaskFiles
 from picie_core.workspace.training_plan import has_settings
 from picie_core.workspace.workspace import Workspace
 from tests.factories import draw_scene, embedded

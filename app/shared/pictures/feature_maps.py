@@ -8,7 +8,7 @@ from app.session.cache import cached, contact_sheet_source, embedder
 from picie_core.data.feature_windows import FeatureWindows, MapInMemory
 from picie_core.data.images.image_index import ImageList, ImageRecord
 from picie_core.data.images.image_source import ImageSource
-from picie_core.workspace.image_masks import feature_windows
+from picie_core.workspace.masks.image_masks import feature_windows
 from picie_core.workspace.workspace import Run
 
 OVERVIEW_PIXELS = 8_000_000

@@ -28,7 +28,7 @@ from picie_core.segmentation.post_processing import (
     post_processed_mask,
     thresholded_mask,
 )
-from picie_core.workspace.image_masks import mask_windows
+from picie_core.workspace.masks.image_masks import mask_windows
 from picie_core.workspace.workspace import StoredClustering, Workspace
 
 FULL_MASK_UP_TO = 2.0

@@ -11,7 +11,7 @@ from picie_core.data.class_names import IGNORE_ID, IGNORE_NAME
 from picie_core.data.images.image_folder import Problem
 from picie_core.evaluation.agreement import Agreement, ClassAgreement, ImageAgreement
 from picie_core.labels.corrections import NameProposal, Proposals, SplitProposal
-from picie_core.workspace.corrected_masks import CorrectedMasks
+from picie_core.workspace.masks.corrected_masks import CorrectedMasks
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from picie_core.atomic_files import open_atomic
 from picie_core.data.class_names import IGNORE_ID
 from picie_core.data.images.image_file import MAX_SCALED_ASPECT, MIN_SCALED_PX
 from picie_core.distillation.export_record import LearntClass
-from picie_core.distillation.networks import Student
+from picie_core.distillation.student.networks import Student
 from picie_core.errors import PicieError
 from picie_core.version import __version__
 

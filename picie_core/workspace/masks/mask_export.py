@@ -28,8 +28,8 @@ from picie_core.export.pipeline import ExportImage, FeatureSource, MaskSource, P
 from picie_core.progress import Report, ignore_progress
 from picie_core.segmentation.post_processing import PostProcessing
 from picie_core.version import __version__
-from picie_core.workspace.exported_masks import remember_mask
-from picie_core.workspace.mask_files import MappedMask, MaskFiles
+from picie_core.workspace.masks.exported_masks import remember_mask
+from picie_core.workspace.masks.mask_files import MappedMask, MaskFiles
 from picie_core.workspace.workspace import Run, StoredClustering, Workspace
 
 

@@ -19,12 +19,12 @@ from picie_core.data.labelled_sets.labelled_set import read_mask
 from picie_core.distillation.comparison import Truth, agreement, open_ground_truth, written_masks
 from picie_core.distillation.dataset import PseudoLabels
 from picie_core.distillation.export_record import LearntClass
-from picie_core.distillation.networks import Student, make_student
-from picie_core.distillation.onnx_export import metadata, write_onnx
 from picie_core.distillation.pictures import write_curve, write_pictures
-from picie_core.distillation.prediction import predict_mask
 from picie_core.distillation.settings import StudentSettings
-from picie_core.distillation.student_folder import REPORT
+from picie_core.distillation.student.networks import Student, make_student
+from picie_core.distillation.student.onnx_export import metadata, write_onnx
+from picie_core.distillation.student.prediction import predict_mask
+from picie_core.distillation.student.student_folder import REPORT
 from picie_core.distillation.trainer import Distillation
 from picie_core.errors import PicieError
 from picie_core.evaluation.metrics import confusion

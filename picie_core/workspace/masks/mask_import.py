@@ -22,9 +22,9 @@ from picie_core.export.readers.mask_set import MaskError
 from picie_core.labels.corrections import Corrections, NameProposal, SplitProposal
 from picie_core.progress import Meter, Report, ignore_progress
 from picie_core.segmentation.masks import class_mask
-from picie_core.workspace.corrected_masks import CorrectedMasks
-from picie_core.workspace.exported_masks import exported_digests, mask_digest
-from picie_core.workspace.import_report import ImportReport, make_report
+from picie_core.workspace.masks.corrected_masks import CorrectedMasks
+from picie_core.workspace.masks.exported_masks import exported_digests, mask_digest
+from picie_core.workspace.masks.import_report import ImportReport, make_report
 from picie_core.workspace.workspace import StoredClustering
 
 if TYPE_CHECKING:

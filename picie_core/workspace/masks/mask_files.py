@@ -20,7 +20,7 @@ from picie_core.data.images.pyramid_cache import PyramidCache
 from picie_core.data.mapped_arrays import leave_memory, map_array
 from picie_core.errors import PicieError
 from picie_core.segmentation.post_processing import PostProcessing
-from picie_core.workspace.image_masks import mask_windows
+from picie_core.workspace.masks.image_masks import mask_windows
 from picie_core.workspace.workspace import Run
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""The network that learnt from masks: its architecture, its files, its masks."""
