@@ -73,6 +73,19 @@ def folder_atomic(path: Path, replace: bool = True) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+def link_files(source: Path, target: Path) -> None:
+    """Links the files of folder `source` into folder `target`, both of one disk; copies them where links are unknown.
+
+    Both folders own the content from then on, as files are replaced and never changed.
+    """
+    target.mkdir(parents=True, exist_ok=True)
+    for path in source.iterdir():
+        try:
+            os.link(path, target / path.name)
+        except OSError:
+            shutil.copy2(path, target / path.name)
+
+
 def sweep(folder: Path, older_than_s: float = 3600) -> None:
     """Removes the hidden .tmp and .old entries that killed processes left anywhere below `folder`."""
     for pattern in (".*.tmp", ".*.old"):

@@ -215,7 +215,19 @@ class TrainSettings:
     epochs: int = setting(10, "epochs: passes over the images", low=1, high=1000)
     lr_decoder: float = setting(3e-4, "learning rate of the decoder (Adam)", low=0)
     lr_backbone: float = setting(3e-5, "learning rate of the backbone; 0 freezes it", low=0)
-    lr_head: float = setting(1e-2, "learning rate of the classifier head of mdc, iic, supervised and probe", low=0)
+    lr_head: float = setting(1e-2, "learning rate of the classifier head of mdc, iic and supervised", low=0)
+    head_start: str = setting(
+        "probe",
+        "initial classifier of supervised: the linear probe of the network that it starts from, or random, the paper's",
+        choices=("probe", "random"),
+    )
+    crop_scale: float = setting(
+        0.5,
+        "side of the crops of view 1 at the network's input, as a share of the square image; as crops are half to all "
+        "of the square, 0.75 magnifies as often as it shrinks",
+        low=0.25,
+        high=1,
+    )
     schedule: str = setting(
         "cosine",
         "learning-rate schedule: cosine with a warm-up, or constant, the paper's",

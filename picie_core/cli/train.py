@@ -67,6 +67,7 @@ def train(
     data = data_choice(images, dataset, root, split, list_file)
     plan = TrainingPlan(method, training, embedder, sampling, start, masks, data)
     worker = Worker.from_environment(training.processes)
+    plan.check_workers(max(worker.world_size, training.processes))
     if training.processes > worker.world_size:
         return _launch_workers(workspace_root, images, plan, resume, device)
     with stop_on_signal() as stop:

@@ -18,7 +18,6 @@ from picie_core.data.feature_grid import feature_map_shape, pixels_at_positions
 from picie_core.data.images.image_index import ImageRecord
 from picie_core.data.labelled_sets.labelled_set import LabelledSet
 from picie_core.data.sample_writer import NetworkSize
-from picie_core.errors import PicieError
 from picie_core.evaluation.metrics import confusion, match_many_to_one, score
 from picie_core.progress import Meter, Report, ignore_progress
 
@@ -77,14 +76,9 @@ def read_sampled_truth(
 
     def read(image_id: int, start: int, end: int) -> None:
         image = images[image_id]
-        mask = truth.mask_of(image.path)
+        mask = truth.mask_for(image)
         if mask is None:
             return
-        if mask.shape != (image.height, image.width):
-            raise PicieError(
-                f"the mask of {image.path} is {mask.shape[1]} x {mask.shape[0]}, the image {image.width} x "
-                f"{image.height}: give masks of the size of their images"
-            )
         width, height = network_size(image)
         rows, columns = pixels_at_positions(positions[start:end, 1:], feature_map_shape(height, width), mask.shape).T
         labels[start:end] = mask[rows, columns]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -35,6 +36,21 @@ class Head:
         scores = self.weight.astype(np.float32) @ flat.T  # (K, h * w)
         scores /= np.maximum(np.sqrt(np.einsum("nd,nd->n", flat, flat)), np.finfo(np.float32).tiny)
         return scores.reshape(-1, height, width) + self.bias[:, None, None]
+
+
+ABSENT = 30.0
+"""How far the score of a class that was never seen lies below the lowest that any other can have."""
+
+
+def without_classes(head: Head, absent: Sequence[int]) -> Head:
+    """Returns the head with rows for the `absent` classes by which they are never predicted, whatever the embedding."""
+    others = np.setdiff1d(np.arange(head.k), absent)
+    if len(others) == head.k:
+        return head
+    weight, bias = head.weight.copy(), head.bias.copy()
+    lowest = (bias[others] - np.linalg.norm(weight[others], axis=1)).min()  # embeddings have unit length
+    weight[absent], bias[absent] = 0, lowest - ABSENT
+    return replace(head, weight=weight, bias=bias)
 
 
 def save_head(head: Head, path: Path) -> None:

@@ -30,7 +30,7 @@ def training_state(training: Training) -> dict[str, Any]:
         "network": asdict(training.embedder.settings),
         "embedder": training.embedder.state_dict(),
         "teacher": None if labeller is None else labeller.state_dict(),
-        "optimizer": None if optimizer is None else optimizer.state_dict(),
+        "optimizer": optimizer.state_dict(),
         "head_optimizer": None if heads is None else heads.state_dict(),
         "objective": training.objective.state(),
         "epoch": training.epoch,

@@ -31,23 +31,22 @@ WARP_STREAM = 0
 class AlignedViews:
     """The views of the images `ids` in an epoch: view 1 gets colours and a warp, view 2 colours alone.
 
-    numbers: the views to make; none of them means one view without augmentation.
+    numbers: the views to make. scale: side of the crops of view 1, as a share of the square image.
     """
 
     numbers: tuple[int, ...]
     seed: int
     epoch: int
     ids: list[int]
+    scale: float = 0.5
 
     def images(self, images: Tensor) -> dict[int, Tensor]:
-        """Returns the image of each view, floats 0..1, of (B, 3, S, S) uint8 [1, eq. 5 to 7]: (B, 3, S/2, S/2) of 1."""
+        """Returns the image of each view, floats 0..1, of (B, 3, S, S) uint8 [1, eq. 5 to 7]: (B, 3, s, s) of 1."""
         images = images.float() / 255
-        if not self.numbers:
-            return {1: images}
         views = {}
         for view in self.numbers:
             coloured = apply_photometric(images, draw_photometric(self._uniforms(view, 11)))
-            views[view] = apply_geometric(coloured, self.warp(), images.shape[2] // 2) if view == 1 else coloured
+            views[view] = apply_geometric(coloured, self.warp(), self._side(images)) if view == 1 else coloured
         return views
 
     def maps(self, network: Callable[[Tensor], Tensor], views: dict[int, Tensor]) -> list[Tensor]:
@@ -56,21 +55,21 @@ class AlignedViews:
         for view, images in views.items():
             z = network(images)
             if view == 2:
-                side, _ = feature_map_shape(images.shape[2] // 2, images.shape[3] // 2)
+                side, _ = feature_map_shape(self._side(images), self._side(images))
                 z = F.normalize(apply_geometric(z.float(), self.warp(), side), dim=1)  # unit again after the warp
             maps.append(z)
         return maps
 
     def masks(self, masks: Tensor) -> Tensor:
         """Returns the class ids of view 1, of masks (B, S, S), nearest pixel."""
-        if not self.numbers:
-            return masks.long()
-        side = masks.shape[2] // 2
-        return apply_geometric(masks[:, None].float(), self.warp(), side, mode="nearest")[:, 0].long()
+        return apply_geometric(masks[:, None].float(), self.warp(), self._side(masks), mode="nearest")[:, 0].long()
 
     def warp(self) -> Geometric:
         """Returns the crop and flip of each image, shared by the images of view 1 and the maps of view 2."""
         return draw_geometric(self._uniforms(WARP_STREAM, 4))
+
+    def _side(self, squares: Tensor) -> int:
+        return int(self.scale * squares.shape[-1])
 
     def _uniforms(self, stream: int, count: int) -> np.ndarray:
         return uniforms(self.seed, self.epoch, self.ids, stream, count)

@@ -67,13 +67,10 @@ class Training:
         dim, seed = embedder.settings.dim, sampling.seed
         self.objective = make(method, settings, dim, seed, self.fabric.device, self.workers)
         self.embedder: Embedder = embedder
-        self.network: Any = embedder
-        self.optimizer: Any = None
-        if self.objective.trains_network:
-            module = embedder.to(memory_format=torch.channels_last)
-            self.network, self.optimizer = self.fabric.setup(module, network_optimizer(embedder, settings))
-        else:
-            self.fabric.to_device(embedder)
+        module = embedder.to(memory_format=torch.channels_last)
+        self.network: Any
+        self.optimizer: Any
+        self.network, self.optimizer = self.fabric.setup(module, network_optimizer(embedder, settings))
         self.head_optimizer = head_optimizer(self.objective.parameters(), settings)
         self.labeller: Embedder | None = None  # None: the network itself assigns the pseudo-labels
         self.batches = Batches(cache, sampling.size_px, sampling.batch, seed, self.fabric.device, masks)
@@ -125,7 +122,7 @@ class Training:
             self.clustering_s = time.monotonic() - start
         order = np.random.default_rng((self.sampling.seed, self.epoch)).permutation(self.image_ids).tolist()
         meter = Meter(label, len(order), report, done=self.step * self.sampling.batch)
-        self.embedder.train(self.objective.trains_network and self.settings.batch_norm == "train")
+        self.embedder.train(self.settings.batch_norm == "train")
         for batch in self.batches.read(order, self.epoch, self.step, self.workers.rank, self.workers.world_size):
             checked = self._checks_loss()
             self._train_step(batch)
@@ -195,7 +192,7 @@ class Training:
 
     def _train_step(self, batch: Batch) -> None:
         done, total = self.epoch * self.steps_per_epoch + self.step, self.settings.epochs * self.steps_per_epoch
-        optimizers: list[Any] = [one for one in (self.optimizer, self.head_optimizer) if one is not None]
+        optimizers: list[Any] = [self.optimizer, *([] if self.head_optimizer is None else [self.head_optimizer])]
         for optimizer in optimizers:
             renewed = optimizer is self.head_optimizer and self.objective.renews_head
             schedule = "constant" if renewed else self.settings.schedule
@@ -230,8 +227,7 @@ class Training:
             ids, images = [0], blank_images(self.sampling.size_px, self.fabric.device)
         views = self._views(ids)
         prepared = views.images(images)
-        with torch.set_grad_enabled(self.objective.trains_network):
-            maps = views.maps(self.network, prepared)
+        maps = views.maps(self.network, prepared)
         if self.labeller is None:
             seen = [one.detach() for one in maps]
         else:
@@ -243,8 +239,7 @@ class Training:
         return Step(maps, seen, masks, done)
 
     def _views(self, ids: list[int]) -> AlignedViews:
-        numbers = self.objective.views if self.objective.trains_network else ()
-        return AlignedViews(numbers, self.sampling.seed, self.epoch, ids)
+        return AlignedViews(self.objective.views, self.sampling.seed, self.epoch, ids, self.settings.crop_scale)
 
     # -- the end of an epoch
 

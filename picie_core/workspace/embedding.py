@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
@@ -20,9 +20,14 @@ from picie_core.workspace.tiled_embedding import make_tiled_sample, start_tiled_
 from picie_core.workspace.workspace import Run, Workspace
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from picie_core.models.embedder import Embedder
     from picie_core.models.embedding_pass import ImagePass
     from picie_core.models.inference import FrozenEmbedder
+
+TakeMaps = Callable[[list[int], "Tensor"], None]
+"""Takes ids and feature maps (B, h, w, D) of some images."""
 
 
 def embed_workspace(
@@ -96,7 +101,7 @@ def start_embedder(
     from picie_core.training.untrained_backbone import start_network
 
     wanted = draw_positions(workspace.image_list().readable, settings)
-    return start_network(_image_pass(workspace, wanted, settings, report), embedder)
+    return start_network(image_pass(workspace, wanted, settings, report), embedder)
 
 
 def fit_embedder(
@@ -113,7 +118,7 @@ def fit_embedder(
     from picie_core.models.embedding_pass import fit_decoder
 
     wanted = draw_positions(workspace.image_list().readable, settings)
-    fit_decoder(_image_pass(workspace, wanted, settings, report), network, device)
+    fit_decoder(image_pass(workspace, wanted, settings, report), network, device)
 
 
 def make_sample(
@@ -123,24 +128,26 @@ def make_sample(
     settings: SampleSettings,
     embedder_to_fit: Embedder | None = None,
     report: Report = ignore_progress,
+    take: TakeMaps = lambda ids, feature_maps: None,
 ) -> SampleReport:
     """Embeds the images once and writes the sample and the dense features of `run`; returns what it did.
 
-    embedder_to_fit: as of `embed_images`.
+    embedder_to_fit: as of `embed_images`. take: gets every batch of feature maps (B, h, w, D) as well.
     """
     from picie_core.models.embedding_pass import embed_images
 
     wanted = draw_positions(workspace.image_list().readable, settings)
-    images = _image_pass(workspace, wanted, settings, report)
+    images = image_pass(workspace, wanted, settings, report)
     with folder_atomic(workspace.run_dir(run) / "dense") as folder, open(folder / "cells.i8", "wb") as file:
         writer = SampleWriter(wanted, settings.dense_mb << 20, file)
         for ids, feature_maps in embed_images(images, engine, embedder_to_fit):
             writer.add(ids, feature_maps)
+            take(ids, feature_maps)
         writer.write_index(folder)
     return writer.write_sample(workspace.run_dir(run) / "sample")
 
 
-def _image_pass(workspace: Workspace, ids: Iterable[int], settings: SampleSettings, report: Report) -> ImagePass:
+def image_pass(workspace: Workspace, ids: Iterable[int], settings: SampleSettings, report: Report) -> ImagePass:
     """Returns a pass over images of a workspace; one that cannot be decoded becomes a problem."""
     from picie_core.models.embedding_pass import ImagePass
 

@@ -41,6 +41,8 @@ class RunInfo:
     @property
     def title(self) -> str:
         """The name on screen, such as `Frozen resnet18`, `PiCIE K 27, 5 epochs` or `IIC K 27+100, 1 epoch`."""
+        if self.method == "probe":
+            return METHOD_TITLES[self.method]
         if self.method == "frozen":
             return f"Frozen {self.settings.get('backbone', '')}".strip()
         title, overcluster = METHOD_TITLES.get(self.method, self.method), self.settings.get("overcluster")

@@ -11,7 +11,7 @@ from typing import Any
 
 from picie_core.data.labelled_sets.datasets import DataChoice, open_labelled_set
 from picie_core.data.labelled_sets.labelled_set import LabelledSet
-from picie_core.errors import PicieError
+from picie_core.errors import PicieError, SettingError
 from picie_core.settings import MASK_METHODS, EmbedderSettings, SampleSettings, TrainSettings
 from picie_core.workspace.run_info import RunInfo
 from picie_core.workspace.workspace import Workspace
@@ -63,6 +63,11 @@ class TrainingPlan:
     def settings(self) -> Settings:
         """The settings of training, network and images."""
         return self.training, self.embedder, self.sampling
+
+    def check_workers(self, world_size: int) -> None:
+        """Raises SettingError for several workers of a method that has none."""
+        if self.method == "probe" and world_size > 1:
+            raise SettingError(f"processes={world_size} does not go with method=probe: it is fitted by one process")
 
     def ground_truth(self, workspace: Workspace) -> LabelledSet | None:
         """Returns the ground truth of the workspace's images, None for methods that learn from none.

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from picie_core.data.labelled_sets.class_pixels import ClassPixels, count_class_pixels
 from picie_core.errors import PicieError, SharedError, Stopped
 from picie_core.progress import Progress, Report, ignore_progress
 from picie_core.settings import EmbedderSettings
 from picie_core.training.losses import MakeObjective, make_objective
 from picie_core.training.worker import ALONE, Worker
-from picie_core.workspace.run_info import RunInfo
-from picie_core.workspace.training_history import append_history, collapse_words, last_collapse
+from picie_core.workspace.embedding import finish_run, fit_embedder, make_sample, start_embedder
+from picie_core.workspace.linear_probe import make_probe, probe_of_network
+from picie_core.workspace.training_epochs import run_epochs, store_head
+from picie_core.workspace.training_history import last_collapse
 from picie_core.workspace.training_plan import TrainingPlan, stopped_run
 from picie_core.workspace.workspace import Run, Workspace
 
@@ -23,11 +25,9 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
     from picie_core.data.images.image_cache import ImageCache
+    from picie_core.models.classifier_head import Head
     from picie_core.models.embedder import Embedder
     from picie_core.training.trainer import Training
-
-CHECKPOINT_S = 600.0
-"""A checkpoint is written at least this often, in seconds, however long an epoch takes."""
 
 
 def train_workspace(
@@ -57,25 +57,33 @@ def train_workspace(
     from picie_core.models.embedder import save_embedder
     from picie_core.models.inference import FrozenEmbedder
     from picie_core.training.distributed import process_group
-    from picie_core.workspace.embedding import finish_run, make_sample
 
     info = stopped_run(workspace, resume) if resume else plan.new_run()
     plan = TrainingPlan.of_run(info) if resume else plan
     started(info.id)
-    plan.ground_truth(workspace)  # raises before any work is done
-    workspace.scan(_stopping(report, stop, "stopped; nothing half-written was left"))
+    plan.check_workers(worker.world_size)
+    truth, at_once = plan.ground_truth(workspace), _stopping(report, stop, "stopped; nothing half-written was left")
+    workspace.scan(at_once)
+    # Raises before any work is done.
+    pixels = count_class_pixels(truth, workspace.image_list().readable, at_once) if truth else None
     info = replace(info, state="running")
     workspace.write_run(info)
     folder, resume_words = workspace.run_dir(info.id), f"go on with {worker.resume_words(info.id)}"
     stopping = _stopping(report, stop, f"stopped; {resume_words}")
     with _end_recorded(workspace, info.id):
+        if plan.method == "probe":
+            assert truth is not None
+            made = make_probe(workspace, info.id, plan, truth, device=device, report=stopping, note=note)
+            return finish_run(workspace, info, made)
+        if pixels is not None and pixels.news:
+            note(pixels.news)
         with process_group(worker, info.id):
-            training, class_names = _start_training(workspace, info.id, plan, worker, device, make, stopping)
+            training = _start_training(workspace, info.id, plan, pixels, worker, device, make, stopping)
             info = run_epochs(workspace, training, info, report=report, stop=stop, note=note)
         if not training.finished:
             raise Stopped(f"stopped in epoch {training.epoch + 1}; {resume_words}")
         save_embedder(training.embedder, folder / "embedder", plan.sampling.size_px)
-        store_head(folder / "head.npz", training, class_names)
+        store_head(folder / "head.npz", training, pixels)
         engine = FrozenEmbedder(training.embedder, device)
         sample = asdict(make_sample(workspace, info.id, engine, plan.sampling, report=stopping))
         collapse = last_collapse(workspace, info.id)
@@ -102,6 +110,7 @@ def join_training(
 
     if resume:
         plan = TrainingPlan.of_run(Workspace.open(workspace_root).run_info(resume))
+    plan.check_workers(worker.world_size)
     with process_group(worker):
         fabric = make_fabric(plan.training.precision, device, worker)
         assignment: _Assignment | None = fabric.broadcast(None)
@@ -112,7 +121,7 @@ def join_training(
             if assignment.weights:
                 network.load_state_dict(assignment.weights)
             cache = workspace.image_cache(assignment.plan.sampling.size_px)
-            training, _ = assignment.training(workspace, network, cache, fabric, make_objective)
+            training = assignment.training(workspace, network, cache, fabric, make_objective)
             with suppress(SharedError):  # rank 0 reports it
                 list(training.epochs(stop=stop))
 
@@ -128,12 +137,17 @@ class _Assignment:
     weights: dict[str, Any]
     state: dict[str, Any] | None
     """The checkpoint to resume from."""
+    pixels: ClassPixels | None
+    """What the masks show, for a method that learns from them."""
+    head: Head | None
+    """The classifier that it starts from."""
 
     def training(
         self, workspace: Workspace, network: Embedder, cache: ImageCache, fabric: Fabric, make: MakeObjective
-    ) -> tuple[Training, list[str]]:
-        """Returns the training of `network`, and the class names where there is ground truth; K is their number."""
+    ) -> Training:
+        """Returns the training of `network`; where there is ground truth, K is the number of its classes."""
         from picie_core.training.checkpoint import restore_training
+        from picie_core.training.losses.supervised import Supervised
         from picie_core.training.trainer import Training
 
         plan, truth, read_mask, settings = self.plan, self.plan.ground_truth(workspace), None, self.plan.training
@@ -154,18 +168,21 @@ class _Assignment:
         )
         if self.state is not None:
             restore_training(training, self.state)
-        return training, list(truth.class_names) if truth else []
+        elif self.pixels is not None and isinstance(training.objective, Supervised):
+            training.objective.start_from(self.pixels.pixels, self.head)
+        return training
 
 
 def _start_training(
     workspace: Workspace,
     run: str,
     plan: TrainingPlan,
+    pixels: ClassPixels | None,
     worker: Worker,
     device: str,
     make: MakeObjective,
     report: Report,
-) -> tuple[Training, list[str]]:
+) -> Training:
     """Prepares the network, or reads the checkpoint, and shares both with the other workers."""
     from picie_core.training.checkpoint import load_checkpoint
     from picie_core.training.distributed import make_fabric
@@ -177,14 +194,16 @@ def _start_training(
     fabric = make_fabric(plan.training.precision, device, worker)
     images = [record.id for record in workspace.image_list().readable]
     weights = {} if state else network.state_dict()
-    assignment = fabric.broadcast(_Assignment(run, plan, images, network.settings, weights, state))
+    head = None
+    if state is None and plan.method == "supervised" and plan.training.head_start == "probe":
+        head = probe_of_network(workspace, plan, network, device, report).head
+    assignment = fabric.broadcast(_Assignment(run, plan, images, network.settings, weights, state, pixels, head))
     return assignment.training(workspace, network, cache, fabric, make)
 
 
 def _initial_network(workspace: Workspace, plan: TrainingPlan, resumed: bool, device: str, report: Report) -> Embedder:
     """Returns the embedder of the run to start from, else the frozen start; a resumed one has no weights yet."""
     from picie_core.models.embedder import Embedder, load_embedder
-    from picie_core.workspace.embedding import fit_embedder, start_embedder
 
     if plan.start is not None:
         return load_embedder(workspace.run_dir(plan.start) / "embedder")[0]
@@ -193,55 +212,6 @@ def _initial_network(workspace: Workspace, plan: TrainingPlan, resumed: bool, de
     network = start_embedder(workspace, plan.embedder, plan.sampling, report)
     fit_embedder(workspace, network, plan.sampling, device, report)
     return network
-
-
-def run_epochs(
-    workspace: Workspace,
-    training: Training,
-    info: RunInfo,
-    *,
-    report: Report,
-    stop: Callable[[], bool],
-    note: Callable[[str], None],
-) -> RunInfo:
-    """Runs the epochs; stores a record and a checkpoint after each, and checkpoints in between and on a stop.
-
-    A checkpoint is there before the first step, and a kill at any point leaves a run that can be resumed: the metrics
-    of an epoch are stored before its checkpoint, and those of an epoch that is trained again are replaced.
-    """
-    from picie_core.models.embedder import save_embedder
-    from picie_core.training.checkpoint import save_checkpoint, training_state
-
-    folder = workspace.run_dir(info.id)
-    saved = time.monotonic()
-
-    def save() -> None:
-        nonlocal saved
-        training.check_weights()
-        save_checkpoint(folder / "checkpoint.pt", training_state(training))
-        saved = time.monotonic()
-
-    def save_sometimes() -> None:
-        if time.monotonic() - saved > CHECKPOINT_S:
-            save()
-
-    if not (folder / "checkpoint.pt").exists():
-        save()
-    for record in training.epochs(report, stop, save_sometimes):
-        if training.settings.keep_epochs and record.epoch % training.settings.keep_epochs == 0:
-            kept = folder / "epochs" / f"{record.epoch:03d}" / "embedder"
-            save_embedder(training.embedder, kept, training.sampling.size_px)
-        append_history(folder / "history.jsonl", record)
-        _list_problems(workspace, training.batches.unreadable)
-        save()
-        info = replace(info, epochs_done=training.epoch)
-        workspace.write_run(info)
-        if record.collapsed:
-            note(collapse_words(record.line()))
-    if not training.finished:
-        save()
-    _list_problems(workspace, training.batches.unreadable)
-    return replace(info, epochs_done=training.epoch)
 
 
 def _stopping(report: Report, stop: Callable[[], bool], words: str) -> Report:
@@ -265,21 +235,3 @@ def _end_recorded(workspace: Workspace, run: str) -> Iterator[None]:
         with suppress(PicieError):  # the disk may be full: the first error is the one to report
             workspace.write_run(replace(workspace.run_info(run), state=state))
         raise
-
-
-def _list_problems(workspace: Workspace, unreadable: dict[int, str]) -> None:
-    """Lists images that the training could not read, with their reasons, among the workspace's problems."""
-    listed = workspace.image_list().bad_ids
-    for image_id, reason in unreadable.items():
-        if image_id not in listed:
-            workspace.add_problem(image_id, reason)
-
-
-def store_head(path: Path, training: Training, class_names: list[str]) -> None:
-    """Stores the classifier that a training learnt, for unit embeddings; nothing when there is none."""
-    from picie_core.models.classifier_head import Head, save_head
-
-    linear = training.objective.head()
-    if linear is not None:
-        weight, bias = linear.weight.detach().float().cpu(), linear.bias.detach().float().cpu()
-        save_head(Head((weight / training.settings.temperature).numpy(), bias.numpy(), tuple(class_names)), path)

@@ -88,7 +88,6 @@ def assert_same_figures(one: Workspace, two: Workspace, losses: float = 1e-4, ce
         ("--method", "mdc"),
         ("--method", "iic", "--overcluster", "6"),
         ("--method", "supervised", "--masks", "masks"),
-        ("--method", "probe", "--masks", "masks"),
     ],
     ids=lambda options: "-".join(options[1::2]),
 )

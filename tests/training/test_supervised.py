@@ -1,4 +1,4 @@
-"""Supervised and the linear probe: cross-entropy by hand, ignored pixels, what they reach, what they leave alone."""
+"""Supervised: cross-entropy by hand, ignored pixels, class weights, what it starts from, what it reaches."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ import torch
 from PIL import Image
 from torch.nn import functional as F
 
+from picie_core.data.labelled_sets.class_pixels import ClassPixels
 from picie_core.errors import PicieError
 from picie_core.models.classifier_head import Head, load_head, save_head
 from picie_core.settings import TrainSettings
 from picie_core.training.losses.objective import Step
-from picie_core.training.losses.supervised import Probe, Supervised
-from picie_core.workspace.training_run import store_head
+from picie_core.training.losses.supervised import Supervised
+from picie_core.workspace.training_epochs import store_head
 from tests.small_trainings import check_resume, masks_of_scenes, same, start_training
 
 CPU = torch.device("cpu")
@@ -96,7 +97,8 @@ def test_the_stored_classifier_scores_unit_embeddings(finished, tmp_path):
     """head.npz gives the same classes as the objective, its temperature included, and knows their names."""
     work = start_training(finished, "supervised", masks_of_scenes(finished), epochs=1, temperature=0.25)
     list(work.epochs())
-    store_head(tmp_path / "head.npz", work, ["smooth", "striped", "noisy"])
+    pixels = ClassPixels(("smooth", "striped", "noisy"), np.array([5, 5, 5]))
+    store_head(tmp_path / "head.npz", work, pixels)
     head = load_head(tmp_path / "head.npz")
     z = F.normalize(torch.randn(50, 8, generator=torch.Generator().manual_seed(0)), dim=1)
     said = (z.numpy() @ head.weight.T + head.bias).argmax(1)
@@ -143,34 +145,6 @@ def test_supervised_learns_the_classes(finished):
     assert records[-1].loss < 0.5 * records[0].loss
 
 
-def test_a_probe_leaves_the_network_as_it_is(finished):
-    """Its classifier learns; every tensor of the network, running statistics included, stays bit by bit."""
-    settings = {**GOOD_RATES, "batch_norm": "train"}
-    work = start_training(finished, "probe", masks_of_scenes(finished), epochs=8, **settings)
-    before = {name: value.clone() for name, value in work.embedder.state_dict().items()}
-    classifier = work.objective.classifier.weight.clone()
-    start = pixel_accuracy(work, finished)
-    records = list(work.epochs())
-    assert same(before, dict(work.embedder.state_dict()))
-    assert not torch.equal(classifier, work.objective.classifier.weight)
-    assert pixel_accuracy(work, finished) > max(start, 0.7)
-    assert records[-1].loss < records[0].loss
-    assert not any(parameter.grad is not None for parameter in work.embedder.parameters())
-
-
-def test_a_probe_sees_plain_images(finished):
-    """No warp and no other colours: the network gets the squares as they are, and the masks are theirs."""
-    work = start_training(finished, "probe", masks_of_scenes(finished), epochs=1)
-    seen, masks = [], []
-    work.network.register_forward_hook(lambda module, given, made: seen.append(given[0]))
-    loss = work.objective.loss
-    work.objective.loss = lambda step: masks.append(step.masks) or loss(step)
-    list(work.epochs())
-    for images, truth in zip(seen, masks, strict=False):
-        assert images.shape == (2, 3, 64, 64) and truth.shape == (2, 64, 64)
-        torch.testing.assert_close(images * 255, (images * 255).round())
-
-
 def test_images_without_a_mask_teach_nothing(finished):
     """Where half of the images have no mask, the training is the one in which these masks are all ignored."""
     read = masks_of_scenes(finished)
@@ -186,18 +160,10 @@ def test_images_without_a_mask_teach_nothing(finished):
     assert same(one.objective.state(), two.objective.state())
 
 
-@pytest.mark.parametrize("method", ["supervised", "probe"])
 @pytest.mark.parametrize("stop_after", [2, 3])
-def test_resumed_equals_uninterrupted(finished, tmp_path, method, stop_after):
+def test_resumed_equals_uninterrupted(finished, tmp_path, stop_after):
     """Stopped inside an epoch and at its end: the same weights, classifier and figures."""
-    check_resume(finished, tmp_path, method, stop_after, masks_of_scenes(finished))
-
-
-def test_only_a_probe_spares_the_network():
-    """Both need masks and one view; only the supervised one trains the network."""
-    assert (Supervised.needs_masks, Probe.needs_masks) == (True, True)
-    assert (Supervised.views, Probe.views) == ((1,), (1,))
-    assert (Supervised.trains_network, Probe.trains_network) == (True, False)
+    check_resume(finished, tmp_path, "supervised", stop_after, masks_of_scenes(finished))
 
 
 # -- what may be missing or wrong
@@ -242,9 +208,7 @@ def test_ids_of_no_class_stop_the_training(finished_copy, scenes, tiny, say, tmp
     assert re.search(r"scene-2.png has the ids 7, known are 0 to 2, 255: mend the mask", said.err)
 
 
-@pytest.mark.parametrize(
-    ("method", "title"), [("supervised", "Supervised, 1 epoch"), ("probe", "Linear probe, 1 epoch")]
-)
+@pytest.mark.parametrize(("method", "title"), [("supervised", "Supervised, 1 epoch"), ("probe", "Linear probe")])
 def test_the_command_leaves_a_named_classifier(finished_copy, scenes, tiny, say, tmp_path, method, title):
     """A run with the classes of the masks: its K is their number whatever --k says, its head knows their names."""
     options = ("--method", method, "--masks", masked_copy(scenes, tmp_path), "--epochs", 1, "--device", "cpu", "--json")

@@ -11,6 +11,7 @@ import numpy as np
 
 from picie_core.data.class_names import IGNORE_ID
 from picie_core.data.images.image_file import open_image
+from picie_core.data.images.image_index import ImageRecord
 from picie_core.errors import PicieError
 
 
@@ -58,6 +59,23 @@ class LabelledSet:
             path = path.relative_to(root)
         index = self._indices.get(path.as_posix())
         return None if index is None else self.read_mask(index)
+
+    def has_mask(self, image: str) -> bool:
+        """Whether an image, by its name in `pairs`, has ground truth; reads nothing."""
+        return image in self._indices
+
+    def mask_for(self, image: ImageRecord) -> np.ndarray | None:
+        """Returns the ground truth (H, W) uint8 of an image of a workspace, None for an image without.
+
+        Raises PicieError as `read_mask`, and for a mask of another size than its image.
+        """
+        mask = self.mask_of(image.path)
+        if mask is not None and mask.shape != (image.height, image.width):
+            raise PicieError(
+                f"the mask of {image.path} is {mask.shape[1]} x {mask.shape[0]}, the image {image.width} x "
+                f"{image.height}: give masks of the size of their images"
+            )
+        return mask
 
     @cached_property
     def _table(self) -> np.ndarray:

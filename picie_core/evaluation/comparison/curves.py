@@ -80,7 +80,7 @@ def _draw_panel(axes: Axes, data: SetResults, metric: str, styles: Mapping[str, 
 
 def _lines(data: SetResults, metric: str) -> dict[str, list[Line]]:
     """The lines of each trained row, one a finished run that has the metric."""
-    rows = [row for row in data.rows if row.method != "frozen"]
+    rows = [row for row in data.rows if row.method not in ("frozen", "probe")]
     return {row.name: [line for run in row.runs if (line := line_of(run.history, metric))] for row in rows}
 
 

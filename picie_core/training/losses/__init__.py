@@ -33,7 +33,7 @@ def make_objective(
     device: torch.device,
     workers: WorkerGroup,
 ) -> Objective:
-    """Returns the objective of one of METHODS for embeddings of width `dim`."""
+    """Returns the objective of one of METHODS, but probe, which trains no network, for embeddings of width `dim`."""
     if method == "picie":
         from picie_core.training.losses.picie import Picie
 
@@ -46,6 +46,6 @@ def make_objective(
         from picie_core.training.losses.iic import InvariantInformation
 
         return InvariantInformation(settings, dim, seed, device, workers)
-    from picie_core.training.losses.supervised import Probe, Supervised
+    from picie_core.training.losses.supervised import Supervised
 
-    return (Probe if method == "probe" else Supervised)(settings, dim, seed, device, workers)
+    return Supervised(settings, dim, seed, device, workers)

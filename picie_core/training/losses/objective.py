@@ -73,8 +73,6 @@ class Objective:
     clusters = True
     """Whether an epoch starts with a clustering of these views."""
     needs_masks = False
-    trains_network = True
-    """False freezes the network and gives it images without augmentation (a linear probe)."""
     renews_head = False
     """Whether every epoch starts with a new classifier, with a new optimiser and a constant learning rate."""
 

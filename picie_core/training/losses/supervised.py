@@ -1,4 +1,4 @@
-"""Ground truth as labels: the supervised upper bound, and the linear probe of frozen embeddings [1, section 4].
+"""Ground truth as labels: the supervised upper bound [1, section 4].
 
 [1] Cho, Mall, Bala, Hariharan, "PiCIE", CVPR 2021.
 """
@@ -7,18 +7,23 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from picie_core.data.class_names import IGNORE_ID
+from picie_core.models.classifier_head import Head
 from picie_core.settings import TrainSettings
 from picie_core.training.losses.objective import ALONE, Objective, Step, StepLoss, WorkerGroup, new_head
-from picie_core.training.losses.pseudo_labels import weighted_cross_entropy
+from picie_core.training.losses.pseudo_labels import class_weights, weighted_cross_entropy
 
 
 class Supervised(Objective):
-    """A linear classifier and the network learn the classes of the masks."""
+    """A linear classifier and the network learn the classes of the masks.
+
+    differs from PiCIE: the loss weighs classes by their frequency to the power of `balance`, 0 in the paper's recipe.
+    """
 
     views = (1,)
     clusters = False
@@ -30,11 +35,21 @@ class Supervised(Objective):
         super().__init__(settings.k)
         self.settings, self.workers = settings, workers
         self.classifier = new_head(dim, settings.k, seed, device)
+        self.class_pixels = torch.ones(settings.k, device=device)
+
+    def start_from(self, class_pixels: np.ndarray, head: Head | None) -> None:
+        """Takes the (K,) pixels of each class in all masks, for the class weights, and a classifier to start from."""
+        device = self.classifier.weight.device
+        self.class_pixels = torch.from_numpy(class_pixels).float().to(device)
+        if head is not None:
+            with torch.no_grad():
+                self.classifier.weight.copy_(torch.from_numpy(head.weight) * self.settings.temperature)
+                self.classifier.bias.copy_(torch.from_numpy(head.bias))
 
     def loss(self, step: Step) -> StepLoss:
         rows, truth = self._pixel_logits(step.maps[0], step.masks)
-        even = torch.ones(self.k, device=rows.device)
-        total = weighted_cross_entropy(rows, truth, even, self.workers, IGNORE_ID)
+        weights = class_weights(self.class_pixels, self.settings.balance)
+        total = weighted_cross_entropy(rows, truth, weights, self.workers, IGNORE_ID)
         with torch.no_grad():
             predicted = rows.argmax(1)
             counted = truth != IGNORE_ID
@@ -61,13 +76,8 @@ class Supervised(Objective):
         return list(self.classifier.parameters())
 
     def state(self) -> dict[str, Any]:
-        return {"classifier": self.classifier.state_dict()}
+        return {"classifier": self.classifier.state_dict(), "class_pixels": self.class_pixels}
 
     def load_state(self, state: dict[str, Any], device: torch.device) -> None:
         self.classifier.load_state_dict(state["classifier"])
-
-
-class Probe(Supervised):
-    """The same classifier on frozen embeddings: how linearly separable the classes are in them."""
-
-    trains_network = False
+        self.class_pixels = state["class_pixels"].to(device)
