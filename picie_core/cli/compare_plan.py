@@ -212,7 +212,9 @@ class PlannedRun:
 
     def settings(self, classes: int) -> Settings:
         """Returns what it is trained with: recipe, data set, plan, row; K is `classes` unless the plan says it."""
-        data, epochs = self.data, self.row.epochs or self.plan.epochs
+        # The plan's epochs are of methods without labels: bounds train as long as their recipe says.
+        usual = None if self.row.method in MASK_METHODS else self.plan.epochs
+        data, epochs = self.data, self.row.epochs or usual
         optional = {"size_px": data.size, "batch": data.batch, "epochs": epochs}
         given = {
             **{"k": classes, "dense_mb": 0, "weights": self.plan.weights},

@@ -16,7 +16,7 @@ from picie_core.cli.job import answer_signals
 from picie_core.cli.output import readable
 from picie_core.errors import PicieError, SettingError, Stopped
 from picie_core.settings import TrainSettings, option_name
-from picie_core.training.recipes import PAPER, RECIPES, recipe_values
+from picie_core.training.recipes import PAPER, RECIPES, SUPERVISED, recipe_values
 
 Command = Callable[..., dict[str, Any]]
 
@@ -96,8 +96,10 @@ def _add(parent: argparse._ActionsContainer, name: str, kind: Any, option: Optio
     required = default is inspect.Parameter.empty
     text = option.meaning
     if not (required or default is None or default is False or default == ()):
-        shown = " ".join(default) if isinstance(default, list) else default
-        text += f" (default: {shown}{f'; paper: {PAPER[name]}' if name in PAPER else ''})"
+        shown = [f"default: {' '.join(default) if isinstance(default, list) else default}"]
+        shown += [f"paper: {PAPER[name]}"] if name in PAPER else []
+        shown += [f"supervised: {SUPERVISED[name]}"] if name in SUPERVISED else []
+        text += f" ({'; '.join(shown)})"
     how: dict[str, Any] = {"help": text, "choices": option.choices}
     if isinstance(kind, UnionType):  # `int | None`: None is what stands for an option that is not given
         kind = get_args(kind)[0]
@@ -140,7 +142,7 @@ def call_arguments(command: Command, arguments: argparse.Namespace) -> dict[str,
     """
     given = vars(arguments)
     if _has_recipes(command):
-        given = {**recipe_values(arguments.recipe), **given}
+        given = {**recipe_values(arguments.recipe, given.get("method", "picie")), **given}
     values = {}
     for name, kind, option, _ in _parameters(command):
         if option is None:

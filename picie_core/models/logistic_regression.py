@@ -111,7 +111,12 @@ def _minimise(
     """Returns the weights (K, D + 1) with the least weighted cross-entropy, iterations and the largest gradient."""
     weights, share = start.clone().requires_grad_(), share / share.sum()
     solver = torch.optim.LBFGS(
-        [weights], max_iter=iterations, tolerance_grad=TOLERANCE, tolerance_change=0, line_search_fn="strong_wolfe"
+        [weights],
+        max_iter=iterations,
+        max_eval=3 * iterations,
+        tolerance_grad=TOLERANCE,
+        tolerance_change=0,
+        line_search_fn="strong_wolfe",
     )
 
     @torch.no_grad()

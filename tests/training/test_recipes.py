@@ -11,7 +11,7 @@ from picie_core.cli.commands import COMMANDS
 from picie_core.cli.parser import build_parser, call_arguments
 from picie_core.errors import SettingError
 from picie_core.settings import METHODS, EmbedderSettings, SampleSettings, TrainSettings
-from picie_core.training.recipes import PAPER, RECIPES, recipe_settings, recipe_values
+from picie_core.training.recipes import PAPER, PAPER_SUPERVISED, RECIPES, SUPERVISED, recipe_settings, recipe_values
 
 KINDS = (TrainSettings, EmbedderSettings, SampleSettings)
 DEFAULTS = {one.name: one.default for kind in KINDS for one in fields(kind)}
@@ -34,11 +34,18 @@ def test_each_difference_is_a_setting(name):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_both_recipes_exist_for_every_method(method):
-    """The default recipe is the defaults; the paper's differs in exactly the named settings."""
-    assert values_of("default", method) == DEFAULTS
-    paper = values_of("paper", method)
-    assert {name for name in DEFAULTS if paper[name] != DEFAULTS[name]} == set(NAMES)
-    assert set(recipe_values("paper", method)) == set(PAPER)
+    """The default recipe is the defaults; the paper's differs in exactly the named settings; supervised has its own."""
+    own, paper_own = (SUPERVISED, PAPER_SUPERVISED) if method == "supervised" else ({}, {})
+    assert values_of("default", method) == {**DEFAULTS, **own}
+    assert values_of("paper", method) == {**DEFAULTS, **PAPER, **paper_own}
+    assert recipe_values("paper", method) == {**PAPER, **paper_own}
+
+
+def test_supervised_in_the_paper_is_plain():
+    """Its rates and optimiser are the paper's; no class weights, no probe to start from, crops as the views are."""
+    paper, picie = values_of("paper", "supervised"), values_of("paper")
+    assert {name for name in paper if paper[name] != picie[name]} == {"balance", "head_start"}
+    assert (paper["balance"], paper["head_start"], paper["crop_scale"]) == (0, "random", 0.5)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -84,7 +91,7 @@ def test_help_shows_both_values(say):
     assert f"--recipe {{{','.join(RECIPES)}}}" in text
     for name in NAMES:
         assert re.search(
-            rf"--{name.removesuffix('_px').replace('_', '-')} .*?\(default: {DEFAULTS[name]}; paper: {PAPER[name]}\)",
+            rf"--{name.removesuffix('_px').replace('_', '-')} .*?\(default: {DEFAULTS[name]}; paper: {PAPER[name]}\W",
             text,
         ), name
     assert text.count("; paper: ") == len(NAMES)
@@ -102,5 +109,7 @@ def test_options_change_single_settings_of_a_recipe():
     assert called() == DEFAULTS
     assert called("--recipe", "paper") == values_of("paper")
     assert called("--recipe", "paper", "--temperature", "0.1") == values_of("paper", temperature=0.1)
+    assert called("--method", "supervised") == values_of("default", "supervised")
+    assert called("--method", "supervised", "--epochs", "3") == values_of("default", "supervised", epochs=3)
     assert called("--temperature", "1.0") == values_of("default", temperature=1.0)
     assert called("--recipe", "paper", "--method", "mdc", "--k", "12") == values_of("paper", "mdc", k=12)

@@ -29,7 +29,7 @@ GOOD_RATES = {"lr_backbone": 1e-3, "lr_decoder": 1e-3, "lr_head": 3e-2}
 
 def objective_of(temperature: float = 0.5) -> Supervised:
     """The objective with 3 classes."""
-    return Supervised(TrainSettings(k=K, temperature=temperature), DIM, 0, CPU)
+    return Supervised(TrainSettings(k=K, temperature=temperature, balance=0.0), DIM, 0, CPU)
 
 
 def maps_and_masks(side: int = 4, mask_side: int = 4) -> tuple[torch.Tensor, torch.Tensor]:
@@ -56,6 +56,28 @@ def test_equals_cross_entropy_by_hand():
     right = (logits.argmax(1) == truth)[counted].float().mean()
     torch.testing.assert_close(found.parts["accuracy"], right)
     assert torch.equal(found.label_counts, torch.bincount(logits.argmax(1), minlength=K))
+
+
+def test_class_weights_by_hand():
+    """With balance -1 every class weighs the inverse of its share of the pixels of all masks."""
+    objective, (maps, masks) = Supervised(TrainSettings(k=K, balance=-1), DIM, 0, CPU), maps_and_masks()
+    objective.start_from(np.array([60, 30, 10]), None)
+    found = objective.loss(Step([maps], [maps.detach()], masks)).total
+    rows = maps.permute(0, 2, 3, 1).reshape(-1, DIM)
+    weights = torch.tensor([1 / 0.6, 1 / 0.3, 1 / 0.1])
+    expected = F.cross_entropy(objective.classifier(rows / 0.1), masks.flatten(), weights, ignore_index=255)
+    torch.testing.assert_close(found, expected)
+
+
+def test_it_starts_from_a_classifier():
+    """Its labels are at first those of the classifier that it was given, whatever the temperature."""
+    rng = np.random.default_rng(0)
+    head = Head(rng.normal(size=(K, DIM)).astype(np.float32), rng.normal(size=K).astype(np.float32))
+    objective = objective_of(temperature=0.25)
+    objective.start_from(np.array([1, 1, 1]), head)
+    z = F.normalize(torch.from_numpy(rng.normal(size=(100, DIM))).float(), dim=1)
+    expected = (z.numpy() @ head.weight.T + head.bias).argmax(1)
+    np.testing.assert_array_equal(objective.label(z).numpy(), expected)
 
 
 def test_scores_grow_to_the_size_of_the_masks():
