@@ -27,6 +27,7 @@ from picie_core.workspace.workspace import Run, Workspace
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from picie_core.models.classifier_head import Head
     from picie_core.models.embedder import Embedder
     from picie_core.models.logistic_regression import Fit
 
@@ -80,15 +81,21 @@ def make_probe(
         )
         save_embedder(network, folder / "embedder", plan.sampling.size_px)
         made = asdict(sample)
-    fit = rows.fit(device)
+    fit = rows.fit(device, note)
     save_head(fit.head, folder / "head.npz")
-    for line in fit.news:
-        note(line)
     return {**made, "rows": fit.rows, "iterations": fit.iterations, "converged": fit.converged}
 
 
-def probe_of_network(workspace: Workspace, plan: TrainingPlan, network: Embedder, device: str, report: Report) -> Fit:
-    """Returns the linear probe of the network that a plan starts from, and writes nothing."""
+def probe_of_network(
+    workspace: Workspace,
+    plan: TrainingPlan,
+    network: Embedder,
+    *,
+    device: str,
+    report: Report,
+    note: Callable[[str], None],
+) -> Head:
+    """Returns the linear probe of the network that a plan starts from, and writes nothing; note: as of `make_probe`."""
     from picie_core.models.embedding_pass import embed_images
     from picie_core.models.inference import FrozenEmbedder
 
@@ -103,7 +110,7 @@ def probe_of_network(workspace: Workspace, plan: TrainingPlan, network: Embedder
         images = image_pass(workspace, chosen, plan.sampling, report)
         for image_ids, feature_maps in embed_images(images, FrozenEmbedder(network, device)):
             rows.add(image_ids, feature_maps)
-    return rows.fit(device)
+    return rows.fit(device, note).head
 
 
 def find_stored_features(workspace: Workspace, plan: TrainingPlan) -> Run | None:
@@ -121,7 +128,10 @@ def _is_start(info: RunInfo, plan: TrainingPlan) -> bool:
     """Whether a run's network, and the images as it saw them, are those that a plan starts from."""
     if info.id != plan.start and (plan.start is not None or info.method != "frozen"):
         return False
-    _, embedder, sampling = stored_settings(info)
+    try:
+        _, embedder, sampling = stored_settings(info)
+    except PicieError:  # of a version whose settings are gone: its network can be read, its features are made again
+        return False
     same_sampling = replace(sampling, dense_mb=plan.sampling.dense_mb) == plan.sampling
     return same_sampling and (plan.start is not None or embedder == plan.embedder)
 
@@ -151,7 +161,7 @@ class _Rows:
         if mask is not None:
             self.rows.add(image_id, feature_map, mask)
 
-    def fit(self, device: str) -> Fit:
+    def fit(self, device: str, note: Callable[[str], None]) -> Fit:
         """Returns the classifier of the rows. Raises PicieError when they are of fewer than two classes."""
         from picie_core.models.inference import pick_device
         from picie_core.models.logistic_regression import fit_head
@@ -164,6 +174,9 @@ class _Rows:
             )
         share = np.bincount(sample.classes, sample.weights, len(names)) / sample.weights.sum()
         weights = sample.weights * share[sample.classes] ** BALANCE
-        return fit_head(
+        fit = fit_head(
             sample.embeddings, sample.classes, names, weights=weights, seed=self.seed, device=pick_device(device)
         )
+        for line in fit.news:
+            note(line)
+        return fit

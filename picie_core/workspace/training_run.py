@@ -75,10 +75,12 @@ def train_workspace(
             assert truth is not None
             made = make_probe(workspace, info.id, plan, truth, device=device, report=stopping, note=note)
             return finish_run(workspace, info, made)
-        if pixels is not None and pixels.news:
+        if pixels is not None and pixels.news and plan.training.head_start == "random":  # the probe says it, too
             note(pixels.news)
         with process_group(worker, info.id):
-            training = _start_training(workspace, info.id, plan, pixels, worker, device, make, stopping)
+            training = _start_training(
+                workspace, info.id, plan, pixels, worker=worker, device=device, make=make, report=stopping, note=note
+            )
             info = run_epochs(workspace, training, info, report=report, stop=stop, note=note)
         if not training.finished:
             raise Stopped(f"stopped in epoch {training.epoch + 1}; {resume_words}")
@@ -178,10 +180,12 @@ def _start_training(
     run: str,
     plan: TrainingPlan,
     pixels: ClassPixels | None,
+    *,
     worker: Worker,
     device: str,
     make: MakeObjective,
     report: Report,
+    note: Callable[[str], None],
 ) -> Training:
     """Prepares the network, or reads the checkpoint, and shares both with the other workers."""
     from picie_core.training.checkpoint import load_checkpoint
@@ -196,7 +200,7 @@ def _start_training(
     weights = {} if state else network.state_dict()
     head = None
     if state is None and plan.method == "supervised" and plan.training.head_start == "probe":
-        head = probe_of_network(workspace, plan, network, device, report).head
+        head = probe_of_network(workspace, plan, network, device=device, report=report, note=note)
     assignment = fabric.broadcast(_Assignment(run, plan, images, network.settings, weights, state, pixels, head))
     return assignment.training(workspace, network, cache, fabric, make)
 
