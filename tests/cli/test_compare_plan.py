@@ -11,6 +11,7 @@ import pytest
 
 from picie_core.cli.compare_plan import read_plan
 from picie_core.errors import SettingError
+from picie_core.training.recipes import SUPERVISED
 from tests.small_plans import ROWS, make_plan, write_plan
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,6 +31,17 @@ def test_settings_come_from_recipe_set_and_row(scenes, tmp_path):
     training, _, sampling = plan.runs()[2].settings(3)
     assert (training.k, training.epochs, sampling.seed, sampling.size_px) == (9, 3, 4, 64)
     assert plan.ks_of(5) == [5] and plan.ks_of(3) == [3, 5]
+
+
+def test_bounds_train_as_long_as_their_recipe_says(scenes, tmp_path):
+    """The plan's epochs are of methods without labels; a supervised row has those of its recipe, or its own."""
+    rows = [
+        {"name": "PiCIE", "method": "picie"},
+        {"name": "supervised", "method": "supervised"},
+        {"name": "supervised, short", "method": "supervised", "epochs": 2},
+    ]
+    plan = read_plan(write_plan(tmp_path / "plan.toml", make_plan(scenes, rows=rows, seeds=[0])), tmp_path)
+    assert [run.settings(3)[0].epochs for run in plan.runs()] == [6, SUPERVISED["epochs"], 2]
 
 
 def change(plan: dict, where: str, value: object) -> None:

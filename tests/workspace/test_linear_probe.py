@@ -100,6 +100,19 @@ def test_a_stopped_probe_is_made_again(finished_copy, scenes, tiny, say, tmp_pat
     np.testing.assert_array_equal(load_head(stopped / "head.npz").weight, load_head(whole.folder / "head.npz").weight)
 
 
+def test_supervised_starts_from_the_probe(finished_copy, scenes, tiny, say, tmp_path):
+    """With all learning rates at 0 its classifier is the probe; in the paper's recipe it is not."""
+    masks = masks_in(tmp_path, scenes)
+    probe = load_head(probe_of(finished_copy, masks, say, tiny).folder / "head.npz")
+    still = [word for rate in ("--lr-head", "--lr-decoder", "--lr-backbone") for word in (rate, 0)]
+    options = ("--method", "supervised", "--masks", masks, "--epochs", 1, "--device", "cpu", "--json", *still)
+    for more, same in (((), True), (("--head-start", "random"), False)):
+        said = say("train", "--workspace", finished_copy.root, *tiny, *options, *more)
+        assert said.code == 0, said.err
+        head = load_head(finished_copy.run_dir(json.loads(said.out)["run"]) / "head.npz")
+        assert np.allclose(head.weight, probe.weight, rtol=1e-4) == same
+
+
 # -- what may be wrong with masks
 
 
