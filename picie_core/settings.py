@@ -77,7 +77,7 @@ BACKBONES = BackboneNames((*CONV_BACKBONES, *VIT_BACKBONES))
 
 @dataclass(frozen=True)
 class EmbedderSettings:
-    """What the network is made of; the paper's is 4 stages, stage-norm none, pool 1 and a random decoder."""
+    """What the network is made of; the paper's is the recipe of that name."""
 
     backbone: str = setting(
         "resnet18",
@@ -123,6 +123,12 @@ class EmbedderSettings:
         "padding of the convolutions: zeros, as published, or replicate, which keeps image borders from becoming "
         "clusters of their own",
         choices=("zeros", "replicate"),
+    )
+    upsampling: str = setting(
+        "direct",
+        "how the decoder brings the stages to stride 4: direct, each in one step, or pyramid, from stage to stage (the "
+        "paper's)",
+        choices=("direct", "pyramid"),
     )
     scales: str = setting(
         "1",
@@ -244,18 +250,20 @@ class TrainSettings:
     )
     labels: str = setting(
         "step",
-        "network that assigns the pseudo-labels: that of the current step, or that of the epoch's start (the paper's)",
+        "network that assigns the pseudo-labels: that of the current step, or that of the epoch's start, which labels "
+        "all images once (the paper's)",
         choices=("step", "epoch"),
     )
     prior_matching: float = setting(
         1.0,
         "strength of the logit adjustment that keeps the label distribution at the cluster proportions of the epoch's "
-        "clustering, against collapse; 0 is none, as in the paper",
+        "clustering, against collapse; 0 is none, as in the paper; without effect on labels=epoch",
         low=0,
     )
     centroids: str = setting(
         "kept",
-        "initial centroids of an epoch's k-means: kept from the epoch before, or drawn anew (the paper's)",
+        "initial centroids of an epoch's k-means: kept from the epoch before, or random rows anew for each view (the "
+        "paper's)",
         choices=("kept", "anew"),
     )
     clustered: str = setting(
@@ -263,12 +271,40 @@ class TrainSettings:
         "features that an epoch clusters: of the last steps of the epoch before, or of a separate pass (the paper's)",
         choices=("steps", "pass"),
     )
-    batch_norm: str = setting(
-        "frozen", "batch norm: frozen statistics, or train (the paper's)", choices=("frozen", "train")
+    kmeans: str = setting(
+        "sample",
+        "k-means of an epoch: of sampled positions of --cluster-images, or mini-batch, the paper's: of all their "
+        "positions, then centroids follow all other images as running means, in a pass of its own",
+        choices=("sample", "mini-batch"),
     )
-    cluster_images: int = setting(64, "images whose features an epoch clusters", low=1)
+    cluster_images: int = setting(64, "images whose features an epoch's k-means clusters", low=1)
+    batch_norm: str = setting(
+        "frozen",
+        "batch norm: frozen statistics, or train (the paper's), in the clustering pass too",
+        choices=("frozen", "train"),
+    )
+    views: str = setting(
+        "half",
+        "sizes of the two views: half shows view 1, a crop, at half of --size and view 2, the whole square, at --size; "
+        "equal shows both at --size, cut from a square of twice that side (the paper's)",
+        choices=("half", "equal"),
+    )
+    square: str = setting(
+        "random",
+        "where the square of an image is cut: anywhere along its longer side, or from the centre (the paper's)",
+        choices=("random", "centre"),
+    )
     displacement: int = setting(
-        1, "largest displacement between the views of iic, in stride-4 positions", low=0, high=10
+        1,
+        "largest displacement between the views of iic, in stride-4 positions; its authors take 10 on Potsdam",
+        low=0,
+        high=10,
+    )
+    lamb: float = setting(
+        1.0,
+        "weight of the marginal entropies in the mutual information of iic; its authors take 1.5 for the main head on "
+        "their sets of 3 classes",
+        low=0,
     )
     settle: float = setting(
         0.0, "early stop: when a smaller share of the labels changes in an epoch; 0 runs all epochs", low=0, high=1
@@ -291,3 +327,7 @@ class TrainSettings:
             raise SettingError(
                 f"overcluster={self.overcluster} must exceed k={self.k}: give more, or 0 for no over-clustering"
             )
+
+    def square_px(self, size_px: int) -> int:
+        """Returns the side of the squares that the views are cut from, for images of `size_px` at evaluation."""
+        return 2 * size_px if self.views == "equal" else size_px

@@ -32,9 +32,9 @@ from picie_core.models.inference import pick_device
 from picie_core.segmentation.masks import channel_scores
 from picie_core.settings import SampleSettings, TrainSettings
 from picie_core.training.augmentations import FLIP_P, GREY_P
-from picie_core.training.losses.objective import Step, flatten
+from picie_core.training.losses.objective import Step
 from picie_core.training.losses.picie import Picie
-from picie_core.training.losses.pseudo_labels import ViewClusters
+from picie_core.training.losses.pseudo_labels import ViewClusters, flatten
 from picie_core.workspace.training_plan import TrainingPlan
 from picie_core.workspace.training_run import train_workspace
 from picie_core.workspace.workspace import Workspace
@@ -95,7 +95,7 @@ def test_clustering_training_and_evaluation_agree_on_every_pixel():
     found = spherical_kmeans(rows, 4)
     clusters = ViewClusters(torch.from_numpy(found.centroids), torch.ones(4), torch.full((4,), 0.25))
     objective = Picie(TrainSettings(k=4), 0, CPU)
-    objective.levels = [[clusters, clusters]]
+    objective.clusters.levels = [[clusters, clusters]]
     in_training = objective.label(torch.from_numpy(rows)).numpy()
     cells = rows.reshape(3, 4, 5, 6)
     in_masks = np.stack([channel_scores(one, clustering_of(found.centroids)).argmax(0) for one in cells]).ravel()
@@ -175,10 +175,10 @@ def test_labels_keep_their_places_in_maps_that_are_not_square():
     objective = Picie(TrainSettings(k=4), 0, CPU)
     objective.start_epoch(0, [unit_cells(200), unit_cells(200, seed=1)])
     labels = objective.label(flatten(maps)).view(2, 3, 11)
-    centroids = objective.levels[0][1].centroids
+    centroids = objective.clusters.levels[0][1].centroids
     for b, y, x in np.ndindex(2, 3, 11):
         assert labels[b, y, x] == (centroids @ maps[b, :, y, x]).argmax()
-    assert int(objective.loss(Step([maps, maps], [maps, maps])).label_counts.sum()) == 2 * 2 * 3 * 11
+    assert int(objective.loss(Step([maps, maps])).label_counts.sum()) == 2 * 2 * 3 * 11
 
 
 def test_seeds_decide_everything(finished):
@@ -210,11 +210,11 @@ def test_dead_clusters_come_back():
     objective.start_epoch(0, cells)
     away = torch.zeros(6)
     away[0] = -1
-    for view, clusters in enumerate(objective.levels[0]):
+    for view, clusters in enumerate(objective.clusters.levels[0]):
         clusters.centroids[[1, 3]] = away
         assert len(np.unique(assign(cells[view], clusters.centroids.numpy())[0])) == 3
     objective.start_epoch(1, cells)
-    assert all((clusters.shares > 0).all() for clusters in objective.levels[0])
+    assert all((clusters.shares > 0).all() for clusters in objective.clusters.levels[0])
 
 
 def test_a_collapse_is_told_everywhere(finished_copy):

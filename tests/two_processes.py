@@ -10,7 +10,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from picie_core.training.losses.objective import WorkerGroup
+from picie_core.training.losses.worker_group import WorkerGroup
 
 Made = TypeVar("Made")
 PATIENCE_S = 60

@@ -29,7 +29,7 @@ METHOD_HELP = (
     "learn from masks, on the command line: `train --method supervised --masks DIR`."
 )
 RECIPE_HELP = (
-    "What the settings start from. The paper's uses large images in large batches: it wants a GPU, and is there "
+    "What the settings start from. The paper's trains in large batches and in float32: it wants a GPU, and is there "
     "for comparison."
 )
 
@@ -60,7 +60,7 @@ def draw_training(workspace: Workspace) -> tuple[dict[str, Any], list[str]]:
         help=RECIPE_HELP,
         persist_state="session",
     )
-    starts = recipe_values(recipe, method)
+    starts = recipe_values(recipe)
     defaults = {"weights": default_weights()}
     values = draw_settings(SETTINGS[TRAINED], MAIN[TRAINED], "picie", defaults=defaults, recipe=starts)
     chosen = ["--method", method, *(["--recipe", recipe] if recipe != RECIPES[0] else [])]

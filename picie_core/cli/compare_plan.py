@@ -223,7 +223,7 @@ class PlannedRun:
             **self.row.settings.written,
             "seed": self.seed,
         }
-        return recipe_settings(self.row.recipe, "picie" if self.row.method == "frozen" else self.row.method, **given)
+        return recipe_settings(self.row.recipe, **given)
 
     def made_of(self, classes: int) -> dict[str, Any]:
         """Returns what decides its metrics, as the plan says it: paths as written, so that folders may move."""

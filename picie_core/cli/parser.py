@@ -142,7 +142,8 @@ def call_arguments(command: Command, arguments: argparse.Namespace) -> dict[str,
     """
     given = vars(arguments)
     if _has_recipes(command):
-        given = {**recipe_values(arguments.recipe, given.get("method", "picie")), **given}
+        about = {name: given[name] for name in ("method", "backbone", "dataset") if name in given}
+        given = {**recipe_values(arguments.recipe, **about), **given}
     values = {}
     for name, kind, option, _ in _parameters(command):
         if option is None:

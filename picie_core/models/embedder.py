@@ -56,8 +56,10 @@ class Embedder(nn.Module):
         """Returns all parameters but the decoder's, the earliest first."""
         return [parameter for stage in self.stage_parameters() for parameter in stage]
 
-    def forward(self, images: Tensor) -> Tensor:
-        return F.normalize(self.decode(self.stage_features(images)).float(), dim=1)  # (B, D, h, w), unit norm over D
+    def forward(self, images: Tensor, unit: bool = True) -> Tensor:
+        """Returns (B, D, h, w) float32 embeddings, of unit length over D unless they are still to be warped."""
+        z = self.decode(self.stage_features(images)).float()
+        return F.normalize(z, dim=1) if unit else z
 
     def stage_features(self, images: Tensor) -> StageMaps:
         """Returns the stage maps, each of unit length over its channels: [(B, C_s, H / stride_s, W / stride_s)].
@@ -107,21 +109,34 @@ class Embedder(nn.Module):
         """Returns (B, D, h, w), not yet of unit length: one 1x1 convolution per stage, upsampled to stride 4, added.
 
         features: the maps of `stage_features`; of a plain list of maps the first one gives h and w.
-        differs from PiCIE: each stage is upsampled in one step, not down a pyramid; both are linear.
+        differs from PiCIE: unless upsampling is "pyramid", each stage is upsampled in one step, not by way of the
+        finer ones; both are linear, and 3.6 % (L2) apart on real maps.
         """
         size = features.size if isinstance(features, StageMaps) else tuple(features[0].shape[2:])
-        # Stages of one size, such as a transformer's, are added first: so they are upsampled once.
         sums: dict[tuple[int, ...], Tensor] = {}
         for convolution, feature in zip(self.decoder, features, strict=True):
             part, own = convolution(feature), tuple(feature.shape[2:])
-            sums[own] = sums[own] + part if own in sums else part
+            sums[own] = sums[own] + part if own in sums else part  # one size, such as a transformer's, upsamples once
+        if self.settings.upsampling == "pyramid":
+            return _top_down(sums, size)
         total: Tensor | None = None
-        for own, part in sums.items():
-            if own != size:
-                part = F.interpolate(part, size, mode="bilinear", align_corners=False)
-            total = part if total is None else total + part
+        for part in sums.values():
+            total = _upsample(part, size) if total is None else total + _upsample(part, size)
         assert total is not None
         return total
+
+
+def _upsample(maps: Tensor, size: tuple[int, ...]) -> Tensor:
+    return maps if tuple(maps.shape[2:]) == size else F.interpolate(maps, size, mode="bilinear", align_corners=False)
+
+
+def _top_down(sums: dict[tuple[int, ...], Tensor], size: tuple[int, ...]) -> Tensor:
+    """Adds maps from the coarsest to the finest, each sum upsampled to the next size [1, supplement]."""
+    coarsest, *finer = sorted(sums)
+    total = sums[coarsest]
+    for own in finer:
+        total = _upsample(total, own) + sums[own]
+    return _upsample(total, size)
 
 
 def _average(feature: Tensor, window: int) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -36,6 +36,14 @@ class Batch:
     masks: Tensor | None = None
     """(B, S, S) uint8 class ids, 255 is ignored."""
 
+    def only(self, known: Container[int]) -> Batch:
+        """Returns the batch without the images that are not among the `known`."""
+        kept = [i for i, one in enumerate(self.ids) if one in known]
+        if len(kept) == len(self.ids):
+            return self
+        masks = None if self.masks is None else self.masks[kept]
+        return Batch([self.ids[i] for i in kept], [self.order[i] for i in kept], self.images[kept], masks)
+
 
 class Batches:
     """Reads batches of square crops, `size_px` wide; the next ones are decoded and cropped during a step."""
@@ -48,9 +56,11 @@ class Batches:
         seed: int,
         device: torch.device,
         masks: ReadMask | None = None,
+        centre: bool = False,
     ):
+        """centre: cut the square from the centre of an image, as the paper does, not from anywhere along it."""
         self.cache, self.size_px, self.batch, self.seed, self.device = cache, size_px, batch, seed, device
-        self.masks = masks
+        self.masks, self.centre = masks, centre
         self.unreadable: dict[int, str] = {}
         """Image id to the reason."""
 
@@ -83,7 +93,7 @@ class Batches:
             if isinstance(image, PicieError):
                 self.unreadable[image_id] = getattr(image, "reason", str(image))
                 continue
-            u = uniforms(self.seed, epoch, [image_id], SQUARE_STREAM, 1)[0, 0]
+            u = None if self.centre else uniforms(self.seed, epoch, [image_id], SQUARE_STREAM, 1)[0, 0]
             ids.append(image_id)
             order.append(index)
             squares.append(square_crop(image, u)[:side, :side])

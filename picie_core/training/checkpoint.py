@@ -17,19 +17,19 @@ from picie_core.training.epoch_features import SampledFeatures
 from picie_core.training.optimizers import head_optimizer
 from picie_core.training.trainer import Training
 
-VERSION = 3
+VERSION = 4
 
 
 def training_state(training: Training) -> dict[str, Any]:
     """Returns all that a resumed training needs."""
-    optimizer, heads, labeller = training.optimizer, training.head_optimizer, training.labeller
+    optimizer, heads = training.optimizer, training.head_optimizer
     return {
         "method": training.method,
         "images": training.image_ids,
         "settings": asdict(training.settings),
         "network": asdict(training.embedder.settings),
         "embedder": training.embedder.state_dict(),
-        "teacher": None if labeller is None else labeller.state_dict(),
+        "labels": training.labels,
         "optimizer": optimizer.state_dict(),
         "head_optimizer": None if heads is None else heads.state_dict(),
         "objective": training.objective.state(),
@@ -40,7 +40,7 @@ def training_state(training: Training) -> dict[str, Any]:
         "totals": training.totals.state(),
         "clustering_s": training.clustering_s,
         "spent_s": training.spent_s,
-        "kept": [{"places": one.order, "views": one.views} for one in training.features.batches],
+        "kept": [{"order": one.order, "views": one.views} for one in training.features.batches],
     }
 
 
@@ -51,8 +51,6 @@ def restore_training(training: Training, state: dict[str, Any]) -> None:
     try:
         training.embedder.load_state_dict(state["embedder"])
         training.objective.load_state(state["objective"], device)
-        if state["teacher"] is not None:
-            training.copy_labeller().load_state_dict(state["teacher"])
         training.head_optimizer = head_optimizer(training.objective.parameters(), training.settings)
         for optimizer, name in ((training.optimizer, "optimizer"), (training.head_optimizer, "head_optimizer")):
             if optimizer is not None:
@@ -61,10 +59,11 @@ def restore_training(training: Training, state: dict[str, Any]) -> None:
         raise PicieError(f"the checkpoint is of another network ({str(error).splitlines()[0]}): start anew") from error
     training.image_ids = state["images"]  # an epoch's order is drawn from them, whatever images came since
     training.epoch, training.step, training.settled = state["epoch"], state["step"], state["settled"]
+    training.labels = state["labels"]
     training.probe_labels, training.clustering_s = state["probe_labels"], state["clustering_s"]
     training.spent_s = state.get("spent_s", 0.0)
     training.features.batches = [
-        SampledFeatures(one["places"], [view.to(device) for view in one["views"]]) for one in state["kept"]
+        SampledFeatures(one["order"], [view.to(device) for view in one["views"]]) for one in state["kept"]
     ]
     training.totals.load_state(state["totals"])
 

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from lightning_fabric import Fabric
@@ -24,6 +24,7 @@ from picie_core.training.worker import ALONE, Worker
 
 TIMEOUT = timedelta(hours=12)
 """Collectives wait this long, because rank 0 prepares and clusters alone; a closed connection ends them at once."""
+Value = TypeVar("Value")
 CONNECTION_ERRORS = (
     "Connection closed by peer",
     "Connection reset by peer",
@@ -112,8 +113,9 @@ class FabricWorkers:
         """Gives the running statistics of every batch norm their mean over all workers."""
         if self.world_size > 1:
             named = module.named_buffers()
-            running = [buffer for name, buffer in named if name.endswith(("running_mean", "running_var"))]
-            means = self.mean(torch.cat([buffer.flatten() for buffer in running]))
+            names = ("running_mean", "running_var", "num_batches_tracked")
+            running = [buffer for name, buffer in named if name.endswith(names)]
+            means = self.mean(torch.cat([buffer.flatten().float() for buffer in running]))
             for buffer, mean in zip(running, means.split([buffer.numel() for buffer in running]), strict=True):
                 buffer.copy_(mean.view_as(buffer))
 
@@ -136,10 +138,10 @@ class FabricWorkers:
         distributed.all_gather(parts, padded)
         return torch.cat([part[:size] for part, size in zip(parts, sizes, strict=True)]).to(rows.device)
 
-    def gather_tables(self, table: dict[int, str]) -> dict[int, str]:
+    def gather_tables(self, table: dict[int, Value]) -> dict[int, Value]:
         """Returns the union of the tables of all workers, in every worker."""
         if self.world_size == 1:
             return table
-        tables: list[dict[int, str]] = [{} for _ in range(self.world_size)]
+        tables: list[dict[int, Value]] = [{} for _ in range(self.world_size)]
         distributed.all_gather_object(tables, table)
         return {key: value for one in tables for key, value in one.items()}

@@ -12,9 +12,12 @@ from torch import Tensor
 from picie_core.errors import SharedError
 from picie_core.training.batches import Batch
 from picie_core.training.distributed import FabricWorkers
+from picie_core.training.losses.pseudo_labels import flatten
 
-CLUSTERED_FEATURES = 40_000
-"""Features of each view that an epoch clusters at most."""
+SAMPLED_FEATURES = 40_000
+"""Features of each view that k-means of a sample sees at most."""
+ALL_FEATURES_BYTES = 4 * 2**30
+"""Memory for the features of all views that mini-batch k-means begins with; positions are sampled beyond it."""
 POSITION_STREAM = 4
 """The stream of random numbers that samples the positions of an image."""
 
@@ -32,8 +35,9 @@ class SampledFeatures:
 class EpochFeatures:
     """Collects features over the batches of an epoch until `take` hands them to the clustering."""
 
-    def __init__(self, views: int, dim: int, seed: int, workers: FabricWorkers):
-        self.seed, self.workers = seed, workers
+    def __init__(self, views: int, dim: int, seed: int, workers: FabricWorkers, kmeans: str = "sample"):
+        self.dim, self.seed, self.workers = dim, seed, workers
+        self.limit = SAMPLED_FEATURES if kmeans == "sample" else ALL_FEATURES_BYTES // (4 * dim * max(views, 1))
         self.none = [torch.zeros(0, dim, device=workers.device) for _ in range(views)]
         self.batches: list[SampledFeatures] = []
 
@@ -47,11 +51,14 @@ class EpochFeatures:
         order, features = torch.zeros(0, dtype=torch.int64), self.none
         if batch.ids:
             area = maps[0].shape[2] * maps[0].shape[3]
-            each = min(max(CLUSTERED_FEATURES // images, 1), area)
-            draws = [np.random.default_rng((self.seed, epoch, one, POSITION_STREAM)) for one in batch.ids]
-            drawn = torch.from_numpy(np.stack([draw.choice(area, each, replace=False) for draw in draws]))
+            each = min(max(self.limit // images, 1), area)
             order = torch.tensor(batch.order).repeat_interleave(each)
-            features = [_at_positions(one, drawn) for one in maps]
+            if each == area:
+                features = [flatten(one) for one in maps]
+            else:
+                draws = [np.random.default_rng((self.seed, epoch, one, POSITION_STREAM)) for one in batch.ids]
+                drawn = torch.from_numpy(np.stack([draw.choice(area, each, replace=False) for draw in draws]))
+                features = [_at_positions(one, drawn) for one in maps]
         self.batches.append(SampledFeatures(self.workers.gather(order), [self.workers.gather(one) for one in features]))
 
     def take(self) -> list[np.ndarray]:

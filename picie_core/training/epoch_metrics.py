@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from picie_core.errors import SharedError
-from picie_core.training.losses.objective import ALONE, StepLoss, WorkerGroup
+from picie_core.training.losses.objective import StepLoss
 from picie_core.training.losses.pseudo_labels import label_entropy
+from picie_core.training.losses.worker_group import ALONE, WorkerGroup
 
 COLLAPSED_SHARE = 0.95
 """A training has collapsed when one label holds more than this share of the pixels of a view."""

@@ -31,48 +31,69 @@ WARP_STREAM = 0
 class AlignedViews:
     """The views of the images `ids` in an epoch: view 1 gets colours and a warp, view 2 colours alone.
 
-    numbers: the views to make. scale: side of the crops of view 1, as a share of the square image.
+    numbers: the views to make. scale: side of view 1, as a share of the square. sizes: with "equal" view 2 is half as
+    large as the square, so that view 1, a crop of half its side too, shows things 1 to 2 times as large as view 2.
+    differs from PiCIE: with "half", the default, view 2 is as large as the square, and shows things 1 to 2 times as
+    large as view 1 does.
     """
 
     numbers: tuple[int, ...]
     seed: int
     epoch: int
     ids: list[int]
+    sizes: str = "half"
     scale: float = 0.5
 
     def images(self, images: Tensor) -> dict[int, Tensor]:
-        """Returns the image of each view, floats 0..1, of (B, 3, S, S) uint8 [1, eq. 5 to 7]: (B, 3, s, s) of 1."""
+        """Returns the image of each view, floats 0..1, of squares (B, 3, S, S) uint8 [1, eq. 5 to 7].
+
+        View 1 is (B, 3, s, s) with s = scale x S; view 2 is (B, 3, S, S), or (B, 3, S/2, S/2) where sizes are equal.
+        """
         images = images.float() / 255
         views = {}
         for view in self.numbers:
             coloured = apply_photometric(images, draw_photometric(self._uniforms(view, 11)))
-            views[view] = apply_geometric(coloured, self.warp(), self._side(images)) if view == 1 else coloured
+            if view == 1:
+                views[view] = apply_geometric(coloured, self.warp(), self._side(images.shape[2]))
+            else:
+                views[view] = coloured if self.sizes == "half" else halved(coloured)
         return views
 
-    def maps(self, network: Callable[[Tensor], Tensor], views: dict[int, Tensor]) -> list[Tensor]:
-        """Returns (B, D, h, w) unit embeddings of the same pixels: warp then embed, and embed then warp."""
+    def maps(self, network: Callable[..., Tensor], views: dict[int, Tensor]) -> list[Tensor]:
+        """Returns (B, D, h, w) unit embeddings of the same pixels: warp then embed, and embed then warp.
+
+        network: an `Embedder`, or what wraps one.
+        """
         maps = []
         for view, images in views.items():
-            z = network(images)
+            z = network(images, unit=view != 2)
             if view == 2:
-                side, _ = feature_map_shape(self._side(images), self._side(images))
-                z = F.normalize(apply_geometric(z.float(), self.warp(), side), dim=1)  # unit again after the warp
+                square_px = images.shape[2] * (2 if self.sizes == "equal" else 1)
+                side, _ = feature_map_shape(self._side(square_px), self._side(square_px))
+                z = F.normalize(apply_geometric(z.float(), self.warp(), side), dim=1)  # after the warp, as in [1]
             maps.append(z)
         return maps
 
     def masks(self, masks: Tensor) -> Tensor:
         """Returns the class ids of view 1, of masks (B, S, S), nearest pixel."""
-        return apply_geometric(masks[:, None].float(), self.warp(), self._side(masks), mode="nearest")[:, 0].long()
+        return apply_geometric(masks[:, None].float(), self.warp(), self._side(masks.shape[2]), mode="nearest")[
+            :, 0
+        ].long()
 
     def warp(self) -> Geometric:
         """Returns the crop and flip of each image, shared by the images of view 1 and the maps of view 2."""
         return draw_geometric(self._uniforms(WARP_STREAM, 4))
 
-    def _side(self, squares: Tensor) -> int:
-        return int(self.scale * squares.shape[-1])
+    def _side(self, square_px: int) -> int:
+        return int(self.scale * square_px)
 
     def _uniforms(self, stream: int, count: int) -> np.ndarray:
         return uniforms(self.seed, self.epoch, self.ids, stream, count)
+
+
+def halved(images: Tensor) -> Tensor:
+    """Returns float images (B, C, S, S) at half their size, antialiased as Pillow's bilinear resize is."""
+    return F.interpolate(images, (images.shape[2] // 2, images.shape[3] // 2), mode="bilinear", antialias=True)
 
 
 def blank_images(side_px: int, device: torch.device) -> Tensor:

@@ -10,13 +10,15 @@ from picie_core.settings import EmbedderSettings, SampleSettings, TrainSettings
 RECIPES = ("default", "paper")
 
 PAPER: dict[str, Any] = {
-    "size_px": 640,
     "batch": 128,
     "stages": 4,
     "pool": 1,
     "context": 0,
     "stage_norm": "none",
     "decoder": "random",
+    "upsampling": "pyramid",
+    "views": "equal",
+    "square": "centre",
     "lr_decoder": 1e-4,
     "lr_backbone": 1e-4,
     "lr_head": 1e-4,
@@ -27,13 +29,19 @@ PAPER: dict[str, Any] = {
     "prior_matching": 0.0,
     "centroids": "anew",
     "clustered": "pass",
-    "batch_norm": "train",
+    "kmeans": "mini-batch",
     "cluster_images": 5120,
+    "batch_norm": "train",
+    "precision": "32-true",
 }
 """The settings of the paper [1]; where it says nothing, those of its authors' code.
 
 [1] Cho, Mall, Bala, Hariharan, "PiCIE", CVPR 2021, section 4 and supplement.
 """
+PAPER_CITYSCAPES: dict[str, Any] = {"lr_decoder": 1e-3, "lr_backbone": 1e-3, "lr_head": 1e-3}
+"""What the paper does otherwise on Cityscapes."""
+PAPER_BOTTLENECK: dict[str, Any] = {"dim": 256}
+"""What it does otherwise with a ResNet-50, whose blocks are bottlenecks."""
 
 
 SUPERVISED: dict[str, Any] = {
@@ -52,19 +60,27 @@ PAPER_SUPERVISED: dict[str, Any] = {"balance": 0.0, "head_start": "random"}
 """What the paper's does otherwise there: the plain cross-entropy of a classifier that starts at random."""
 
 
-def recipe_values(recipe: str, method: str = "picie") -> dict[str, Any]:
+def recipe_values(
+    recipe: str, method: str = "picie", *, backbone: str = "resnet18", dataset: str = "folders"
+) -> dict[str, Any]:
     """Returns the settings, by name, in which a recipe differs from the defaults of the settings classes."""
-    values = {} if recipe == "default" else dict(PAPER)
-    if method == "supervised":
-        values |= SUPERVISED if recipe == "default" else PAPER_SUPERVISED
-    return values
+    supervised = method == "supervised"
+    if recipe == "default":
+        return dict(SUPERVISED) if supervised else {}
+    return {
+        **PAPER,
+        **(PAPER_CITYSCAPES if dataset == "cityscapes" else {}),
+        **(PAPER_BOTTLENECK if backbone == "resnet50" else {}),
+        **(PAPER_SUPERVISED if supervised else {}),
+    }
 
 
 def recipe_settings(
-    recipe: str, method: str = "picie", **changes: Any
+    recipe: str, method: str = "picie", *, dataset: str = "folders", **changes: Any
 ) -> tuple[TrainSettings, EmbedderSettings, SampleSettings]:
     """Returns a recipe as settings for `train`; `changes` are single settings by name, as an ablation makes them."""
-    values = {**recipe_values(recipe, method), **changes}
+    backbone = changes.get("backbone", EmbedderSettings.backbone)
+    values = {**recipe_values(recipe, method, backbone=backbone, dataset=dataset), **changes}
     return (
         TrainSettings(**_of(TrainSettings, values)),
         EmbedderSettings(**_of(EmbedderSettings, values)),

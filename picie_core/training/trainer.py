@@ -1,6 +1,6 @@
 """Training an embedder: the epoch loop of every objective, on Lightning Fabric.
 
-An epoch clusters the views of some images, then trains on all images to predict the clusters [1, algorithm 1]. The
+An epoch clusters the views of images, then trains on all images to predict the clusters [1, algorithm 1]. The
 order of images, the views and every other draw belong to (seed, epoch, image), so a resumed training is exactly the
 training that was never stopped.
 
@@ -9,7 +9,6 @@ training that was never stopped.
 
 from __future__ import annotations
 
-import copy
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -29,10 +28,12 @@ from picie_core.training.batches import Batch, Batches, ReadMask
 from picie_core.training.distributed import FabricWorkers, make_fabric
 from picie_core.training.epoch_features import EpochFeatures
 from picie_core.training.epoch_metrics import EpochRecord, EpochTotals, changed_share, not_finite
+from picie_core.training.epoch_start import EpochLabels, EpochStart
 from picie_core.training.losses import MakeObjective, make_objective
-from picie_core.training.losses.objective import Step, flatten
+from picie_core.training.losses.objective import Step
+from picie_core.training.losses.pseudo_labels import flatten
 from picie_core.training.optimizers import head_optimizer, network_optimizer, set_learning_rates
-from picie_core.training.paired_views import AlignedViews, blank_images
+from picie_core.training.paired_views import blank_images, halved
 
 PROBE_IMAGES = 8
 """Images whose labels are compared from epoch to epoch."""
@@ -72,9 +73,12 @@ class Training:
         self.optimizer: Any
         self.network, self.optimizer = self.fabric.setup(module, network_optimizer(embedder, settings))
         self.head_optimizer = head_optimizer(self.objective.parameters(), settings)
-        self.labeller: Embedder | None = None  # None: the network itself assigns the pseudo-labels
-        self.batches = Batches(cache, sampling.size_px, sampling.batch, seed, self.fabric.device, masks)
-        self.features = EpochFeatures(len(self.objective.views), dim, seed, self.workers)
+        self.square_px = settings.square_px(sampling.size_px)
+        centre = settings.square == "centre"
+        self.batches = Batches(cache, self.square_px, sampling.batch, seed, self.fabric.device, masks, centre)
+        self.features = EpochFeatures(len(self.objective.views), dim, seed, self.workers, settings.kmeans)
+        self.start = EpochStart(self.objective, self.batches, self.features, self.fabric, settings, sampling)
+        self.labels: EpochLabels | None = None  # None: each step makes its own
         self.totals = EpochTotals(settings.k, self.fabric.device)
         self.probe_labels: Tensor | None = None
         self.epoch, self.step, self.settled = 0, 0, False
@@ -117,10 +121,10 @@ class Training:
     ) -> EpochRecord | None:
         label = f"epoch {self.epoch + 1}/{self.settings.epochs}"
         start = time.monotonic() - self.spent_s  # the seconds before a stop count too
-        if self.step == 0:
-            self._start_epoch(report, f"{label} clustering")
-            self.clustering_s = time.monotonic() - start
         order = np.random.default_rng((self.sampling.seed, self.epoch)).permutation(self.image_ids).tolist()
+        if self.step == 0:
+            self._start_epoch(order, report, label)
+            self.clustering_s = time.monotonic() - start
         meter = Meter(label, len(order), report, done=self.step * self.sampling.batch)
         self.embedder.train(self.settings.batch_norm == "train")
         for batch in self.batches.read(order, self.epoch, self.step, self.workers.rank, self.workers.world_size):
@@ -148,45 +152,12 @@ class Training:
             self.workers.sum(torch.tensor(float(stop()), device=self.fabric.device)) > 0
         )
 
-    # -- clustering, at the start of an epoch
-
-    def _start_epoch(self, report: Report, phase: str) -> None:
+    def _start_epoch(self, order: list[int], report: Report, label: str) -> None:
         self.totals = EpochTotals(self.settings.k, self.fabric.device)
-        if self.objective.clusters and self.settings.labels == "epoch":
-            self.copy_labeller()
-        features = self._epoch_features(report, phase) if self.objective.clusters else []
-        self.objective.start_epoch(self.epoch, features)
+        self.start.cluster(self.embedder, self.epoch, self.image_ids, report, label)
+        self.labels = self.start.label(self.embedder, self.epoch, order, report, label)
         if self.objective.renews_head:
             self.head_optimizer = head_optimizer(self.objective.parameters(), self.settings)
-
-    def copy_labeller(self) -> Embedder:
-        """Lets a frozen copy of the network, as it is now, assign the pseudo-labels from here on; returns the copy."""
-        self.labeller = copy.deepcopy(self.embedder).eval().requires_grad_(False)
-        return self.labeller
-
-    @torch.no_grad()
-    def _epoch_features(self, report: Report, phase: str) -> list[np.ndarray]:
-        """Returns features (N, D) of each view to cluster, the same in every worker.
-
-        differs from PiCIE: unless settings.clustered is "pass", they come from the last steps of the epoch before,
-        which saves a forward pass over the images.
-        """
-        if self.epoch > 0 and self.settings.clustered == "steps":
-            return self.features.take()
-        self.features.batches = []
-        network = (self.labeller or self.embedder).eval()
-        rng = np.random.default_rng((self.sampling.seed, self.epoch, 1))
-        ids = rng.choice(self.image_ids, self.clustered_images, replace=False).tolist()
-        meter = Meter(phase, len(ids), report)
-        for batch in self.batches.read(ids, self.epoch, 0, self.workers.rank, self.workers.world_size):
-            maps: list[Tensor] = []
-            if batch.ids:
-                views = self._views(batch.ids)
-                with self.fabric.autocast():
-                    maps = views.maps(network, views.images(batch.images))
-            self.features.add(maps, batch, self.epoch, self.clustered_images)
-            meter.advance(min(self.sampling.batch, len(ids) - meter.done))
-        return self.features.take()
 
     # -- one step
 
@@ -198,7 +169,7 @@ class Training:
             schedule = "constant" if renewed else self.settings.schedule
             set_learning_rates(optimizer, schedule, done, total, self.steps_per_epoch)
             optimizer.zero_grad(set_to_none=True)
-        step = self._embed_step(batch, done)
+        step = self._embed_step(batch if self.labels is None else batch.only(self.labels), done)
         loss = self.objective.loss(step)
         self.totals.add(loss, self.workers)
         if self._checks_loss():
@@ -212,34 +183,22 @@ class Training:
             optimizer.step()
         if self.settings.batch_norm == "train":
             self.workers.average_batch_norm(self.embedder)
-        images_left = len(self.image_ids) - self.step * self.sampling.batch
-        if (
-            self.objective.clusters
-            and self.settings.clustered == "steps"
-            and images_left <= self.clustered_images + self.sampling.batch
-        ):
-            self.features.add(step.seen, batch, self.epoch, self.clustered_images)
+        clustered, left = self.clustered_images, len(self.image_ids) - self.step * self.sampling.batch
+        if self.start.of_steps and left <= clustered + self.sampling.batch:
+            self.features.add([one.detach() for one in step.maps], batch, self.epoch, clustered)
 
     def _embed_step(self, batch: Batch, done: int) -> Step:
         """Returns the maps of the objective's views, empty ones of a batch in which no file could be read."""
         ids, images = batch.ids, batch.images
         if not ids:  # DDP needs a forward pass in every worker
-            ids, images = [0], blank_images(self.sampling.size_px, self.fabric.device)
-        views = self._views(ids)
-        prepared = views.images(images)
-        maps = views.maps(self.network, prepared)
-        if self.labeller is None:
-            seen = [one.detach() for one in maps]
-        else:
-            with torch.no_grad(), self.fabric.autocast():
-                seen = views.maps(self.labeller, prepared)
+            ids, images = [0], blank_images(self.square_px, self.fabric.device)
+        views = self.start.views(ids, self.epoch)
+        maps = views.maps(self.network, views.images(images))
         masks = None if batch.masks is None else views.masks(batch.masks)
         if not batch.ids:
-            maps, seen, masks = [one[:0] for one in maps], [one[:0] for one in seen], masks and masks[:0]
-        return Step(maps, seen, masks, done)
-
-    def _views(self, ids: list[int]) -> AlignedViews:
-        return AlignedViews(self.objective.views, self.sampling.seed, self.epoch, ids, self.settings.crop_scale)
+            return Step([one[:0] for one in maps], None, masks and masks[:0], done)
+        labels = None if self.labels is None else torch.stack([self.labels[one] for one in batch.ids])
+        return Step(maps, None if labels is None else labels.to(self.fabric.device), masks, done)
 
     # -- the end of an epoch
 
@@ -260,7 +219,7 @@ class Training:
             seconds=seconds,
             clustering_s=self.clustering_s,
         )
-        self.epoch, self.step, self.spent_s = self.epoch + 1, 0, 0.0
+        self.epoch, self.step, self.spent_s, self.labels = self.epoch + 1, 0, 0.0, None
         self.settled = record.changed_labels < self.settings.settle
         return record
 
@@ -276,8 +235,9 @@ class Training:
         labels, sums = [], []
         for batch in self.batches.read(ids, 0):
             if batch.ids:
+                whole = batch.images if self.settings.views == "half" else halved(batch.images.float() / 255)
                 with self.fabric.autocast():
-                    z = flatten(self.embedder(batch.images))
+                    z = flatten(self.embedder(whole))
                 labels.append(self.objective.label(z).cpu())
                 sums.append(z.double().sum(0).cpu())
         if not labels:

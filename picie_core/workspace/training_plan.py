@@ -64,6 +64,11 @@ class TrainingPlan:
         """The settings of training, network and images."""
         return self.training, self.embedder, self.sampling
 
+    @property
+    def square_px(self) -> int:
+        """Shorter side of the images that are cropped to the squares of the training, px."""
+        return self.training.square_px(self.sampling.size_px)
+
     def check_workers(self, world_size: int) -> None:
         """Raises SettingError for several workers of a method that has none."""
         if self.method == "probe" and world_size > 1:

@@ -122,7 +122,7 @@ def join_training(
             network = Embedder(assignment.network)
             if assignment.weights:
                 network.load_state_dict(assignment.weights)
-            cache = workspace.image_cache(assignment.plan.sampling.size_px)
+            cache = workspace.image_cache(assignment.plan.square_px)
             training = assignment.training(workspace, network, cache, fabric, make_objective)
             with suppress(SharedError):  # rank 0 reports it
                 list(training.epochs(stop=stop))
@@ -194,7 +194,7 @@ def _start_training(
     path = workspace.run_dir(run) / "checkpoint.pt"
     state = load_checkpoint(path) if path.exists() else None
     network = _initial_network(workspace, plan, state is not None, device, report)
-    cache = workspace.image_cache(plan.sampling.size_px, writable=True)
+    cache = workspace.image_cache(plan.square_px, writable=True)
     fabric = make_fabric(plan.training.precision, device, worker)
     images = [record.id for record in workspace.image_list().readable]
     weights = {} if state else network.state_dict()

@@ -121,7 +121,7 @@ def test_two_processes_equal_one():
 
     def part(workers):
         mine = slice(2) if workers.rank == 0 else slice(2, 5)
-        found = mutual_information(first[mine], second[mine], 1, workers)
+        found = mutual_information(first[mine], second[mine], 1, workers=workers)
         return found, torch.autograd.grad(found, first)[0]
 
     (one, one_gradient), (two, two_gradient) = on_two_processes(part)
@@ -146,7 +146,7 @@ def step_of(number: int = 0) -> Step:
     first = patches.repeat_interleave(4, 2).repeat_interleave(4, 3)
     second = first + 0.3 * torch.randn(2, DIM, 16, 16, generator=generator)
     maps = [F.normalize(one, dim=1).requires_grad_() for one in (first, second)]
-    return Step(maps, [one.detach() for one in maps], number=number)
+    return Step(maps, number=number)
 
 
 def test_loss_is_less_the_information():
@@ -171,7 +171,7 @@ def test_heads_learn_in_alternation():
         found.total.backward()
         learns = [head.weight.grad is not None and bool(head.weight.grad.any()) for head in objective.heads]
         assert learns == [number % 2 == 0, number % 2 == 1]
-    z = step_of().seen[0].permute(0, 2, 3, 1).reshape(-1, DIM)
+    z = step_of().maps[0].detach().permute(0, 2, 3, 1).reshape(-1, DIM)
     assert torch.equal(objective.loss(step_of(1)).label_counts, torch.bincount(objective.label(z), minlength=3))
 
 

@@ -144,9 +144,9 @@ def test_level_weights_by_hand():
 def test_overclustering_adds_the_same_loss_on_finer_clusters():
     """The total is both losses, weighted; what is told of labels and views stays that of the coarse clusters."""
     maps = [unit_maps(seed, 5) for seed in (2, 3)]
-    step = Step(maps, [one.clone() for one in maps])
+    step = Step(maps)
     both, alone = started(100).loss(step), started(0).loss(step)
-    assert [len(one.centroids) for level in started(100).levels for one in level] == [4, 4, 100, 100]
+    assert [len(one.centroids) for level in started(100).clusters.levels for one in level] == [4, 4, 100, 100]
     weight = math.log(100) / math.log(400)
     torch.testing.assert_close(both.total, weight * alone.total + (1 - weight) * both.parts["overcluster"])
     torch.testing.assert_close(both.parts["within"], alone.parts["within"])

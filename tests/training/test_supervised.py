@@ -47,7 +47,7 @@ def maps_and_masks(side: int = 4, mask_side: int = 4) -> tuple[torch.Tensor, tor
 def test_equals_cross_entropy_by_hand():
     """At the size of the masks: the plain mean of -log softmax over the pixels that count, and their share right."""
     objective, (maps, masks) = objective_of(), maps_and_masks()
-    found = objective.loss(Step([maps], [maps.detach()], masks))
+    found = objective.loss(Step([maps], masks=masks))
     rows = maps.permute(0, 2, 3, 1).reshape(-1, DIM)
     logits, truth = objective.classifier(rows / 0.5), masks.flatten()
     torch.testing.assert_close(found.total, F.cross_entropy(logits, truth, ignore_index=255))
@@ -83,7 +83,7 @@ def test_it_starts_from_a_classifier():
 def test_scores_grow_to_the_size_of_the_masks():
     """Masks of four times the side: scores are brought there bilinearly, as in the evaluation, before they count."""
     objective, (maps, masks) = objective_of(), maps_and_masks(4, 16)
-    found = objective.loss(Step([maps], [maps.detach()], masks))
+    found = objective.loss(Step([maps], masks=masks))
     logits = objective.classifier(maps.permute(0, 2, 3, 1) / 0.5).permute(0, 3, 1, 2)
     full = F.interpolate(logits, (16, 16), mode="bilinear", align_corners=False)
     torch.testing.assert_close(found.total, F.cross_entropy(full, masks, ignore_index=255))
@@ -92,7 +92,7 @@ def test_scores_grow_to_the_size_of_the_masks():
 def test_ignored_pixels_pull_at_nothing():
     """Embeddings under ignored pixels get no gradient; the others and the classifier do."""
     objective, (maps, masks) = objective_of(), maps_and_masks()
-    objective.loss(Step([maps], [maps.detach()], masks)).total.backward()
+    objective.loss(Step([maps], masks=masks)).total.backward()
     pulled = maps.grad.abs().sum(1) > 0
     assert torch.equal(pulled, masks != 255)
     assert all(parameter.grad.abs().sum() > 0 for parameter in objective.parameters())
@@ -102,8 +102,8 @@ def test_nothing_to_learn_from_is_no_error():
     """All pixels ignored, or no image of the step readable: the loss is 0 and moves nothing."""
     objective, (maps, masks) = objective_of(), maps_and_masks()
     for step in (
-        Step([maps], [maps.detach()], torch.full_like(masks, 255)),
-        Step([maps[:0]], [maps[:0].detach()], None),
+        Step([maps], masks=torch.full_like(masks, 255)),
+        Step([maps[:0]]),
     ):
         found = objective.loss(step)
         assert float(found.total.detach()) == 0 and float(found.parts["accuracy"]) == 0

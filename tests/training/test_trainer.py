@@ -213,11 +213,11 @@ def test_checkpoints_that_cannot_be_used(finished, tmp_path):
     path.write_bytes(b"half a checkpoint")
     with pytest.raises(PicieError, match=r"cannot be read .*: start the training anew"):
         load_checkpoint(path)
-    torch.save({"version": 4}, path)
-    with pytest.raises(PicieError, match=r"has version 4, .* from version 3: update the program"):
+    torch.save({"version": 5}, path)
+    with pytest.raises(PicieError, match=r"has version 5, .* from version 4: update the program"):
         load_checkpoint(path)
     torch.save({"version": 1}, path)
-    with pytest.raises(PicieError, match=r"has version 1, .* from version 3: start the training anew"):
+    with pytest.raises(PicieError, match=r"has version 1, .* from version 4: start the training anew"):
         load_checkpoint(path)
     work = start(finished)
     state = training_state(work)

@@ -8,7 +8,8 @@ if TYPE_CHECKING:
     import torch
 
     from picie_core.settings import TrainSettings
-    from picie_core.training.losses.objective import Objective, WorkerGroup
+    from picie_core.training.losses.objective import Objective
+    from picie_core.training.losses.worker_group import WorkerGroup
 
 
 class MakeObjective(Protocol):

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from picie_core.settings import TrainSettings
-from picie_core.training.losses.objective import ALONE, Objective, Step, StepLoss, WorkerGroup, new_head
+from picie_core.training.losses.objective import Objective, Step, StepLoss, new_head
+from picie_core.training.losses.worker_group import ALONE, WorkerGroup
 
 
 class InvariantInformation(Objective):
@@ -20,8 +21,6 @@ class InvariantInformation(Objective):
 
     differs from IIC: there they take turns by epochs, of which it has thousands.
     """
-
-    clusters = False
 
     def __init__(
         self, settings: TrainSettings, dim: int, seed: int, device: torch.device, workers: WorkerGroup = ALONE
@@ -37,7 +36,8 @@ class InvariantInformation(Objective):
     def loss(self, step: Step) -> StepLoss:
         which = step.number % len(self.heads)
         first, second = (self._classes(self.heads[which], maps) for maps in step.maps)
-        information = mutual_information(first, second, self.settings.displacement, self.workers)
+        lamb = self.settings.lamb if which == 0 else 1.0
+        information = mutual_information(first, second, self.settings.displacement, lamb, self.workers)
         with torch.no_grad():
             main = first if which == 0 else self._classes(self.heads[0], step.maps[0])
             counts = torch.bincount(main.argmax(1).flatten(), minlength=self.k)
@@ -65,11 +65,14 @@ class InvariantInformation(Objective):
         self.heads.load_state_dict(state["heads"])
 
 
-def mutual_information(first: Tensor, second: Tensor, displacement: int = 0, workers: WorkerGroup = ALONE) -> Tensor:
+def mutual_information(
+    first: Tensor, second: Tensor, displacement: int = 0, lamb: float = 1.0, workers: WorkerGroup = ALONE
+) -> Tensor:
     """Returns the mutual information (nats) of the classes of aligned pixels, averaged over displacements.
 
     first, second: (B, K, h, w) class probabilities of two views, sum 1 over K. displacement: largest shift of the
-    second view, in positions, each way; all shifts of that square count alike [1, eq. 5]. With several workers the
+    second view, in positions, each way; all shifts of that square count alike [1, eq. 5]. lamb: weight of the entropies
+    of both margins, as in the authors' code; above 1 keeps classes from dying. With several workers the
     pixels of all count, and the mean of their gradients is that of one worker with the whole batch.
     """
     reach = min(displacement, first.shape[2] - 1, first.shape[3] - 1)
@@ -77,7 +80,7 @@ def mutual_information(first: Tensor, second: Tensor, displacement: int = 0, wor
     mine = torch.stack([_joint(first, second, down, right) for down in moves for right in moves])  # (T, K, K)
     joint = workers.sum(mine.detach()) + workers.world_size * (mine - mine.detach())
     joint = joint + joint.mT  # symmetric in the two views
-    return _information(joint / joint.sum((1, 2), keepdim=True).clamp_min(1e-12)).mean()
+    return _information(joint / joint.sum((1, 2), keepdim=True).clamp_min(1e-12), lamb).mean()
 
 
 def _joint(first: Tensor, second: Tensor, down: int, right: int) -> Tensor:
@@ -91,7 +94,7 @@ def _overlap(maps: Tensor, down: int, right: int) -> Tensor:
     return maps[:, :, max(down, 0) : height + min(down, 0), max(right, 0) : width + min(right, 0)]
 
 
-def _information(joint: Tensor) -> Tensor:
+def _information(joint: Tensor, lamb: float) -> Tensor:
     """Returns the mutual information (T,) of joint distributions (T, K, K)."""
     margins = joint.sum(2, keepdim=True) * joint.sum(1, keepdim=True)
-    return (joint * (joint.clamp_min(1e-12).log() - margins.clamp_min(1e-12).log())).sum((1, 2))
+    return (joint * (joint.clamp_min(1e-12).log() - lamb * margins.clamp_min(1e-12).log())).sum((1, 2))

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,14 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from picie_core.settings import TrainSettings
-from picie_core.training.losses.objective import ALONE, Objective, Step, StepLoss, WorkerGroup, flatten, new_head
+from picie_core.training.losses.epoch_clusters import EpochClusters
+from picie_core.training.losses.objective import Objective, Step, StepLoss, new_head
 from picie_core.training.losses.picie import level_weights
-from picie_core.training.losses.pseudo_labels import (
-    PriorMatching,
-    ViewClusters,
-    cluster_features,
-    weighted_cross_entropy,
-)
+from picie_core.training.losses.pseudo_labels import flatten, weighted_cross_entropy
+from picie_core.training.losses.worker_group import ALONE, WorkerGroup
 
 
 class ModifiedDeepCluster(Objective):
@@ -28,46 +25,39 @@ class ModifiedDeepCluster(Objective):
 
     views = (1,)
     renews_head = True
+    clusters: EpochClusters
 
     def __init__(
         self, settings: TrainSettings, dim: int, seed: int, device: torch.device, workers: WorkerGroup = ALONE
     ):
         super().__init__(settings.k)
         self.settings, self.dim, self.seed, self.device, self.workers = settings, dim, seed, device, workers
-        self.ks = [settings.k, settings.overcluster] if settings.overcluster else [settings.k]
-        self.weights = level_weights(self.ks)
-        self.heads = nn.ModuleList(new_head(dim, k, seed, device) for k in self.ks)
-        self.levels: list[ViewClusters] = []
-        self.shares: list[PriorMatching] = []
+        self.clusters = EpochClusters(settings, len(self.views), seed, device, workers)
+        self.weights = level_weights(self.clusters.ks)
+        self.heads = nn.ModuleList(new_head(dim, k, seed, device) for k in self.clusters.ks)
 
-    def start_epoch(self, epoch: int, features: list[np.ndarray]) -> None:
-        kept = self.levels and self.settings.centroids == "kept"
-        starts = [one.centroids for one in self.levels] if kept else [None for _ in self.ks]
-        balance, device, workers = self.settings.balance, self.device, self.workers
-        self.levels = [
-            cluster_features(features[0], k, balance, self.seed, start, device, workers)
-            for k, start in zip(self.ks, starts, strict=True)
-        ]
-        self.shares = [PriorMatching(one, self.settings.prior_matching) for one in self.levels]
-        self.heads = nn.ModuleList(new_head(self.dim, k, self.seed + epoch, self.device) for k in self.ks)
+    def start_epoch(self, epoch: int, features: Sequence[np.ndarray]) -> None:
+        self.clusters.fit(epoch, features)
+        self.heads = nn.ModuleList(new_head(self.dim, k, self.seed + epoch, self.device) for k in self.clusters.ks)
 
     def loss(self, step: Step) -> StepLoss:
-        z, seen = flatten(step.maps[0]), flatten(step.seen[0])
-        losses, first = [], None
-        for head, clusters, shares in zip(self.heads, self.levels, self.shares, strict=True):
-            scores = seen @ clusters.centroids.T / self.settings.temperature
-            labels = (scores - shares.offset()).argmax(1)
-            shares.update(labels, self.workers)
+        z, losses, labels = flatten(step.maps[0]), [], []
+        levels = zip(self.heads, self.clusters.levels, self.clusters.shares, strict=True)
+        for number, (head, (clusters,), (shares,)) in enumerate(levels):
+            if step.labels is None:
+                scores = z.detach() @ clusters.centroids.T / self.settings.temperature
+                labels.append((scores - shares.offset()).argmax(1))
+            else:
+                labels.append(step.labels[:, number, 0].flatten().long())
+            shares.update(labels[number], self.workers)
             logits = head(z / self.settings.temperature)
-            losses.append(weighted_cross_entropy(logits, labels, clusters.class_weights, self.workers))
-            first = labels if first is None else first
+            losses.append(weighted_cross_entropy(logits, labels[number], clusters.class_weights, self.workers))
         total = torch.stack([w * loss for w, loss in zip(self.weights, losses, strict=True)]).sum()
         parts = {"overcluster": losses[1]} if len(losses) > 1 else {}
-        assert first is not None
-        return StepLoss(total, parts, torch.bincount(first, minlength=self.k))
+        return StepLoss(total, parts, torch.bincount(labels[0], minlength=self.k))
 
     def label(self, z: Tensor) -> Tensor:
-        return (z @ self.levels[0].centroids.T).argmax(1)
+        return (z @ self.clusters.levels[0][0].centroids.T).argmax(1)
 
     def head(self) -> nn.Linear | None:
         head = self.heads[0]
@@ -77,15 +67,8 @@ class ModifiedDeepCluster(Objective):
         return list(self.heads.parameters())
 
     def state(self) -> dict[str, Any]:
-        return {
-            "heads": self.heads.state_dict(),
-            "levels": [asdict(one) for one in self.levels],
-            "running": [share.running for share in self.shares],
-        }
+        return {"heads": self.heads.state_dict(), "clusters": self.clusters.state()}
 
     def load_state(self, state: dict[str, Any], device: torch.device) -> None:
         self.heads.load_state_dict(state["heads"])
-        self.levels = [ViewClusters(**{name: part.to(device) for name, part in one.items()}) for one in state["levels"]]
-        self.shares = [PriorMatching(one, self.settings.prior_matching) for one in self.levels]
-        for share, value in zip(self.shares, state["running"], strict=True):
-            share.running = value.to(device)
+        self.clusters.load_state(state["clusters"])

@@ -4,39 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-
-class WorkerGroup(Protocol):
-    """The workers of a training, as an objective needs them."""
-
-    world_size: int
-    rank: int
-
-    def sum(self, value: Tensor) -> Tensor:
-        """Returns the sum of `value` over all workers, without a gradient."""
-
-    def broadcast(self, value: Tensor) -> Tensor:
-        """Returns the `value` of rank 0."""
-
-
-class SingleWorker:
-    """A group of one."""
-
-    world_size, rank = 1, 0
-
-    def sum(self, value: Tensor) -> Tensor:
-        return value
-
-    def broadcast(self, value: Tensor) -> Tensor:
-        return value
-
-
-ALONE = SingleWorker()
+from picie_core.training.losses.epoch_clusters import EpochClusters
 
 
 @dataclass(frozen=True)
@@ -45,8 +19,8 @@ class Step:
 
     maps: Sequence[Tensor]
     """(B, D, h, w) unit embeddings of each view; gradients flow through them."""
-    seen: Sequence[Tensor]
-    """The same from the network that assigns the pseudo-labels, without gradients."""
+    labels: Tensor | None = None
+    """(B, L, V, h, w) integers, the pseudo-labels of each level and view; None where the step makes its own."""
     masks: Tensor | None = None
     """(B, H, W) int64 class ids of view 1, 255 is ignored; for objectives that need them."""
     number: int = 0
@@ -70,8 +44,8 @@ class Objective:
 
     views: tuple[int, ...] = (1, 2)
     """The views that a step embeds: 1 is warped, then embedded; 2 is embedded, then warped."""
-    clusters = True
-    """Whether an epoch starts with a clustering of these views."""
+    clusters: EpochClusters | None = None
+    """What an epoch clusters at its start; None for an objective without a clustering."""
     needs_masks = False
     renews_head = False
     """Whether every epoch starts with a new classifier, with a new optimiser and a constant learning rate."""
@@ -79,8 +53,8 @@ class Objective:
     def __init__(self, k: int):
         self.k = k
 
-    def start_epoch(self, epoch: int, features: list[np.ndarray]) -> None:
-        """Prepares an epoch, given features (N, D) of each view to cluster; none where `clusters` is False."""
+    def start_epoch(self, epoch: int, features: Sequence[np.ndarray]) -> None:
+        """Prepares an epoch, given features (N, D) of each view to cluster; none without `clusters`."""
 
     def loss(self, step: Step) -> StepLoss:
         """Returns the loss of one batch."""
@@ -104,11 +78,6 @@ class Objective:
 
     def load_state(self, state: dict[str, Any], device: torch.device) -> None:
         """Restores what `state` returned."""
-
-
-def flatten(maps: Tensor) -> Tensor:
-    """(B, D, h, w) -> (B * h * w, D) float32."""
-    return maps.permute(0, 2, 3, 1).reshape(-1, maps.shape[1]).float()
 
 
 def new_head(dim: int, k: int, seed: int, device: torch.device) -> nn.Linear:

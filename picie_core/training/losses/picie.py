@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,46 +15,35 @@ import torch
 from torch import Tensor
 
 from picie_core.settings import TrainSettings
-from picie_core.training.losses.objective import ALONE, Objective, Step, StepLoss, WorkerGroup, flatten
-from picie_core.training.losses.pseudo_labels import (
-    PriorMatching,
-    ViewClusters,
-    cluster_features,
-    weighted_cross_entropy,
-)
+from picie_core.training.losses.epoch_clusters import EpochClusters
+from picie_core.training.losses.objective import Objective, Step, StepLoss
+from picie_core.training.losses.pseudo_labels import ViewClusters, flatten, weighted_cross_entropy
+from picie_core.training.losses.worker_group import ALONE, WorkerGroup
 
 
 class Picie(Objective):
     """Both views are clustered at the start of an epoch; every step is classified against the centroids of both."""
 
+    clusters: EpochClusters
+
     def __init__(self, settings: TrainSettings, seed: int, device: torch.device, workers: WorkerGroup = ALONE):
         super().__init__(settings.k)
-        self.settings, self.seed, self.device, self.workers = settings, seed, device, workers
-        self.ks = [settings.k, settings.overcluster] if settings.overcluster else [settings.k]
-        self.weights = level_weights(self.ks)
-        self.levels: list[list[ViewClusters]] = []  # of each K, of view 1 and 2
-        self.shares: list[list[PriorMatching]] = []
+        self.settings, self.workers = settings, workers
+        self.clusters = EpochClusters(settings, len(self.views), seed, device, workers)
+        self.weights = level_weights(self.clusters.ks)
 
-    def start_epoch(self, epoch: int, features: list[np.ndarray]) -> None:
-        before = self.levels if self.levels and self.settings.centroids == "kept" else [[] for _ in self.ks]
-        self.levels = [self._cluster(k, features, known) for k, known in zip(self.ks, before, strict=True)]
-        self.shares = [[PriorMatching(one, self.settings.prior_matching) for one in level] for level in self.levels]
-
-    def _cluster(self, k: int, features: list[np.ndarray], known: list[ViewClusters]) -> list[ViewClusters]:
-        """Returns the clusters of both views; view 1 starts from the centroids of view 2, so that ids agree."""
-        balance, device, workers = self.settings.balance, self.device, self.workers
-        second = cluster_features(
-            features[1], k, balance, self.seed, known[1].centroids if known else None, device, workers
-        )
-        start = known[0].centroids if known else second.centroids
-        return [cluster_features(features[0], k, balance, self.seed, start, device, workers), second]
+    def start_epoch(self, epoch: int, features: Sequence[np.ndarray]) -> None:
+        self.clusters.fit(epoch, features)
 
     def loss(self, step: Step) -> StepLoss:
-        (z1, z2), seen = map(flatten, step.maps), [flatten(one) for one in step.seen]
+        z1, z2 = map(flatten, step.maps)
         found = []
-        for (one, two), shares in zip(self.levels, self.shares, strict=True):
+        for number, ((one, two), shares) in enumerate(zip(self.clusters.levels, self.clusters.shares, strict=True)):
+            given = (
+                None if step.labels is None else [flat.flatten().long() for flat in step.labels[:, number].unbind(1)]
+            )
             offsets = [share.offset() for share in shares]
-            level = picie_loss(z1, z2, one, two, self.settings.temperature, offsets, seen, self.workers)
+            level = picie_loss(z1, z2, one, two, self.settings.temperature, offsets, given, self.workers)
             for share, labels in zip(shares, level.labels, strict=True):
                 share.update(labels, self.workers)
             found.append(level)
@@ -66,23 +55,13 @@ class Picie(Objective):
         return StepLoss(total, parts, counts)
 
     def label(self, z: Tensor) -> Tensor:
-        return (z @ self.levels[0][1].centroids.T).argmax(1)
+        return (z @ self.clusters.levels[0][-1].centroids.T).argmax(1)
 
     def state(self) -> dict[str, Any]:
-        return {
-            "levels": [[asdict(one) for one in level] for level in self.levels],
-            "running": [[share.running for share in level] for level in self.shares],
-        }
+        return self.clusters.state()
 
     def load_state(self, state: dict[str, Any], device: torch.device) -> None:
-        self.levels = [
-            [ViewClusters(**{name: part.to(device) for name, part in one.items()}) for one in level]
-            for level in state["levels"]
-        ]
-        self.shares = [[PriorMatching(one, self.settings.prior_matching) for one in level] for level in self.levels]
-        for level, running in zip(self.shares, state["running"], strict=True):
-            for share, value in zip(level, running, strict=True):
-                share.running = value.to(device)
+        self.clusters.load_state(state)
 
 
 @dataclass(frozen=True)
@@ -103,32 +82,28 @@ def picie_loss(
     two: ViewClusters,
     temperature: float,
     offsets: Sequence[Tensor | float] = (0.0, 0.0),
-    seen: Sequence[Tensor] | None = None,
+    labels: Sequence[Tensor] | None = None,
     workers: WorkerGroup = ALONE,
 ) -> PicieLoss:
     """Returns the mean of the within-view and the cross-view cross-entropy; gradients flow through both views.
 
-    z1, z2: (N, D) unit embeddings of the same N pixels; seen: the same from the network that assigns the labels, by
-    default z1 and z2 themselves. offsets: subtracted from the logits before the argmax that gives the labels. The
-    classifier is non-parametric: logits are cosines to the frozen centroids.
+    z1, z2: (N, D) unit embeddings of the same N pixels; labels: (N,) of each view, by default the argmax of its own
+    logits less `offsets`. The classifier is non-parametric: logits are cosines to the frozen centroids.
     differs from PiCIE: cosines are divided by a temperature; 1 is the paper's.
     """
-    views, clusters = {1: z1, 2: z2}, {1: one, 2: two}
-    labelling = dict(zip((1, 2), seen or (z1, z2), strict=True))
-    logits = {(a, b): views[a] @ clusters[b].centroids.T / temperature for a in views for b in clusters}
-    labels = {}
-    for view, z in labelling.items():
-        same = z is views[view]
-        scores = logits[view, view] if same else z @ clusters[view].centroids.T / temperature
-        labels[view] = (scores.detach() - offsets[view - 1]).argmax(1)
+    views, clusters = (z1, z2), (one, two)
+    logits = [[z @ view.centroids.T / temperature for view in clusters] for z in views]
+    first, second = (
+        [(logits[view][view].detach() - offsets[view]).argmax(1) for view in (0, 1)] if labels is None else labels
+    )
 
     def agree(a: int, b: int) -> Tensor:
         """C(a, b): view a's embeddings against view b's centroids and view b's labels."""
-        return weighted_cross_entropy(logits[a, b], labels[b], clusters[b].class_weights, workers)
+        return weighted_cross_entropy(logits[a][b], (first, second)[b], clusters[b].class_weights, workers)
 
-    within = (agree(1, 1) + agree(2, 2)) / 2
-    cross = (agree(1, 2) + agree(2, 1)) / 2
-    return PicieLoss((within + cross) / 2, within, cross, (labels[1], labels[2]))
+    within = (agree(0, 0) + agree(1, 1)) / 2
+    cross = (agree(0, 1) + agree(1, 0)) / 2
+    return PicieLoss((within + cross) / 2, within, cross, (first, second))
 
 
 def level_weights(ks: Sequence[int]) -> list[float]:

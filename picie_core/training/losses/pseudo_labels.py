@@ -10,12 +10,17 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from picie_core.clustering.kmeans import spherical_kmeans
-from picie_core.training.losses.objective import ALONE, WorkerGroup
+from picie_core.training.losses.worker_group import ALONE, WorkerGroup
 
 WARM_ITERATIONS = 8
 """k-means iterations from the centroids of the epoch before."""
 COLD_ITERATIONS = 20
 """k-means iterations from random centroids."""
+
+
+def flatten(maps: Tensor) -> Tensor:
+    """(B, D, h, w) -> (B * h * w, D) float32."""
+    return maps.permute(0, 2, 3, 1).reshape(-1, maps.shape[1]).float()
 
 
 @dataclass(frozen=True)
