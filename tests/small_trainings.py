@@ -38,7 +38,8 @@ def start_training(
     network = Embedder(EmbedderSettings(weights="none", stages=1, dim=8, pool=5, context=0)).eval()
     settings = TrainSettings(**{"k": 3, "epochs": 2, "cluster_images": 4, "precision": "32-true", **changes})
     ids = [record.id for record in space.image_list().readable]
-    return Training(network, space.image_cache(64), ids, settings, SAMPLING, "cpu", method, masks=masks, make=make)
+    cache = space.image_cache(settings.square_px(64))
+    return Training(network, cache, ids, settings, SAMPLING, "cpu", method, masks=masks, make=make)
 
 
 def changed_picie(change: Callable[[StepLoss], StepLoss]) -> MakeObjective:
