@@ -93,8 +93,8 @@ def prepared(work: Training, count: int) -> list[tuple[torch.Tensor, torch.Tenso
     batch, size = work.sampling.batch, work.sampling.size_px
     sizes = [min(batch, count - i) for i in range(0, count, batch)]
     device = work.fabric.device
-    view = {n: (torch.rand(n, 3, size // 2, size // 2, device=device), torch.rand(n, 3, size, size, device=device))
-            for n in set(sizes)}  # fmt: skip
+    sides = (work.square_px // 2, size)
+    view = {n: tuple(torch.rand(n, 3, side, side, device=device) for side in sides) for n in set(sizes)}
     return [view[n] for n in sizes]
 
 
@@ -110,7 +110,7 @@ def start(arguments: argparse.Namespace, space: Workspace | None, recipe: str) -
     )
     if space is None:
         network = Embedder(dataclasses.replace(embedder, weights="none"))
-        cache: Any = MemoryCache(arguments.synthetic, arguments.size)
+        cache: Any = MemoryCache(arguments.synthetic, training.square_px(arguments.size))
         return Training(network, cache, list(range(arguments.synthetic)), training, sampling, arguments.device)
     return Training(*network_and_images(space, training, embedder, sampling, arguments.device))
 
@@ -122,7 +122,7 @@ def network_and_images(
     network = start_embedder(space, embedder, sampling)
     fit_embedder(space, network, sampling, device)
     ids = [record.id for record in space.image_list().readable]
-    cache = space.image_cache(sampling.size_px, writable=True)
+    cache = space.image_cache(training.square_px(sampling.size_px), writable=True)
     for _ in cache.iterate(ids):
         pass
     return network, cache, ids, training, sampling, device

@@ -29,6 +29,7 @@ from picie_core.training.distributed import FabricWorkers, make_fabric
 from picie_core.training.epoch_features import EpochFeatures
 from picie_core.training.epoch_metrics import EpochRecord, EpochTotals, changed_share, not_finite
 from picie_core.training.epoch_start import EpochLabels, EpochStart
+from picie_core.training.free_memory import return_free_memory
 from picie_core.training.losses import MakeObjective, make_objective
 from picie_core.training.losses.objective import Step
 from picie_core.training.losses.pseudo_labels import flatten
@@ -122,8 +123,10 @@ class Training:
         label = f"epoch {self.epoch + 1}/{self.settings.epochs}"
         start = time.monotonic() - self.spent_s  # the seconds before a stop count too
         order = np.random.default_rng((self.sampling.seed, self.epoch)).permutation(self.image_ids).tolist()
+        return_free_memory()
         if self.step == 0:
             self._start_epoch(order, report, label)
+            return_free_memory()
             self.clustering_s = time.monotonic() - start
         meter = Meter(label, len(order), report, done=self.step * self.sampling.batch)
         self.embedder.train(self.settings.batch_norm == "train")
