@@ -86,7 +86,11 @@ def _turn_hue(turn: np.ndarray) -> np.ndarray:
 
 
 def apply_photometric(images: Tensor, draw: Photometric) -> Tensor:
-    """Returns images (B, 3, H, W), floats 0..1, augmented and clipped to 0..1."""
+    """Returns images (B, 3, H, W), floats 0..1, augmented and clipped to 0..1.
+
+    differs from PiCIE: all but contrast and blur are one matrix, and values are clipped once; there brightness,
+    contrast, saturation and hue follow each other, each clipped.
+    """
     batch, _, height, width = images.shape
     matrix = draw.matrix.to(images)
     changed = torch.bmm(matrix, images.reshape(batch, 3, -1)).view(batch, 3, height, width)
