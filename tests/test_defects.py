@@ -79,7 +79,7 @@ def test_the_warp_of_training_flips_half_of_the_images(finished):
     work = start_training(finished, "picie")
     sides, flips = [], []
     for work.epoch in range(100):
-        draw = work._views(work.image_ids).warp()
+        draw = work.start.views(work.image_ids, work.epoch).warp()
         sides.append(draw.side)
         flips.append(draw.flip)
     assert within_chance(int(torch.cat(flips).sum()), 600, FLIP_P)
