@@ -27,7 +27,7 @@ from PIL import Image
 from torch.nn import functional as F
 
 from picie_core.clustering.kmeans import assign, spherical_kmeans
-from picie_core.evaluation.metrics import confusion, match_many_to_one, match_one_to_one, score
+from picie_core.evaluation.metrics import confusion, match_majority, match_one_to_one, score
 from picie_core.models.inference import pick_device
 from picie_core.segmentation.masks import channel_scores
 from picie_core.settings import SampleSettings, TrainSettings
@@ -129,11 +129,11 @@ def test_things_and_stuff_are_rows_of_the_ground_truth(only, accuracy, iou):
 @pytest.mark.parametrize("k", [2, 3, 7, 40])
 @pytest.mark.parametrize("classes", [1, 3, 5])
 def test_any_number_of_clusters_can_be_evaluated(k, classes):
-    """Fewer, as many or more clusters than classes: one-to-one leaves some out, many-to-one leaves none."""
+    """Fewer, as many or more clusters than classes: one-to-one leaves some out, the majority leaves none."""
     rng = np.random.default_rng(0)
     labels, truth = rng.integers(0, k, (30, 20)), rng.integers(0, classes, (30, 20)).astype(np.uint8)
     counts = confusion(labels, truth, k, classes)
-    one, many = match_one_to_one(counts), match_many_to_one(counts)
+    one, many = match_one_to_one(counts), match_majority(counts)
     assert sorted(set(one[one >= 0].tolist())) == sorted(one[one >= 0].tolist())
     assert (one >= 0).sum() == min(k, classes) and (many >= 0).all()
     assert 0 < score(counts, one).accuracy <= score(counts, many).accuracy <= 1

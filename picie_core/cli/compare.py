@@ -78,13 +78,18 @@ class PreparedSet(NamedTuple):
     """Classes of the ground truth that it is measured against."""
     masks: Path | None
     """Ground truth of the images to train on."""
+    own: LabelledSet | None
+    """The same, opened; None without."""
 
 
 def prepare_set(data: ComparedSet, root: Path, folder: Path) -> PreparedSet:
     """Returns a data set ready for runs; its workspace lies in `folder`, relative paths of the plan start at `root`.
 
-    Raises PicieError when the folders hold no images, or `folder` was made for other images.
+    Raises PicieError when the folders hold no images, or `folder` was made for other images, and when the masks of the
+    images to train on have other classes than those that are measured, before anything is trained on them.
     """
+    from picie_core.evaluation.naming import check_classes
+
     truth = open_labelled_set(root / data.val_images, root / data.val_masks)
     names = find_images(root / data.images)
     if not names:
@@ -100,7 +105,10 @@ def prepare_set(data: ComparedSet, root: Path, folder: Path) -> PreparedSet:
     if len(chosen) < len(names) and not linked.is_dir():
         store_selection(workspace.root, chosen)
     masks = root / data.masks if data.masks else None
-    return PreparedSet(workspace, len(chosen), truth, len(truth.class_names), masks)
+    own = None if masks is None else open_labelled_set(root / data.images, masks)
+    if own is not None:
+        check_classes(own.class_names, truth.class_names, f"the masks of set {data.name!r}")
+    return PreparedSet(workspace, len(chosen), truth, len(truth.class_names), masks, own)
 
 
 def choose_images(names: list[str], count: int) -> list[str]:
@@ -150,12 +158,14 @@ class _Comparison:
                 done = tuple(self.results[key] for key in keys if key in self.results)
                 rows.append(RowResults(row.name, row.method, len(keys), done))
             at = f" at {data.size} px" if data.size else ""
-            about = f"{prepared.images} images{at} to train on, {len(prepared.truth.pairs)} measured"
-            sets.append(SetResults(data.name, about, self.plan.ks_of(prepared.classes), rows))
+            about = f"{prepared.images} own images{at} to train on, {len(prepared.truth.pairs)} others to measure on"
+            ks = self.plan.ks_of(prepared.classes)
+            sets.append(SetResults(data.name, about, ks, rows, named=prepared.own is not None))
         notes = [(one.title, self.results[one.key].news) for one in runs if one.key in self.results]
         notes += [(title, f"failed: {reason}") for title, reason in self.failures.items()]
         lines = [f"{title}: {note}" for title, note in notes if note]
-        write_text(self.out / "compare.md", compare_table(sets, lines, self.plan.cluster_seeds))
+        page = compare_table(sets, lines, self.plan.cluster_seeds, self.plan.centre_square)
+        write_text(self.out / "compare.md", page)
         write_curves(self.out / "curves.png", sets)
         return sets
 
@@ -207,13 +217,14 @@ def _make(planned: PlannedRun, data: PreparedSet, device: str, job: Job) -> RunR
     job.status.name_run(run)
     history = read_history(workspace, run)
     collapsed = [line["epoch"] for line in history if line["collapsed"]]
-    figures = _measure(workspace.run(run), data.truth, planned.plan, device, job)
+    figures, absent = _measure(workspace.run(run), data, planned.plan, device, job)
     return RunResult(
         row=planned.row.name,
         data=planned.data.name,
         seed=planned.seed,
         run=run,
         figures=figures,
+        absent=absent,
         images=len(workspace.image_list().readable),
         classes=data.classes,
         train_s=sum(line["seconds"] for line in history),
@@ -224,13 +235,20 @@ def _make(planned: PlannedRun, data: PreparedSet, device: str, job: Job) -> RunR
     )
 
 
-def _measure(run: Run, truth: LabelledSet, plan: Plan, device: str, report: Report) -> dict[str, dict[str, float]]:
-    """Returns the metrics of a finished run: at each K means over some clusterings, and of its classifier."""
+def _measure(
+    run: Run, data: PreparedSet, plan: Plan, device: str, report: Report
+) -> tuple[dict[str, dict[str, float]], list[str]]:
+    """Returns the metrics of a finished run, at each K means over some clusterings, and of its classifier.
+
+    And what to say of classes that never occur.
+    """
     from picie_core.evaluation.cluster_head import ClusterHead
-    from picie_core.evaluation.set_evaluation import mean_metrics
+    from picie_core.evaluation.naming import absent_classes, mean_metrics, measure_heads
     from picie_core.models.classifier_head import Head, load_head
+    from picie_core.workspace.ground_truth import own_images
 
     where = "cpu" if device == "cpu" else "cuda"  # which k-means uses where it can
+    truth = data.truth
     heads: list[tuple[str, Head]] = [
         (f"k{k}", ClusterHead.of_centroids(run.cluster(k, seed, device=where).centroids))
         for k in plan.ks_of(len(truth.class_names))
@@ -238,4 +256,8 @@ def _measure(run: Run, truth: LabelledSet, plan: Plan, device: str, report: Repo
     ]
     learnt = run.folder / "head.npz"
     heads += [("head", load_head(learnt))] if learnt.exists() else []
-    return mean_metrics(run.engine(device), run.size_px, truth, heads, report)
+    own = None if data.own is None else own_images(run, data.own)
+    names, classifiers = [name for name, _ in heads], [head for _, head in heads]
+    engine, square = run.engine(device), plan.centre_square
+    counts = measure_heads(engine, run.size_px, truth, classifiers, own, report, centre_square=square)
+    return mean_metrics(names, counts, truth.thing_classes), absent_classes(counts[0], truth.class_names)

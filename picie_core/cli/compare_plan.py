@@ -118,7 +118,7 @@ class ComparedSet(Part):
     val_images: Folder
     val_masks: Folder
     masks: Folder | None = None
-    """Ground truth of the training images, for supervised and probe."""
+    """Ground truth of the training images: clusters are named from it, and supervised and probe learn from it."""
     count: Annotated[int, Field(ge=0)] = 0
     """Train on a seeded choice of that many images; 0 is all."""
     size: AtLeast1 | None = None
@@ -155,6 +155,8 @@ class Plan(Part):
     ks: Annotated[list[Annotated[int, Field(ge=2)]], AfterValidator(_different)] = []
     """K to cluster and measure at, besides the number of classes."""
     cluster_seeds: AtLeast1 = 5
+    centre_square: bool = False
+    """Measure as the paper does, the centre square at 320 px; whole images otherwise."""
     weights: Weights = "imagenet"
     settings: RowSettings = RowSettings()
 
@@ -171,9 +173,12 @@ class Plan(Part):
             if run.row.method in MASK_METHODS and run.data.masks is None:
                 raise ValueError(f"{place} learns from masks: give the set masks, or leave the row out")
             try:
-                run.settings(2)
+                sampling = run.settings(2)[2]
             except SettingError as error:
                 raise ValueError(f"{place}: {error}") from None
+            if max(self.ks, default=0) > sampling.pixels:
+                k, pixels = max(self.ks), sampling.pixels
+                raise ValueError(f"{place} samples {pixels} pixels, too few for ks with {k}: lower it or raise pixels")
         return self
 
     def ks_of(self, classes: int) -> list[int]:
@@ -234,7 +239,7 @@ class PlannedRun:
             "settings": {**settings, "weights": Path(settings["weights"]).name},
             "ks": self.plan.ks_of(classes),
             "cluster_seeds": self.plan.cluster_seeds,
-            "curves": False,  # of plans of 0.3, so that results are not made again
+            "measured": "centre square at 320 px" if self.plan.centre_square else "whole images",
         }
 
 

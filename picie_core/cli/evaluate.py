@@ -17,6 +17,8 @@ from picie_core.workspace.workspace import Run, Workspace
 
 if TYPE_CHECKING:
     from picie_core.data.labelled_sets.labelled_set import LabelledSet
+    from picie_core.evaluation.metrics import Scores
+    from picie_core.evaluation.naming import HeadCounts, OwnImages
     from picie_core.models.classifier_head import Head
 
 
@@ -42,21 +44,27 @@ def evaluate(
     list_file: ListOption = None,
     k: Annotated[int | None, Option("evaluate every stored clustering with this K; without it the one in use")] = None,
     head: Annotated[bool, Option("evaluate the classifier that the training learnt, instead of clusterings")] = False,
-    whole: Annotated[bool, Option("count whole images; without it the paper's centre square")] = False,
+    own_masks: Annotated[
+        Path | None, Option("masks of the workspace's images, to name from; without it those that `truth` remembers")
+    ] = None,
+    centre_square: Annotated[
+        bool, Option("the paper's protocol: images and masks at 320 px, the centre square; without it whole images")
+    ] = False,
     picture: Annotated[Path | None, Option("PNG to draw the confusion of the first clustering into")] = None,
     run_name: RunOption = None,
     device: DeviceOption = "auto",
 ) -> dict[str, Any]:
-    """Measure clusters against masks: accuracy and mIoU, one-to-one and many-to-one, per class, confusion.
+    """Measure clusters against masks: accuracy and mIoU, one-to-one, named, by the oracle, per class, confusion.
 
-    One-to-one matches each class to one cluster (Hungarian), as the papers do; many-to-one (named) gives each cluster
-    its majority class, which is what naming by hand reaches. Sets that know their things (COCO-Stuff, Cityscapes,
-    folders with things.txt) give metrics of things and of stuff too. Advice: metrics at one seed move by a point or
-    two: `cluster` the same K with several seeds, then give --k for the mean. A classifier that was learnt from masks
-    (--head) names its classes itself, so nothing is matched.
+    One-to-one matches each class to one cluster (Hungarian), as the papers do. Named: each cluster has its majority
+    class in the workspace's images, as a person sees and names them; `..._named` measures these names on the images
+    given, `..._own` on the workspace's own, whose masks are exported. It needs masks of these (`truth --masks DIR`
+    once, or --own-masks). The oracle takes each cluster's majority in the measured images, which nobody knows who
+    names. Sets that know their things (COCO-Stuff, Cityscapes, folders with things.txt) give metrics of things and of
+    stuff too. Advice: metrics at one seed move by a point or two: `cluster` the same K with several seeds, then give
+    --k for the mean. A classifier that was learnt from masks (--head) names its classes itself.
     """
-    from picie_core.evaluation.metrics import summary
-    from picie_core.evaluation.set_evaluation import confusions
+    from picie_core.evaluation.naming import absent_classes, measure_heads
 
     if picture is not None and picture.suffix.lower() != ".png":
         raise SettingError(f"picture={picture} must end in .png: give another name")
@@ -64,23 +72,30 @@ def evaluate(
     run = workspace.pick_run(run_name)
     labellers = _labellers(run, k, head)
     truth = _open_truth(images, masks, dataset, root, split, list_file)
+    own, why_not = _own_images(run, truth, own_masks)
     with Job(workspace, "evaluate") as job:
-        engine, named = run.engine(device), _are_classes(labellers[0].head, truth)
-        counts = confusions(engine, run.size_px, truth, [one.head for one in labellers], whole, job)
-        if picture is not None:
-            from picie_core.evaluation.confusion_plot import write_confusion_picture
-
-            write_confusion_picture(picture, counts[0], truth.class_names, f"{run}, {labellers[0].name}", named)
+        heads = [one.head for one in labellers]
+        engine, size_px = run.engine(device), run.size_px
+        counts = measure_heads(engine, size_px, truth, heads, own, job, centre_square=centre_square)
+        confusion, learnt = counts[0].measured, heads[0].class_names
+        notes = [why_not, *absent_classes(counts[0], truth.class_names)]
         result = {
             "run": run.name,
             "images": len(truth.pairs),
-            "k": len(counts[0]),
+            "own_images": len(own.truth.pairs) if own else 0,
+            "k": len(confusion),
             "seeds": [one.seed for one in labellers],
-            **_mean_metrics([summary(one, truth.thing_classes, named) for one in counts]),
-            "per_class": _per_class(counts, truth, named),
-            "confusion": counts[0].tolist(),
+            **_mean_metrics([one.metrics(truth.thing_classes) for one in counts]),
+            **({"note": " ".join(filter(None, notes))} if any(notes) else {}),
+            "per_class": _per_class(counts, truth),
+            "confusion": confusion.tolist(),
         }
-        return job.done(result if picture is None else {**result, "picture": str(picture)})
+        if picture is not None:
+            from picie_core.evaluation.confusion_plot import write_confusion_picture
+
+            write_confusion_picture(picture, confusion, truth.class_names, f"{run}, {labellers[0].name}", learnt)
+            result["picture"] = str(picture)
+        return job.done(result)
 
 
 def _open_truth(
@@ -111,14 +126,31 @@ def _labellers(run: Run, k: int | None, learnt: bool) -> list[_Labeller]:
     return [_Labeller(one.name, ClusterHead.of_centroids(one.base_centroids, one.splits), one.seed) for one in found]
 
 
-def _are_classes(head: Head, truth: LabelledSet) -> bool:
-    """Whether the rows are classes, not clusters. Raises PicieError when they are those of another ground truth."""
-    if head.class_names and list(head.class_names) != truth.class_names:
-        raise PicieError(
-            f"the classifier knows {', '.join(head.class_names)}, the ground truth {', '.join(truth.class_names)}: "
-            "evaluate it on the classes that it learnt"
-        )
-    return bool(head.class_names)
+def _own_images(run: Run, truth: LabelledSet, own_masks: Path | None) -> tuple[OwnImages | None, str]:
+    """The workspace's images with ground truth, or why there are none.
+
+    The masks are those of the option, of `truth` where this is of the same images, or those that are remembered. Raises
+    PicieError for an option that does not fit; other masks that do not are left out.
+    """
+    from picie_core.evaluation.naming import check_classes
+    from picie_core.workspace.ground_truth import open_truth, own_images
+
+    root = run.workspace.images_root
+    if own_masks is not None:
+        return own_images(run, open_labelled_set(root, own_masks)), ""
+    try:
+        if truth.images_root.resolve() == root.resolve():
+            return own_images(run, truth), ""
+        remembered = open_truth(run.workspace)
+        if remembered is None:
+            return None, (
+                "There are no named metrics, as the masks of the workspace's own images are not known: "
+                "give --own-masks DIR, or run `truth --masks DIR` once."
+            )
+        check_classes(remembered.class_names, truth.class_names, "the workspace's masks")
+        return own_images(run, remembered), ""
+    except PicieError as error:
+        return None, f"There are no named metrics: {error}."
 
 
 def _mean_metrics(seeds: list[dict[str, float]]) -> dict[str, float]:
@@ -132,29 +164,30 @@ def _mean_metrics(seeds: list[dict[str, float]]) -> dict[str, float]:
     return result
 
 
-def _per_class(counts: list[np.ndarray], truth: LabelledSet, named: bool = False) -> MarkdownTable:
-    """A row a class, in percent, means over the clusterings (K, C); None where the ground truth has no pixel.
+def _per_class(counts: list[HeadCounts], truth: LabelledSet) -> MarkdownTable:
+    """A row a class, in percent, means over the clusterings; None where the ground truth has no pixel.
 
-    share: of the counted pixels; accuracy: of its pixels that are right; `..._named`: each cluster by its majority;
-    named: the rows of `counts` are the classes.
+    share: of the counted pixels; accuracy: of its pixels that are right, one-to-one; the endings are those of the
+    metrics.
     """
-    from picie_core.evaluation.metrics import matchings, score
+    from picie_core.evaluation.metrics import score
 
-    one, many = zip(*([score(each, matching) for matching in matchings(each, named)] for each in counts), strict=True)
-    columns = {
-        "share": counts[0].sum(0) / max(counts[0].sum(), 1),
-        "accuracy": np.mean([each.class_accuracy for each in one], axis=0),
-        "iou": np.mean([each.class_iou for each in one], axis=0),
-        "accuracy_named": np.mean([each.class_accuracy for each in many], axis=0),
-        "iou_named": np.mean([each.class_iou for each in many], axis=0),
+    first = counts[0]
+    scores: dict[str, list[Scores]] = {
+        way: [score(one.measured, one.matchings()[way]) for one in counts] for way in first.matchings()
     }
-    things = truth.thing_classes
-    rows = []
+    if first.own is not None:
+        scores["_own"] = [one.own_scores for one in counts if one.own_scores is not None]
+    columns = {"share": first.measured.sum(0) / first.measured.sum()}
+    for way, found in scores.items():
+        columns[f"accuracy{way}"] = np.mean([one.class_accuracy for one in found], axis=0)
+        columns[f"iou{way}"] = np.mean([one.class_iou for one in found], axis=0)
+    things, rows = truth.thing_classes, []
     for i, name in enumerate(truth.class_names):
         kind = {} if things is None else {"kind": "thing" if i in things else "stuff"}
         percents = {
-            column: None if np.isnan(values[i]) else round(100 * float(values[i]), 2)  # JSON has no NaN
-            for column, values in columns.items()
+            column: None if i >= len(values) or np.isnan(values[i]) else round(100 * float(values[i]), 2)
+            for column, values in columns.items()  # own masks may show fewer classes; JSON has no NaN
         }
         rows.append({"class": name, **kind, **percents})
     return MarkdownTable(rows)

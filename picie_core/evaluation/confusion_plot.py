@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from picie_core.atomic_files import open_atomic
-from picie_core.evaluation.metrics import match_identity, match_many_to_one, match_one_to_one
+from picie_core.evaluation.metrics import match_identity, match_majority, match_one_to_one
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,28 +28,28 @@ MATCHED_COLOR = "#d55e00"
 
 
 def write_confusion_picture(
-    path: Path, counts: np.ndarray, class_names: Sequence[str], title: str = "", rows_are_classes: bool = False
+    path: Path, counts: np.ndarray, class_names: Sequence[str], title: str = "", row_names: Sequence[str] = ()
 ) -> None:
     """Writes `confusion_figure` as a PNG file. Raises PicieError when it cannot be written."""
-    figure = confusion_figure(counts, class_names, title, rows_are_classes)
+    figure = confusion_figure(counts, class_names, title, row_names)
     path.parent.mkdir(parents=True, exist_ok=True)
     with open_atomic(path) as file:
         figure.savefig(file, format="png", dpi=DOTS_PER_INCH)
 
 
 def confusion_figure(
-    counts: np.ndarray, class_names: Sequence[str], title: str = "", rows_are_classes: bool = False
+    counts: np.ndarray, class_names: Sequence[str], title: str = "", row_names: Sequence[str] = ()
 ) -> Figure:
     """Returns the (K, C) confusion drawn with the share of each class in each cluster, so that every row sums to 1.
 
     Rows are sorted by the class that most of a cluster belongs to, large clusters first; the cell of the one class that
-    a cluster is matched to one-to-one is outlined. rows_are_classes: rows stay in order and have the classes' names.
+    a cluster is matched to one-to-one is outlined. row_names: of rows that are classes, which stay in their order.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    rows = np.arange(len(counts)) if rows_are_classes else row_order(counts)
-    matching = match_identity(counts) if rows_are_classes else match_one_to_one(counts)
+    rows = np.arange(len(counts)) if row_names else row_order(counts)
+    matching = match_identity(counts) if row_names else match_one_to_one(counts)
     shares = counts[rows] / np.maximum(counts[rows].sum(1, keepdims=True), 1)
     few = len(rows) <= FEW_ROWS
     height = min(max(len(rows) * ROW_IN * (2 if few else 1), 1.5), MAX_HEIGHT_IN)
@@ -58,8 +58,8 @@ def confusion_figure(
     axes = figure.subplots()
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto", interpolation="nearest")
     _label_columns(axes, class_names, few)
-    _label_rows(axes, counts, rows, class_names if rows_are_classes else None)
-    _outline(axes, matching[rows])
+    _label_rows(axes, counts, rows, row_names)
+    _outline(axes, matching[rows], len(class_names))
     if few:
         _write_numbers(axes, shares)
     axes.set_title(title, loc="left", fontsize=10)
@@ -73,7 +73,7 @@ def confusion_figure(
 
 def row_order(counts: np.ndarray) -> np.ndarray:
     """Returns the clusters by the class that most of each belongs to, then by size; those without pixels last."""
-    majority, size = match_many_to_one(counts), counts.sum(1)
+    majority, size = match_majority(counts), counts.sum(1)
     return np.lexsort((-size, np.where(majority < 0, counts.shape[1], majority)))
 
 
@@ -89,22 +89,22 @@ def _label_columns(axes: Axes, class_names: Sequence[str], few_rows: bool) -> No
     axes.tick_params(which="minor", length=0)
 
 
-def _label_rows(axes: Axes, counts: np.ndarray, rows: np.ndarray, names: Sequence[str] | None) -> None:
+def _label_rows(axes: Axes, counts: np.ndarray, rows: np.ndarray, names: Sequence[str]) -> None:
     """Each row's number or name and its share; lines between clusters of different majority classes."""
     shares = counts.sum(1) / max(counts.sum(), 1)
     labels = [f"{names[row] if names else row}  ({shares[row]:.1%})" for row in rows]
     axes.set_yticks(range(len(rows)), labels, fontsize=9 if len(rows) <= FEW_ROWS else 7)
     axes.set_ylabel(f"{'predicted class' if names else 'cluster'} (share of all pixels)", fontsize=9)
-    if names is None:
-        for row in np.flatnonzero(np.diff(match_many_to_one(counts)[rows])):
+    if not names:
+        for row in np.flatnonzero(np.diff(match_majority(counts)[rows])):
             axes.axhline(row + 0.5, color="#bbbbbb", linewidth=0.8)
 
 
-def _outline(axes: Axes, matching: np.ndarray) -> None:
+def _outline(axes: Axes, matching: np.ndarray, classes: int) -> None:
     from matplotlib.patches import Rectangle
 
     for row, column in enumerate(matching):
-        if column >= 0:
+        if 0 <= column < classes:
             cell = Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, zorder=3)
             cell.set(edgecolor=MATCHED_COLOR, linewidth=1.6)
             axes.add_patch(cell)

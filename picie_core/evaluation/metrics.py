@@ -1,6 +1,9 @@
 """Metrics against ground truth: confusion, matching of clusters to classes, accuracy and IoU.
 
-[1] Cho et al., PiCIE, CVPR 2021, section 4: shorter side to 320, centre crop, Hungarian matching, no CRF.
+Clusters get classes in three ways, which are never mixed up:
+- one-to-one: each class gets one cluster (Hungarian), as papers do;
+- named: each cluster has the class that a person who sees the workspace's own images gives it, see naming.py;
+- oracle: each cluster takes the majority class of the very images that are measured, which nobody knows who names.
 """
 
 from __future__ import annotations
@@ -29,7 +32,11 @@ class Scores:
     matching: np.ndarray
     """(K,) class of each cluster, -1 for an unmatched one."""
     mean_iou_absent_zero: float
-    """As `mean_iou`, but a class absent from the ground truth that was matched counts as 0, as in the authors' code."""
+    """As `mean_iou`, but a class that the ground truth never shows counts as 0 where counted pixels were given to it.
+
+    This is the mean of the authors' code: matched to a cluster with pixels such a class is 0 / n, to one without 0 / 0,
+    which it leaves out.
+    """
 
 
 def confusion(labels: np.ndarray, truth: np.ndarray, k: int, classes: int) -> np.ndarray:
@@ -60,42 +67,38 @@ def match_one_to_one(counts: np.ndarray) -> np.ndarray:
     return matching
 
 
-def match_many_to_one(counts: np.ndarray) -> np.ndarray:
-    """Returns (K,) the majority class of each cluster: what a person who names clusters gets; -1 for an empty one."""
+def match_majority(counts: np.ndarray) -> np.ndarray:
+    """Returns (K,) the class that most pixels of each cluster have; -1 for a cluster without any.
+
+    Of the workspace's own images this is how a person names; of the images that are measured it is the oracle.
+    """
     return np.where(counts.sum(1) > 0, counts.argmax(1), -1)
 
 
 def match_identity(counts: np.ndarray) -> np.ndarray:
-    """Returns (K,) each row's own number: for a classifier whose row i is class i, so nothing is left to match.
-
-    Raises PicieError when rows and classes are not equally many.
-    """
-    k, classes = counts.shape
-    if k != classes:
-        raise PicieError(
-            f"the classifier has {k} rows, the ground truth {classes} classes: evaluate it on the classes it was "
-            "trained for, or match its rows as clusters"
-        )
-    return np.arange(k)
+    """Returns (K,) each row's own number: for a classifier whose row i is class i, so nothing is left to match."""
+    return np.arange(len(counts))
 
 
 def score(counts: np.ndarray, matching: np.ndarray, only: Collection[int] | None = None) -> Scores:
     """Returns the scores of a (K, C) confusion under a matching; pixels of unmatched clusters are errors.
 
+    matching: (K,); it may hold classes from C on, which the ground truth does not know: their pixels are errors too.
     only: classes to restrict the ground truth to, such as the things. Then pixels of other classes count nowhere, not
     even against a class that was predicted there; the matching stays the one over all classes.
     """
     classes = counts.shape[1]
     counted = np.arange(classes) if only is None else np.array(sorted(only), dtype=np.intp)
-    counts = np.where(np.isin(np.arange(classes), counted), counts, 0)
+    is_counted = np.isin(np.arange(classes), counted)
+    counts = np.where(is_counted, counts, 0)
     by_class = np.zeros((classes, classes), np.int64)  # predicted class, true class
-    named = matching >= 0
+    named = (matching >= 0) & (matching < classes)
     np.add.at(by_class, matching[named], counts[named])
     right, predicted, true = by_class.diagonal(), by_class.sum(1), counts.sum(0)
     union = true + predicted - right
     shown = true > 0
     iou = np.where(shown, right / np.maximum(union, 1), np.nan)
-    matched_absent = np.isin(counted, matching) & ~shown[counted]
+    wrongly_seen = ~shown & (predicted > 0) & is_counted
     mean = float(iou[shown].mean()) if shown.any() else 0.0
     return Scores(
         accuracy=float(right.sum() / max(true.sum(), 1)),
@@ -103,41 +106,43 @@ def score(counts: np.ndarray, matching: np.ndarray, only: Collection[int] | None
         class_iou=iou,
         class_accuracy=np.where(shown, right / np.maximum(true, 1), np.nan),
         matching=matching,
-        mean_iou_absent_zero=float(iou[shown].sum() / max(shown.sum() + matched_absent.sum(), 1)),
+        mean_iou_absent_zero=float(iou[shown].sum() / max(shown.sum() + wrongly_seen.sum(), 1)),
     )
 
 
-def centre_square(image: np.ndarray) -> np.ndarray:
-    """Returns the centre square (S, S, ...) of an image or mask (H, W, ...)."""
-    height, width = image.shape[:2]
-    side = min(height, width)
-    top, left = (height - side) // 2, (width - side) // 2
-    return image[top : top + side, left : left + side]
-
-
 def summary(
-    counts: np.ndarray, thing_classes: Collection[int] | None = None, rows_are_classes: bool = False
+    counts: np.ndarray,
+    thing_classes: Collection[int] | None = None,
+    *,
+    naming: np.ndarray | None = None,
+    rows_are_classes: bool = False,
 ) -> dict[str, float]:
-    """Returns accuracy and mIoU of a (K, C) confusion in percent: one-to-one, and many-to-one as `..._named`.
+    """Returns accuracy and mIoU of a (K, C) confusion in percent, under each of its `matchings`, by their endings.
 
-    thing_classes: adds the same as `..._things` and `..._stuff`, ground truth restricted after matching;
-    rows_are_classes: row i is class i (supervised, probe), so nothing is matched and both metrics are the same.
+    thing_classes: adds the same as `..._things` and `..._stuff`, ground truth restricted after matching.
     """
     parts: dict[str, Collection[int] | None] = {"": None}
     if thing_classes is not None:
         parts |= {"_things": thing_classes, "_stuff": set(range(counts.shape[1])) - set(thing_classes)}
-    one, many = matchings(counts, rows_are_classes)
+    ways = matchings(counts, naming, rows_are_classes)
     found = {}
     for part, only in parts.items():
-        for name, matching in (("", one), ("_named", many)):
+        for way, matching in ways.items():
             scores = score(counts, matching, only)
-            found[f"accuracy{name}{part}"] = 100 * scores.accuracy
-            found[f"miou{name}{part}"] = 100 * scores.mean_iou
-    return found | {"miou_absent_zero": 100 * score(counts, one).mean_iou_absent_zero}
+            found[f"accuracy{way}{part}"] = 100 * scores.accuracy
+            found[f"miou{way}{part}"] = 100 * scores.mean_iou
+    return found | {"miou_absent_zero": 100 * score(counts, ways[""]).mean_iou_absent_zero}
 
 
-def matchings(counts: np.ndarray, rows_are_classes: bool = False) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the one-to-one and the many-to-one matching (K,) of a confusion; both the identity for classes."""
+def matchings(
+    counts: np.ndarray, naming: np.ndarray | None = None, rows_are_classes: bool = False
+) -> dict[str, np.ndarray]:
+    """Returns the matchings (K,) that a (K, C) confusion is scored under, by the ending of their metrics' names.
+
+    One-to-one has none, the oracle `_oracle`, and a given `naming` `_named`. rows_are_classes: row i is class i
+    (supervised, probe), so nothing is matched, and the names are those that were learnt.
+    """
     if rows_are_classes:
-        return match_identity(counts), match_identity(counts)
-    return match_one_to_one(counts), match_many_to_one(counts)
+        return dict.fromkeys(("", "_named"), match_identity(counts))
+    found = {"": match_one_to_one(counts), "_oracle": match_majority(counts)}
+    return found if naming is None else {**found, "_named": naming}

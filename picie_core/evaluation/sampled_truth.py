@@ -18,7 +18,7 @@ from picie_core.data.feature_grid import feature_map_shape, pixels_at_positions
 from picie_core.data.images.image_index import ImageRecord
 from picie_core.data.labelled_sets.labelled_set import LabelledSet
 from picie_core.data.sample_writer import NetworkSize
-from picie_core.evaluation.metrics import confusion, match_many_to_one, score
+from picie_core.evaluation.metrics import confusion, match_majority, score
 from picie_core.progress import Meter, Report, ignore_progress
 
 
@@ -93,7 +93,7 @@ def read_sampled_truth(
 def cluster_truth(clustering: Clustering, truth: SampledTruth) -> list[ClusterTruth]:
     """Returns what each cluster really is, in the order of their ids."""
     counts = confusion(clustering.labels, truth.labels, clustering.k, len(truth.class_names))
-    best, pixels = match_many_to_one(counts), counts.sum(1)
+    best, pixels = match_majority(counts), counts.sum(1)
     return [
         ClusterTruth(cluster, int(best[cluster]), truth.class_names[best[cluster]], float(row.max() / row.sum()))
         if pixels[cluster]
@@ -114,7 +114,7 @@ def map_truth(
     unnamed = len(class_names)
     owner = np.minimum([classes_of.get(cluster, unnamed) for cluster in range(clustering.k)], unnamed)
     counts = confusion(owner[clustering.labels], truth.labels, unnamed + 1, len(truth.class_names))
-    matching = match_many_to_one(counts)
+    matching = match_majority(counts)
     by_name = {name_key(name): class_id for class_id, name in enumerate(truth.class_names)}
     for class_id, name in enumerate(class_names):
         matching[class_id] = by_name.get(name_key(name), matching[class_id])

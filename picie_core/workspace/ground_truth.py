@@ -9,8 +9,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,6 +22,9 @@ from picie_core.errors import PicieError
 from picie_core.evaluation.sampled_truth import SampledTruth, read_sampled_truth
 from picie_core.progress import Report, ignore_progress
 from picie_core.workspace.workspace import Run, Workspace
+
+if TYPE_CHECKING:
+    from picie_core.evaluation.naming import OwnImages
 
 CHOICE = "masks"
 """Under which the label map keeps the folder of masks."""
@@ -62,6 +66,24 @@ def open_truth(workspace: Workspace) -> LabelledSet | None:
         remedy = f"run `truth --masks NEW_FOLDER --workspace {workspace.root}`, or --none to go without"
         raise PicieError(f"the masks of this workspace are gone ({root}): {remedy}")
     return open_labelled_set(workspace.images_root, root, record["class_names"])
+
+
+def own_images(run: Run, truth: LabelledSet) -> OwnImages:
+    """Returns the images of `run` that `truth` has masks of, with their stored feature maps.
+
+    truth: of any images below the folder of the workspace. Raises PicieError when it has no mask of these images.
+    """
+    from picie_core.evaluation.naming import OwnImages
+
+    ids = {record.path: record.id for record in run.workspace.image_list().readable}
+    pairs = [pair for pair in truth.pairs if pair[0] in ids]
+    if not pairs:
+        raise PicieError(
+            f"no mask under {truth.masks_root} belongs to an image of the workspace: give masks with the stems of its "
+            f"{len(ids)} images"
+        )
+    dense = run.dense_features()
+    return OwnImages(replace(truth, pairs=pairs), lambda name: dense.get(ids[name]))
 
 
 def has_truth(workspace: Workspace) -> bool:

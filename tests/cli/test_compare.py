@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -33,9 +34,9 @@ def results(out: Path) -> dict[str, dict]:
     return {path.stem: json.loads(path.read_text()) for path in sorted((out / "rows").glob("*.json"))}
 
 
-def without_times(out: Path) -> list[list[str]]:
-    """The lines of the table, their cells up to the wall times."""
-    return [line.split("|")[:8] for line in (out / "compare.md").read_text().splitlines()]
+def without_times(out: Path) -> list[str]:
+    """The lines of the page up to the wall times of its one set."""
+    return (out / "compare.md").read_text().split("Wall time:")[0].splitlines()
 
 
 @pytest.fixture(scope="module")
@@ -73,13 +74,13 @@ def test_metrics_are_those_of_evaluate(whole, scenes, say):
     said = json.loads(say("evaluate", *words, "--k", 5).out)
     assert said["seeds"] == [0, 1]
     learnt = json.loads(say("evaluate", *words, "--head").out)
-    for figure in ("accuracy", "miou", "accuracy_named", "miou_named"):
+    for figure in ("accuracy", "miou", "accuracy_own", "miou_own", "accuracy_named", "miou_oracle"):
         assert one["figures"]["k5"][figure] == pytest.approx(said[figure])
         assert one["figures"]["head"][figure] == pytest.approx(learnt[figure])
 
 
 def test_a_classifier_of_classes_is_not_matched(whole):
-    """What supervised learnt names its classes itself, so both ways of matching say the same."""
+    """What supervised learnt names its classes itself, so nothing is matched or named."""
     figures = results(whole)["supervised-scenes-0"]["figures"]["head"]
     assert figures["accuracy"] == figures["accuracy_named"] > 34  # better than always the same of three classes
 
@@ -87,15 +88,18 @@ def test_a_classifier_of_classes_is_not_matched(whole):
 def test_the_table_shows_mean_and_deviation(whole):
     """A cell is the mean and the standard deviation over seeds, by numpy; a single seed has no deviation."""
     text, found = (whole / "compare.md").read_text(), results(whole)
-    line = next(line for line in text.splitlines() if line.startswith("| PiCIE + H"))
-    cells = []
-    for figure in ("accuracy", "miou"):
-        values = [found[f"picie-h-scenes-{seed}"]["figures"]["k5"][f"{figure}_named"] for seed in (0, 1)]
-        cells.append(f"{np.mean(values):.1f} ± {np.std(values, ddof=1):.1f}")
-    assert line.split(" | ")[5] == " / ".join(cells)
-    single = next(line for line in text.splitlines() if line.startswith("| supervised"))
+    lines = text[text.index("K = 5 clusters, named:") :].splitlines()
+    line = next(line for line in lines if line.startswith("| PiCIE + H"))
+    for column, way in ((2, "own"), (3, "named"), (4, "oracle")):
+        cells = []
+        for figure in ("accuracy", "miou"):
+            values = [found[f"picie-h-scenes-{seed}"]["figures"]["k5"][f"{figure}_{way}"] for seed in (0, 1)]
+            cells.append(f"{np.mean(values):.1f} ± {np.std(values, ddof=1):.1f}")
+        assert line.strip("| ").split(" | ")[column] == " / ".join(cells)
+    single = next(line for line in lines if line.startswith("| supervised"))
     assert "±" not in single and "| 1 |" in single
-    assert "5 images at 64 px to train on, 6 measured, 3 classes" in text
+    assert "5 own images at 64 px to train on, 6 others to measure on, 3 classes" in text
+    assert text.index("## Masks from 5 named clusters") < text.index("## scenes")
 
 
 def test_wall_time_is_that_of_the_epochs(whole):
@@ -173,7 +177,7 @@ def test_only_what_is_missing_is_made(scenes, say, tmp_path):
         last = read_status(job)
         assert (last.started != before) == trains, changes
         before = last.started
-    assert "K = 5 named" in (out / "compare.md").read_text()
+    assert "K = 5 clusters, named:" in (out / "compare.md").read_text()
 
 
 def test_a_run_that_fails_does_not_stop_the_others(scenes, say, tmp_path):
@@ -189,7 +193,7 @@ def test_a_run_that_fails_does_not_stop_the_others(scenes, say, tmp_path):
     assert re.search(r"1 of 2 runs failed, such as scenes, too fine, seed 0: k=1000 needs at least 1000", said.err)
     text = (tmp_path / "out/compare.md").read_text()
     assert "- scenes, too fine, seed 0: failed: k=1000 needs" in text
-    assert "| too fine | 0 of 1 | – |" in text and "| MDC | 1 | " in text
+    assert "| too fine | 0 of 1 | – | – | – |" in text and "| MDC | 1 | " in text
 
 
 def test_two_comparisons_do_not_share_a_folder(scenes, say, tmp_path):
@@ -247,12 +251,44 @@ def test_things_and_stuff_have_a_table_of_their_own(scenes, say, tmp_path):
     (masks / "things.txt").write_text("house\n")
     plan = make_plan(scenes, rows=ROWS[:1], seeds=[0])
     plan["sets"][0]["val_masks"] = str(masks)
+    plan["sets"][0]["masks"] = str(masks)
     write_plan(tmp_path / "plan.toml", plan)
     assert say("compare", tmp_path / "plan.toml", "--out", tmp_path / "out", "--device", "cpu").code == 0
     text = (tmp_path / "out/compare.md").read_text()
-    assert "Things and stuff, K = 3:" in text
+    assert "Things and stuff on other images, K = 3:" in text
     figures = results(tmp_path / "out")["frozen-start-scenes-0"]["figures"]["k3"]
-    assert f"{figures['accuracy_named_stuff']:.1f} / {figures['miou_named_stuff']:.1f} |" in text
+    assert f"{figures['accuracy_oracle_stuff']:.1f} / {figures['miou_oracle_stuff']:.1f} |" in text
+
+
+def test_masks_of_other_classes_are_refused_before_a_training(scenes, say, tmp_path):
+    """Ids without names against masks with names: both lists are shown, and nothing was trained."""
+    masks = tmp_path / "masks"
+    shutil.copytree(scenes / "masks", masks)
+    (masks / "classes.txt").write_text("sky\nhouse\nground\n")
+    plan = make_plan(scenes)
+    plan["sets"][0]["val_masks"] = str(masks)
+    write_plan(tmp_path / "plan.toml", plan)
+    said = say("compare", tmp_path / "plan.toml", "--out", tmp_path / "out", "--device", "cpu")
+    assert said.code == 1
+    assert "the classes of the masks of set 'scenes' are class 0, class 1, class 2, those of the measured" in said.err
+    assert not (tmp_path / "out/rows").exists() and not list((tmp_path / "out").glob("sets/*/workspace/runs/*"))
+
+
+def test_the_papers_protocol_and_a_set_without_masks(scenes, say, tmp_path):
+    """centre_square measures 320 px squares, without another training; without masks nothing is named."""
+    plan, out = make_plan(scenes, rows=ROWS[:1], seeds=[0]), tmp_path / "out"
+    del plan["sets"][0]["masks"]
+    for square in (False, True):
+        write_plan(tmp_path / "plan.toml", {**plan, "centre_square": square})
+        assert say("compare", tmp_path / "plan.toml", "--out", out, "--device", "cpu").code == 0
+        text = (out / "compare.md").read_text()
+        assert ("the centre square at 320 px" in text) == square
+        assert "Nothing is named here, as its own images have no masks" in text
+        (one,) = results(out).values()
+        assert one["made_of"]["measured"] == ("centre square at 320 px" if square else "whole images")
+        ways = {"accuracy", "accuracy_oracle", "accuracy_own", "accuracy_named"}
+        assert ways & one["figures"]["k3"].keys() == {"accuracy", "accuracy_oracle"}
+    assert len(list((out / "sets/scenes/workspace/runs").iterdir())) == 1
 
 
 def test_a_comparison_of_an_earlier_version_goes_on(scenes, tmp_path):

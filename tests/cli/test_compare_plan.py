@@ -80,6 +80,8 @@ def change(plan: dict, where: str, value: object) -> None:
         ("rows.1.seeds", [1, 1], r"rows\[1\].seeds=\[1, 1\]: a number stands there twice: give different ones"),
         ("rows.1.seeds", [], r"rows\[1\].seeds=\[\]: List should have at least 1 item"),
         ("rows.1.seeds", [-1], r"rows\[1\].seeds\[0\]=-1: Input should be greater than or equal to 0"),
+        ("ks", [700], r"row 'frozen start' on set 'scenes' samples 600 pixels, too few for ks with 700: lower it or"),
+        ("centre_square", "no", r"centre_square='no': Input should be a valid boolean"),
         ("ks", [1], r"ks\[0\]=1: Input should be greater than or equal to 2"),
         (
             "weights",

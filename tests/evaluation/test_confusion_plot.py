@@ -51,7 +51,7 @@ def test_one_to_one_matches_are_outlined():
 def test_rows_that_are_classes_keep_their_order_and_names():
     """A classifier's rows have the names of the classes, and the diagonal is what should be dark."""
     counts = np.array([[1, 9, 0], [7, 0, 0], [0, 0, 3]])
-    axes = confusion_figure(counts, NAMES, rows_are_classes=True).axes[0]
+    axes = confusion_figure(counts, NAMES, row_names=NAMES).axes[0]
     assert [label.get_text().split()[0] for label in axes.get_yticklabels()] == NAMES
     assert sorted((round(cell.get_x() + 0.5), round(cell.get_y() + 0.5)) for cell in axes.patches) == [
         (0, 0),

@@ -98,7 +98,7 @@ def test_any_backbone_goes_the_whole_way(scenes, tmp_path, vit_weights, backbone
     assert say("cluster", "--workspace", tmp_path / "w", "--k", 4).code == 0
     truth = ("--images", scenes / "images", "--masks", scenes / "masks")
     figures = json.loads(say("evaluate", "--workspace", tmp_path / "w", *truth, "--json").out)
-    assert 0 < figures["accuracy_named"] <= 100
+    assert 0 < figures["accuracy_oracle"] <= 100
 
 
 @pytest.mark.parametrize("backbone", ["mobilenet_v2", "timm:test_vit"])

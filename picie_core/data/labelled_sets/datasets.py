@@ -109,7 +109,7 @@ def open_labelled_set(
 
     Class names come from `class_names`, from classes.txt in or beside the masks (a name a line, in id order), or are
     the ids that the masks show; things.txt beside classes.txt says which are things. Raises PicieError when a folder
-    is missing or no pair is found.
+    is missing, no pair is found, or masks without names show no class.
     """
     for folder in (images_root, masks_root):
         if not folder.is_dir():
@@ -158,7 +158,11 @@ def _lines_beside(masks_root: Path, name: str) -> list[str] | None:
 
 def _shown_classes(masks_root: Path, pairs: list[tuple[str, str]]) -> list[str]:
     shown = {int(i) for _, mask in pairs for i in np.unique(read_mask(masks_root / mask))} - {255}
-    return [f"class {i}" for i in range(max(shown, default=-1) + 1)]
+    if not shown:
+        raise PicieError(
+            f"the masks under {masks_root} show no class, every pixel is 255 (ignored): give masks with class ids"
+        )
+    return [f"class {i}" for i in range(max(shown) + 1)]
 
 
 def _ids_of(things: list[str], names: list[str]) -> frozenset[int]:

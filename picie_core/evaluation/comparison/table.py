@@ -1,4 +1,6 @@
-"""The table of a comparison in Markdown: mean and standard deviation over seeds of each row on each data set.
+"""The page of a comparison in Markdown: mean and standard deviation over seeds of each row on each data set.
+
+It leads with what a user needs: which row gives the best masks when its clusters are named.
 
 The results of single runs are stored as JSON and gathered by row and data set.
 """
@@ -6,22 +8,29 @@ The results of single runs are stored as JSON and gathered by row and data set.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
 from picie_core.atomic_files import write_json
+from picie_core.settings import MASK_METHODS
 
 LEGEND = (
-    "Pixel accuracy / mIoU in percent, last epoch: mean ± standard deviation (n - 1) over seeds, of a run the mean of "
-    "{clusterings}. One-to-one: each class gets one cluster (Hungarian); named: each cluster gets its majority class; "
-    "own labels: those of the classifier that the method learnt, matched one-to-one unless it learnt the classes."
+    "Pixel accuracy / mIoU in percent of {protocol}, last epoch: mean ± standard deviation (n - 1) over seeds, of a "
+    "run the mean of {clusterings}. Own images: those of the set's workspace, which were trained on and clustered. "
+    "Other images: no training saw them."
 )
-MATCHINGS = {"one-to-one": "", "named": "_named"}
-"""How clusters are matched -> ending of the names of its metrics."""
+NAMED = (
+    "Named: each cluster has its majority class in the own images, as a person sees and names them. On own images "
+    "these are the masks that are exported; on other images, what a network meets. Oracle: each cluster takes its "
+    "majority class in the other images themselves, which nobody knows who names. One-to-one: each class gets one "
+    "cluster (Hungarian), on other images, as papers measure."
+)
 UNMEASURED = "–"
+Columns = Mapping[str, tuple[str, str]]
+"""Heading -> part of the figures, and ending of the names of its metrics."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +43,9 @@ class RunResult:
     run: str
     """Its name in the workspace of the data set."""
     figures: dict[str, dict[str, float]]
-    """`k11` (clustered at K = 11) or `head` (the classifier's own labels) -> metric -> percent."""
+    """`k11` (clustered at K = 11) or `head` (the classifier's own labels) -> metric, as of `HeadCounts` -> percent."""
+    absent: list[str]
+    """Sentences on classes that the measured or the own images never show."""
     images: int
     """Images that it was trained on."""
     classes: int
@@ -84,48 +95,110 @@ class SetResults:
     ks: Sequence[int]
     """The K that it is measured at, the number of classes first."""
     rows: Sequence[RowResults]
+    named: bool
+    """Whether its own images have masks, so that clusters can be named from them."""
 
 
-def compare_table(sets: Sequence[SetResults], notes: Sequence[str], cluster_seeds: int) -> str:
-    """Returns the whole page: a table for each data set, then the notes; rows without a run yet show dashes."""
+def compare_table(
+    sets: Sequence[SetResults], notes: Sequence[str], cluster_seeds: int, centre_square: bool = False
+) -> str:
+    """Returns the whole page: what named clusters give, then the tables of each data set, then the notes.
+
+    Rows without a run yet show dashes.
+    """
     clusterings = "one clustering" if cluster_seeds == 1 else f"{cluster_seeds} clusterings"
-    parts = ["# Comparison", LEGEND.format(clusterings=clusterings)]
+    protocol = "the centre square at 320 px (own images: whole)" if centre_square else "whole images"
+    parts = ["# Comparison", LEGEND.format(clusterings=clusterings, protocol=protocol), NAMED]
     rows = [row for data in sets for row in data.rows]
     done, planned = sum(len(row.runs) for row in rows), sum(row.planned for row in rows)
     if done < planned:
         parts.append(f"**{done} of {planned} runs are done.** The same command goes on.")
+    parts += _masks_of_named_clusters([data for data in sets if data.named])
     for data in sets:
-        parts += [f"## {data.name}", f"{data.about}, {data.ks[0]} classes."]
-        columns = {f"K = {k} {name}": (f"k{k}", end) for k in data.ks for name, end in MATCHINGS.items()}
-        if any(row.method not in ("frozen", "picie") for row in data.rows):
-            columns["own labels"] = ("head", "")
-        parts.append(_table(data.rows, columns, times=True))
-        k = f"k{data.ks[0]}"
-        if any("accuracy_things" in run.figures[k] for row in data.rows for run in row.runs):
-            columns = {
-                f"{part}, {name}": (k, f"{end}_{part}")
-                for part in ("things", "stuff")
-                for name, end in MATCHINGS.items()
-            }
-            parts += [f"Things and stuff, K = {data.ks[0]}:", _table(data.rows, columns, times=False)]
+        parts += _set_tables(data)
     if notes:
         parts.append("\n".join(f"- {note}" for note in notes))
     return "\n\n".join(parts) + "\n"
 
 
-def _table(rows: Sequence[RowResults], columns: Mapping[str, tuple[str, str]], times: bool) -> str:
-    """A table of accuracy and mIoU; columns: heading -> part of the metrics and ending of their names."""
-    headings = ["row", "seeds", *columns, *(["an epoch", "training", "whole run"] if times else [])]
-    lines = [headings, ["---"] * len(headings)]
+def _masks_of_named_clusters(sets: Sequence[SetResults]) -> list[str]:
+    """What a person gets who names the clusters of the largest K: the best row of each set, and mIoU of all rows."""
+    if not sets:
+        return []
+    columns: dict[str, list[str]] = {}
+    best = []
+    for data in sets:
+        k = max(data.ks)
+        unlabelled = [row for row in data.rows if row.runs and row.method not in MASK_METHODS]
+        if unlabelled:
+            row = max(unlabelled, key=lambda one: mean(run.figures[f"k{k}"]["miou_own"] for run in one.runs))
+            own, others = (_pair(row.runs, f"k{k}", way) for way in ("_own", "_named"))
+            best.append(f"- {data.name}, K = {k}: **{row.name}** gives {own} on own images, {others} on others.")
+        for title, way in (("own", "_own"), ("others", "_named")):
+            texts = {row.name: _spread(row.runs, f"k{k}", f"miou{way}") for row in data.rows}
+            columns[f"{data.name}, {title}"] = [texts[row.name] for row in data.rows]
+    names = [row.name for row in sets[0].rows]
+    lines = zip(names, *columns.values(), strict=True)
+    return [
+        f"## Masks from {max(sets[0].ks)} named clusters",
+        "\n".join(["The best rows that need no masks:", "", *best]) if best else "",
+        "mIoU of every row on own images and on others:",
+        _markdown(["row", *columns], lines),
+    ]
+
+
+def _set_tables(data: SetResults) -> list[str]:
+    """The part of the page on one data set: a table for each K, the largest first, classifiers, things, times."""
+    classes = data.ks[0]
+    absent = sorted({line for row in data.rows for run in row.runs for line in run.absent})
+    parts = [f"## {data.name}", " ".join([f"{data.about}, {classes} classes.", *absent])]
+    if not data.named:
+        parts.append("Nothing is named here, as its own images have no masks: give the set `masks` in the plan.")
+    named = {"own images": "_own", "other images": "_named"} if data.named else {}
+    for k in sorted(data.ks, reverse=True):
+        ways = {**named, "oracle": "_oracle", **({"one-to-one": ""} if k == classes else {})}
+        columns = {heading: (f"k{k}", way) for heading, way in ways.items()}
+        parts += [f"K = {k} clusters{', named' if named else ''}:", _table(data.rows, columns)]
+    learnt = [row for row in data.rows if row.method not in ("frozen", "picie")]
+    if learnt:
+        columns = {heading: ("head", way) for heading, way in (named or {"other images": ""}).items()}
+        how = "named from the own images" if named else "matched one-to-one"
+        parts += [f"Labels of the classifiers that methods learn, {how} unless they learnt the classes:"]
+        parts.append(_table(learnt, columns))
+    part = f"k{classes}"
+    if any("accuracy_things" in run.figures[part] for row in data.rows for run in row.runs):
+        ways = {"one-to-one": "", **({"named": "_named"} if named else {}), "oracle": "_oracle"}
+        columns = {
+            f"{kind}, {name}": (part, f"{end}_{kind}") for kind in ("things", "stuff") for name, end in ways.items()
+        }
+        parts += [f"Things and stuff on other images, K = {classes}:", _table(data.rows, columns)]
+    lines = [[row.name, *_times(row.runs)] for row in data.rows]
+    return [*parts, "Wall time:", _markdown(["row", "an epoch", "training", "whole run"], lines)]
+
+
+def _table(rows: Sequence[RowResults], columns: Columns) -> str:
+    """A table of accuracy and mIoU."""
+    lines = []
     for row in rows:
         seeds = f"{len(row.runs)}" if len(row.runs) == row.planned else f"{len(row.runs)} of {row.planned}"
-        cells = []
-        for part, end in columns.values():
-            measured = [run.figures[part] for run in row.runs if part in run.figures]
-            pair = [spread_text([one[name + end] for one in measured]) for name in ("accuracy", "miou") if measured]
-            cells.append(" / ".join(pair) or UNMEASURED)
-        lines.append([row.name.replace("|", "\\|"), seeds, *cells, *(_times(row.runs) if times else [])])
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+        lines.append([row.name, seeds, *(_pair(row.runs, *column) for column in columns.values())])
+    return _markdown(["row", "seeds", *columns], lines)
+
+
+def _markdown(headings: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    cells = [headings, ["---"] * len(headings), *([one.replace("|", "\\|") for one in line] for line in lines)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in cells)
+
+
+def _pair(runs: Sequence[RunResult], part: str, way: str) -> str:
+    """Accuracy and mIoU of some runs, such as `80.1 ± 0.2 / 41.3 ± 0.9`."""
+    accuracy, miou = (_spread(runs, part, f"{metric}{way}") for metric in ("accuracy", "miou"))
+    return UNMEASURED if accuracy == UNMEASURED else f"{accuracy} / {miou}"
+
+
+def _spread(runs: Sequence[RunResult], part: str, metric: str) -> str:
+    values = [run.figures[part][metric] for run in runs if metric in run.figures.get(part, {})]
+    return spread_text(values) if values else UNMEASURED
 
 
 def _times(runs: Sequence[RunResult]) -> list[str]:
@@ -155,7 +228,7 @@ def seconds_text(seconds: float) -> str:
 
 
 def table_records(sets: Sequence[SetResults]) -> list[dict[str, Any]]:
-    """Returns the table as records: row, set, seeds, each metric with its deviation, seconds."""
+    """Returns the page as records: row, set, seeds, each metric with its deviation, seconds."""
     records = []
     for name, row in ((one.name, row) for one in sets for row in one.rows):
         record: dict[str, Any] = {"row": row.name, "set": name, "seeds": len(row.runs)}
