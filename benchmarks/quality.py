@@ -1,8 +1,9 @@
-"""Quality against ground truth: the frozen start and every epoch of PiCIE, one-to-one and many-to-one.
+"""Quality against ground truth at every epoch of PiCIE, the frozen start first; `compare` measures the last epoch only.
 
-    python benchmarks/quality.py --images TRAIN --val-images VAL --val-masks MASKS --weights PATH --seeds 0 1 2
+    python benchmarks/quality.py --images TRAIN --masks MASKS --val-images VAL --val-masks VAL_MASKS --weights PATH
 
-The embedding sample comes from TRAIN, figures from VAL (centre square, as the paper). No ground truth chooses anything.
+The embedding sample and the names of clusters come from TRAIN; figures are of whole images: named on TRAIN (own) and on
+VAL (others), the oracle and one-to-one on VAL. No ground truth chooses anything.
 Prints a Markdown table and, with --out, writes every figure as JSON lines.
 """
 
@@ -20,42 +21,47 @@ import numpy as np
 from picie_core.clustering.kmeans import spherical_kmeans
 from picie_core.data.labelled_sets.datasets import open_labelled_set
 from picie_core.data.labelled_sets.labelled_set import LabelledSet
-from picie_core.evaluation.metrics import summary
-from picie_core.evaluation.set_evaluation import confusions
+from picie_core.evaluation.cluster_head import ClusterHead
+from picie_core.evaluation.naming import mean_metrics, measure_heads
 from picie_core.models.embedder import Embedder
 from picie_core.models.inference import FrozenEmbedder
 from picie_core.settings import EmbedderSettings, SampleSettings, TrainSettings
 from picie_core.training.trainer import Training
 from picie_core.workspace.embedding import fit_embedder, make_sample, start_embedder
+from picie_core.workspace.ground_truth import own_images
 from picie_core.workspace.workspace import Run, Workspace
 
-FIGURES = ("accuracy", "miou", "accuracy_named", "miou_named")
+COLUMNS = {"one-to-one": "", "own": "_own", "others": "_named", "oracle": "_oracle"}
+Figures = dict[str, dict[str, float]]
+"""Such as `k27` -> metric -> percent, the mean over clustering seeds."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Truth:
+    """Ground truth of the images that are trained on and of those that are measured."""
+
+    own: LabelledSet
+    others: LabelledSet
 
 
 def measure(
-    space: Workspace, network: Embedder, sampling: SampleSettings, truth: LabelledSet, ks: list[int], seeds: int
-) -> dict[int, dict[str, float]]:
-    """Returns K -> figures (percent, mean over clustering seeds) of an embedder as it is now."""
+    space: Workspace, network: Embedder, sampling: SampleSettings, truth: Truth, ks: list[int], seeds: int
+) -> Figures:
+    """Returns the figures of an embedder as it is now."""
     engine = FrozenEmbedder(network)
     make_sample(space, "measured", engine, sampling)
-    rows = np.asarray(Run(space, "measured").sample().embeddings, dtype=np.float32)
+    run = Run(space, "measured")
+    rows = np.asarray(run.sample().embeddings, dtype=np.float32)
     wanted = [(k, seed) for k in ks for seed in range(seeds)]
-    centroids = [spherical_kmeans(rows, k, seed).centroids for k, seed in wanted]
-    found = [summary(counts) for counts in confusions(engine, sampling.size_px, truth, centroids)]
-    return {
-        k: {
-            figure: float(np.mean([one[figure] for (other, _), one in zip(wanted, found, strict=True) if other == k]))
-            for figure in FIGURES
-        }
-        for k in ks
-    }
+    heads = [ClusterHead.of_centroids(spherical_kmeans(rows, k, seed).centroids) for k, seed in wanted]
+    counts = measure_heads(engine, sampling.size_px, truth.others, heads, own_images(run, truth.own))
+    return mean_metrics([f"k{k}" for k, _ in wanted], counts)
 
 
-def row(name: str, figures: dict[int, dict[str, float]], more: str = "") -> str:
+def row(name: str, figures: Figures, more: str = "") -> str:
     """Returns one line of the table."""
     cells = [
-        f"{one['accuracy']:.1f} / {one['miou']:.1f} | {one['accuracy_named']:.1f} / {one['miou_named']:.1f}"
-        for one in figures.values()
+        f"{one[f'accuracy{way}']:.1f} / {one[f'miou{way}']:.1f}" for one in figures.values() for way in COLUMNS.values()
     ]
     return f"| {name} | " + " | ".join(cells) + f" | {more} |"
 
@@ -72,7 +78,7 @@ def subset(images: Path, count: int, folder: Path) -> Path:
 def main() -> None:
     """Measures and prints."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name in ("--images", "--val-images", "--val-masks"):
+    for name in ("--images", "--masks", "--val-images", "--val-masks"):
         parser.add_argument(name, type=Path, required=True)
     parser.add_argument("--weights", default="imagenet")
     parser.add_argument("--count", type=int, default=0, help="train on that many evenly spread images; 0 is all")
@@ -98,17 +104,18 @@ def run(arguments: argparse.Namespace) -> None:
     """Trains once a seed and prints a line for the start and for each epoch."""
     training = changed(TrainSettings(epochs=arguments.epochs), arguments.set)
     settings = changed(EmbedderSettings(weights=arguments.weights), arguments.embedder)
-    truth = open_labelled_set(arguments.val_images, arguments.val_masks)
-    columns = " | ".join(f"K = {k} one-to-one | K = {k} named" for k in arguments.ks)
-    print(f"{training}\n\n| seed, epoch | {columns} | health |\n|" + "---|" * (2 * len(arguments.ks) + 2), flush=True)
+    own = open_labelled_set(arguments.images, arguments.masks)
+    truth = Truth(own, open_labelled_set(arguments.val_images, arguments.val_masks))
+    columns = [f"K = {k} {name}" for k in arguments.ks for name in COLUMNS]
+    print(
+        f"{training}\n\n| seed, epoch | {' | '.join(columns)} | health |\n|" + "---|" * (len(columns) + 2), flush=True
+    )
     for seed in arguments.seeds:
         with tempfile.TemporaryDirectory() as folder:
             one_seed(arguments, training, settings, truth, seed, Path(folder))
 
 
-def one_seed(
-    arguments, training: TrainSettings, settings: EmbedderSettings, truth: LabelledSet, seed: int, folder: Path
-):
+def one_seed(arguments, training: TrainSettings, settings: EmbedderSettings, truth: Truth, seed: int, folder: Path):
     """Prints the lines of one seed."""
     images = subset(arguments.images, arguments.count, folder / "images") if arguments.count else arguments.images
     sampling = SampleSettings(seed=seed, size_px=arguments.size, dense_mb=0)

@@ -158,7 +158,8 @@ class _Comparison:
                 done = tuple(self.results[key] for key in keys if key in self.results)
                 rows.append(RowResults(row.name, row.method, len(keys), done))
             at = f" at {data.size} px" if data.size else ""
-            about = f"{prepared.images} own images{at} to train on, {len(prepared.truth.pairs)} others to measure on"
+            which = "(the own ones among them)" if data.val_images == data.images else "others"
+            about = f"{prepared.images} own images{at} to train on, {len(prepared.truth.pairs)} {which} to measure on"
             ks = self.plan.ks_of(prepared.classes)
             sets.append(SetResults(data.name, about, ks, rows, named=prepared.own is not None))
         notes = [(one.title, self.results[one.key].news) for one in runs if one.key in self.results]

@@ -98,7 +98,7 @@ def test_the_table_shows_mean_and_deviation(whole):
         assert line.strip("| ").split(" | ")[column] == " / ".join(cells)
     single = next(line for line in lines if line.startswith("| supervised"))
     assert "±" not in single and "| 1 |" in single
-    assert "5 own images at 64 px to train on, 6 others to measure on, 3 classes" in text
+    assert "5 own images at 64 px to train on, 6 (the own ones among them) to measure on, 3 classes" in text
     assert text.index("## Masks from 5 named clusters") < text.index("## scenes")
 
 
