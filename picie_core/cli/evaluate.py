@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
@@ -138,9 +139,10 @@ def _own_images(run: Run, truth: LabelledSet, own_masks: Path | None) -> tuple[O
     root = run.workspace.images_root
     if own_masks is not None:
         return own_images(run, open_labelled_set(root, own_masks)), ""
-    try:
-        if truth.images_root.resolve() == root.resolve():
+    if truth.images_root.resolve() == root.resolve():
+        with suppress(PicieError):  # of other images of the same folder
             return own_images(run, truth), ""
+    try:
         remembered = open_truth(run.workspace)
         if remembered is None:
             return None, (

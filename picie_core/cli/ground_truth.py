@@ -27,9 +27,10 @@ def ground_truth(
 ) -> dict[str, Any]:
     """Store where the ground truth of a workspace's images lies, and measure the names as they stand.
 
-    Advice: only for measuring; nothing is named or trained from it. The metrics are those of the sampled pixels:
-    `evaluate` gives the exact ones. classes.txt in the folder or beside it names the classes. Run it again when masks
-    changed.
+    Advice: only for measuring; nothing is named or trained from it. The metrics are those of the names that were given,
+    on the sampled pixels of the workspace's own images: what the exported masks are worth. `evaluate` measures all
+    pixels and other images, with each cluster named after its majority class here. classes.txt in the folder or beside
+    it names the classes. Run it again when masks changed.
     """
     from picie_core.workspace.ground_truth import forget_masks, has_truth, remember_masks, sample_truth
 
@@ -61,7 +62,7 @@ def _metrics(run: Run, clustering_name: str | None, found: SampledTruth) -> dict
     names = [one.name for one in clustering.label_map.classes()]
     named = map_truth(clustering, clustering.classes_of(), names, found)
     clusters = MarkdownTable(
-        {"cluster": one.cluster, "best match": one.class_name, "purity": one.purity, "pixels": pixels}
+        {"cluster": one.cluster, "majority class": one.class_name, "purity": one.purity, "pixels": pixels}
         for one, pixels in zip(cluster_truth(clustering, found), clustering.counts.tolist(), strict=True)
     )
     return {"clustering": clustering.name, "accuracy": named.accuracy, "miou": named.mean_iou, "clusters": clusters}

@@ -144,5 +144,5 @@ def matchings(
     """
     if rows_are_classes:
         return dict.fromkeys(("", "_named"), match_identity(counts))
-    found = {"": match_one_to_one(counts), "_oracle": match_majority(counts)}
-    return found if naming is None else {**found, "_named": naming}
+    named = {} if naming is None else {"_named": naming}
+    return {"": match_one_to_one(counts), **named, "_oracle": match_majority(counts)}

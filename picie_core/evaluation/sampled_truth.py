@@ -1,6 +1,7 @@
 """Ground truth of the embedding sample: what each cluster really is, and how good the names of clusters are.
 
-Metrics are those of the sampled pixels. What has no ground truth is None, nowhere a NaN.
+Metrics are those of the sampled pixels of the workspace's own images, whose masks are exported. What has no ground
+truth is None, nowhere a NaN.
 """
 
 from __future__ import annotations
@@ -38,14 +39,14 @@ class ClusterTruth:
     cluster: int
     class_id: int | None
     class_name: str | None
-    """The class that most of its pixels have."""
+    """Its majority class: the name that is right for most of its pixels."""
     purity: float | None
     """Share of its pixels that have it, 0 to 1."""
 
 
 @dataclass(frozen=True)
 class MapTruth:
-    """How good the names are as they stand, over the sampled pixels; None where nothing can be said."""
+    """How good the names are that a person gave, over the sampled pixels; None where nothing can be said."""
 
     accuracy: float | None
     """Share of pixels with the right class, 0 to 1; a pixel without a class is wrong."""

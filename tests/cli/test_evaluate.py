@@ -211,6 +211,25 @@ def test_measured_images_of_the_workspace_are_its_own(finished_copy, say, scenes
     assert square["accuracy_own"] == result["accuracy_own"]  # own images are whole, as a person sees them
 
 
+def test_other_images_of_the_same_folder_are_not_the_own_ones(say, tiny, scene_set, tmp_path):
+    """A workspace of three images of a folder is named from these, whatever else has masks there."""
+    work = tmp_path / "work"
+    chosen = tmp_path / "chosen.txt"
+    chosen.write_text("scene-0\nscene-2\nscene-4\n")
+    words = ("--dataset", "folders", "--root", scene_set, "--list", chosen)
+    assert say("embed", "--workspace", work, *words, *tiny).code == 0
+    assert say("cluster", "--workspace", work, "--k", 4).code == 0
+    measure = ("evaluate", "--workspace", work, "--root", scene_set, "--json")
+    every = json.loads(say(*measure).out)
+    assert (every["images"], every["own_images"]) == (6, 3)
+    assert every["accuracy_named"] <= every["accuracy_oracle"]
+    (tmp_path / "rest.txt").write_text("scene-1\nscene-3\n")
+    rest = json.loads(say(*measure, "--list", tmp_path / "rest.txt").out)
+    assert rest["own_images"] == 0 and "not known: give --own-masks DIR" in rest["note"]
+    given = json.loads(say(*measure, "--list", tmp_path / "rest.txt", "--own-masks", scene_set / "masks").out)
+    assert given["own_images"] == 3 and given["accuracy_own"] == pytest.approx(every["accuracy_own"])
+
+
 def test_remembered_masks_of_other_classes_are_left_out(finished_copy, say, scene_set, scenes):
     """Ids without names do not fit classes with names: the note says so; as an option they are refused."""
     work = ("evaluate", "--workspace", finished_copy.root, "--root", scene_set, "--json")

@@ -146,7 +146,7 @@ def test_the_command_says_how_good_the_names_are(finished_copy, masks, say):
     finished_copy.label_map.name_clusters(made.key, [0], "class 1")
     said = say("truth", "--masks", masks, "--workspace", root)
     assert said.code == 0, said.err
-    assert "accuracy: " in said.out and "| cluster | best match | purity | pixels |" in said.out
+    assert "accuracy: " in said.out and "| cluster | majority class | purity | pixels |" in said.out
     assert "nan" not in said.out.lower()
     assert say("truth", "--workspace", root).out == said.out
     both = say("truth", "--masks", masks, "--none", "--workspace", root)

@@ -32,7 +32,7 @@ def sampled_truth(clustering: StoredClustering) -> SampledTruth | None:
 
 
 def cluster_truths(clustering: StoredClustering) -> list[ClusterTruth] | None:
-    """Returns the class that each cluster mostly is, and its purity; None without ground truth."""
+    """Returns the majority class of each cluster, and its purity; None without ground truth."""
     known = sampled_truth(clustering)
     return None if known is None else _cluster_truths(clustering, _masks(clustering), known)
 
@@ -45,7 +45,7 @@ def _cluster_truths(clustering: StoredClustering, masks: str, _known: SampledTru
 
 
 def map_truth(clustering: StoredClustering) -> MapTruth | None:
-    """Returns the metrics of the names as they are now; None without ground truth."""
+    """Returns the metrics of the names as they are now, on the workspace's own images; None without ground truth."""
     known = sampled_truth(clustering)
     if known is None:
         return None
