@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,8 @@ from picie_core.cli.job import Job
 from picie_core.cli.options import DeviceOption
 from picie_core.cli.parser import Option
 from picie_core.cli.train import train
+from picie_core.data.feature_grid import feature_map_shape
+from picie_core.data.images.image_file import scaled_size
 from picie_core.data.images.image_folder import find_images
 from picie_core.data.images.image_selection import store_selection
 from picie_core.data.labelled_sets.datasets import open_labelled_set
@@ -25,6 +28,7 @@ from picie_core.errors import PicieError, SettingError, Stopped, WorkspaceBusy
 from picie_core.evaluation.comparison.curves import write_curves
 from picie_core.evaluation.comparison.table import RowResults, RunResult, SetResults, compare_table, table_records
 from picie_core.progress import Report
+from picie_core.settings import MASK_METHODS, SampleSettings
 from picie_core.workspace.training_history import read_history
 from picie_core.workspace.training_plan import has_settings
 from picie_core.workspace.workspace import Run, Workspace
@@ -193,10 +197,9 @@ class _Comparison:
 
 def _make(planned: PlannedRun, data: PreparedSet, device: str, job: Job) -> RunResult:
     """Returns the result of a run, which is there already, goes on, or is made."""
-    from picie_core.settings import MASK_METHODS
-
     workspace, settings, method = data.workspace, planned.settings(data.classes), planned.row.method
     start = time.monotonic()
+    _check_sample(workspace, settings[2], max(planned.plan.ks_of(data.classes)))
     masks = data.masks if method in MASK_METHODS else None
     same = [
         info
@@ -234,6 +237,17 @@ def _make(planned: PlannedRun, data: PreparedSet, device: str, job: Job) -> RunR
         news=f"collapsed in epoch {collapsed[0]}" if collapsed else "",
         made_of=planned.made_of(data.classes),
     )
+
+
+def _check_sample(workspace: Workspace, sampling: SampleSettings, k: int) -> None:
+    """Raises SettingError when the images have too few positions for K clusters, before anything is trained on them."""
+    sizes = (scaled_size(image.width, image.height, sampling.size_px) for image in workspace.scan().readable)
+    positions = sum(math.prod(feature_map_shape(height, width)) for width, height in sizes)
+    if k > positions:
+        raise SettingError(
+            f"k={k} needs at least {k} sampled pixels, the images have {positions} at {sampling.size_px} px: lower ks, "
+            "or raise size or count"
+        )
 
 
 def _measure(

@@ -196,6 +196,16 @@ def test_a_run_that_fails_does_not_stop_the_others(scenes, say, tmp_path):
     assert "| too fine | 0 of 1 | – | – | – |" in text and "| MDC | 1 | " in text
 
 
+def test_more_clusters_than_the_images_have_positions(scenes, say, tmp_path):
+    """Seen before anything is trained: five images of 32 x 48 px have 96 positions each."""
+    plan = write_plan(tmp_path / "plan.toml", make_plan(scenes, rows=ROWS[1:2], seeds=[0], ks=[481]))
+    plan.write_text(plan.read_text().replace("size = 64", "size = 32"))
+    said = say("compare", plan, "--out", tmp_path / "out", "--device", "cpu")
+    assert said.code == 1
+    assert "k=481 needs at least 481 sampled pixels, the images have 480 at 32 px: lower ks, or raise size" in said.err
+    assert not list((tmp_path / "out").glob("sets/*/workspace/runs/*"))
+
+
 def test_two_comparisons_do_not_share_a_folder(scenes, say, tmp_path):
     """The second one is refused."""
     plan = write_plan(tmp_path / "plan.toml", make_plan(scenes))
