@@ -101,3 +101,12 @@ def decisions(label_map: LabelMap) -> Rows:
     """All rows of a label map that hold decisions."""
     with transaction(label_map.path) as database:
         return read_rows(database)
+
+
+def labels_and_truth(k: int = 5, classes: int = 4, size: int = 40) -> tuple[np.ndarray, np.ndarray]:
+    """Random labels that follow the truth in part, and a truth with some ignored pixels."""
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, classes, (size, size))
+    labels = np.where(rng.random(truth.shape) < 0.6, truth % k, rng.integers(0, k, truth.shape))
+    truth[rng.random(truth.shape) < 0.1] = 255
+    return labels.astype(np.uint16), truth.astype(np.uint8)

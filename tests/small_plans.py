@@ -43,3 +43,8 @@ def toml(value: object) -> str:
     if isinstance(value, list):
         return f"[{', '.join(map(toml, value))}]"
     return json.dumps(value)
+
+
+def results(out: Path) -> dict[str, dict]:
+    """The stored results of a comparison, by file name."""
+    return {path.stem: json.loads(path.read_text()) for path in sorted((out / "rows").glob("*.json"))}
