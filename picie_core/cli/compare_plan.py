@@ -228,7 +228,7 @@ class PlannedRun:
             **self.row.settings.written,
             "seed": self.seed,
         }
-        return recipe_settings(self.row.recipe, **given)
+        return recipe_settings(self.row.recipe, self.row.method, **given)
 
     def made_of(self, classes: int) -> dict[str, Any]:
         """Returns what decides its metrics, as the plan says it: paths as written, so that folders may move."""
