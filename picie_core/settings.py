@@ -120,9 +120,9 @@ class EmbedderSettings:
     )
     padding: str = setting(
         "zeros",
-        "padding of the convolutions: zeros, as published, or replicate, which keeps image borders from becoming "
-        "clusters of their own",
-        choices=("zeros", "replicate"),
+        "padding of the convolutions: zeros, as published, or replicate or reflect, which keep image borders from "
+        "becoming clusters of their own",
+        choices=("zeros", "replicate", "reflect"),
     )
     upsampling: str = setting(
         "direct",

@@ -46,16 +46,25 @@ class ConvBackbone(nn.Module):
         self.stem = nn.Sequential(*stem)
         self.layers = nn.ModuleList(layers[:stages])
         mode: Any = padding  # torch types it as one of its four words
-        for module in self.modules():
+        for module in self.modules():  # max pooling ignores what is outside, so it is right for all of them
             if isinstance(module, nn.Conv2d) and module.padding != (0, 0):
                 module.padding_mode = mode
+        self.least_px = 1
         with torch.no_grad():
             maps = self.eval()(torch.zeros(1, 3, 64, 64))
         self.train()
         self.channels: list[int] = [one.shape[1] for one in maps]
         self.strides: list[int] = [64 // one.shape[2] for one in maps]
+        if padding == "reflect":  # with less a map has a single row, which nothing reflects
+            self.least_px = self.strides[-1] + 1
 
     def forward(self, x: Tensor) -> list[Tensor]:
+        """Returns the maps of the stages. Raises SettingError for an image that is too small to be reflected."""
+        if min(x.shape[2:]) < self.least_px:
+            raise SettingError(
+                f"padding=reflect with stages={len(self.layers)} needs at least {self.least_px} px a side, got "
+                f"{x.shape[3]} x {x.shape[2]} px at the network's input: raise --size, or give --padding replicate"
+            )
         x = self.stem(x.contiguous(memory_format=torch.channels_last))
         maps = []
         for layer in self.layers:

@@ -12,6 +12,7 @@ from torch import nn
 from torch.nn import functional as F
 from torchvision.models.feature_extraction import create_feature_extractor
 
+from picie_core.errors import SettingError
 from picie_core.models.backbones import make_backbone, timm_name
 from picie_core.models.decoder import fit_pca_decoder
 from picie_core.models.embedder import Embedder, load_embedder, new_embedder, save_embedder
@@ -156,15 +157,40 @@ def test_every_parameter_learns():
 
 
 @pytest.mark.parametrize("backbone", ["resnet18", "mobilenet_v2"])
-def test_replicated_borders_are_like_the_rest(backbone):
-    """An image of one colour has the same cells everywhere with padding=replicate; zeros make its borders differ."""
+def test_padded_borders_are_like_the_rest(backbone):
+    """An image of one colour has the same cells everywhere unless it is padded with zeros, which differ from it."""
     spread = {}
-    for padding in ("zeros", "replicate"):
+    for padding in ("zeros", "replicate", "reflect"):
         made = embedder(backbone, padding=padding, stages=4)
         with torch.no_grad():
             z = F.normalize(FrozenEmbedder(made, "cpu", torch.float32)(np.full((1, 64, 64, 3), 90, np.uint8)), dim=3)
         spread[padding] = float((z - z[:, 8:9, 8:9]).abs().max())
-    assert spread["replicate"] < 1e-5 < 1e-2 < spread["zeros"]
+    assert max(spread["replicate"], spread["reflect"]) < 1e-5 < 1e-2 < spread["zeros"]
+
+
+@pytest.mark.parametrize(
+    ("padding", "numpy_mode"), [("zeros", "constant"), ("replicate", "edge"), ("reflect", "reflect")]
+)
+def test_padding_is_that_of_numpy(padding, numpy_mode):
+    """The first convolution gives what it gives without padding on the image padded by numpy."""
+    made = make_backbone(EmbedderSettings(padding=padding))
+    x = torch.randn(1, 3, 40, 56, generator=torch.Generator().manual_seed(1))
+    padded = torch.from_numpy(np.pad(x.numpy(), ((0, 0), (0, 0), (3, 3), (3, 3)), mode=numpy_mode))
+    with torch.no_grad():
+        torch.testing.assert_close(made.stem[0](x), F.conv2d(padded, made.stem[0].weight, stride=2))
+
+
+@pytest.mark.parametrize("backbone", ["resnet18", "mobilenet_v2"])
+@pytest.mark.parametrize(("stages", "largest"), [(1, 4), (3, 16), (4, 32)])
+def test_too_small_to_reflect(backbone, stages, largest):
+    """Where a map would have a single row, an error says how many pixels a side are needed; one more is enough."""
+    made = make_backbone(EmbedderSettings(backbone=backbone, padding="reflect", stages=stages)).eval()
+    with pytest.raises(
+        SettingError, match=rf"at least {largest + 1} px a side, got 64 x {largest} px.*--padding replic"
+    ):
+        made(torch.zeros(1, 3, largest, 64))
+    with torch.no_grad():
+        assert made(torch.zeros(1, 3, largest + 1, 64))[-1].shape[2:] == (2, 64 // largest)
 
 
 # -- inside the embedder
