@@ -2,24 +2,21 @@
 
 [1] He, Zhang, Ren, Sun, "Deep Residual Learning for Image Recognition", CVPR 2016.
 [2] Sandler et al., "MobileNetV2: Inverted Residuals and Linear Bottlenecks", CVPR 2018.
-[3] Oquab et al., "DINOv2: Learning Robust Visual Features without Supervision", TMLR 2024.
 """
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from itertools import pairwise
-from types import ModuleType
 from typing import Any
 
 import torch
 import torchvision
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from picie_core.errors import PicieError, SettingError
-from picie_core.settings import CONV_BACKBONES, TIMM_PREFIX, VIT_BACKBONES, EmbedderSettings
+from picie_core.errors import SettingError
+from picie_core.models.vision_transformer import VitBackbone, make_vit
+from picie_core.settings import CONV_BACKBONES, EmbedderSettings
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 MOBILENET_CUTS = (2, 4, 7, 14, 18)
@@ -107,48 +104,6 @@ def _mobilenet_parts(net: Any) -> tuple[list[nn.Module], list[nn.Module], dict[s
     return list(net.features[:first]), layers, {**{f"stem.{i}": f"features.{i}" for i in range(first)}, **names}
 
 
-class VitBackbone(nn.Module):
-    """A vision transformer of timm [3]: images (B, 3, H, W) of any size to the patch maps of its last blocks.
-
-    Images are resized to the next multiple of the patch, so that the map covers them exactly; the positions of the
-    patches are interpolated. A stage is the output of one of the last `stages` blocks after the final norm, which is
-    what the publications of these networks cluster and probe; all stages have the same size and width.
-    """
-
-    def __init__(self, name: str, stages: int):
-        super().__init__()
-        self.name = timm_name(name)
-        timm = import_timm(name)
-        self.vit = timm.create_model(self.name, num_classes=0, global_pool="", dynamic_img_size=True)
-        self.patch: int = self.vit.patch_embed.patch_size[0]
-        self.mean, self.std = self.vit.pretrained_cfg["mean"], self.vit.pretrained_cfg["std"]
-        self.channels: list[int] = [self.vit.embed_dim] * stages
-        self.strides: list[int] = [self.patch] * stages
-
-    def forward(self, x: Tensor) -> list[Tensor]:
-        height, width = (-(-side // self.patch) * self.patch for side in x.shape[2:])
-        if (height, width) != x.shape[2:]:
-            x = F.interpolate(x, (height, width), mode="bilinear", align_corners=False)
-        return self.vit.forward_intermediates(x, len(self.strides), norm=True, intermediates_only=True)
-
-    def stage_parameters(self) -> list[list[nn.Parameter]]:
-        """Returns the parameters of each stage, those of all blocks before with the first, the norm's with the last."""
-        blocks = list(self.vit.blocks)
-        later = [list(block.parameters()) for block in blocks[len(blocks) - len(self.strides) + 1 :]]
-        known = {id(one) for block in later for one in block} | {id(one) for one in self.vit.norm.parameters()}
-        stages = [[one for one in self.vit.parameters() if id(one) not in known], *later]
-        stages[-1] += self.vit.norm.parameters()
-        return stages
-
-    def published_tensors(self) -> dict[str, Tensor]:
-        """Returns the tensors under the names that timm gives them."""
-        return self.vit.state_dict()
-
-    def takes(self, name: str) -> bool:
-        """Whether a published tensor is part of the network and not of a head, so that one too many is refused."""
-        return not name.startswith(("head", "fc_norm", "attn_pool", "mask_token", "rope"))
-
-
 Backbone = ConvBackbone | VitBackbone
 
 
@@ -159,36 +114,4 @@ def make_backbone(settings: EmbedderSettings) -> Backbone:
     """
     if settings.backbone in CONV_BACKBONES:
         return ConvBackbone(settings.backbone, settings.stages, settings.padding)
-    return VitBackbone(settings.backbone, settings.stages)
-
-
-def timm_name(backbone: str) -> str:
-    """Returns what timm calls a backbone. Raises SettingError when timm has no vision transformer of that name."""
-    timm = import_timm(backbone)
-    name = VIT_BACKBONES.get(backbone, backbone.removeprefix(TIMM_PREFIX))
-    known = [*timm.list_models(module="vision_transformer"), *timm.list_models(module="eva")]
-    base = name.split(".")[0]
-    if base not in known:
-        near = difflib.get_close_matches(base, known, 5, 0.7) or ["vit_base_patch14_dinov2"]
-        raise SettingError(
-            f"backbone={backbone} is no vision transformer of timm {timm.__version__}: choose one of "
-            f"{', '.join([*VIT_BACKBONES, *(TIMM_PREFIX + one for one in near)])}"
-        )
-    tags = timm.list_pretrained(f"{base}.*")
-    if name != base and name not in tags:
-        raise SettingError(
-            f"backbone={backbone} names weights that timm {timm.__version__} does not have: choose one of "
-            f"{', '.join(TIMM_PREFIX + one for one in [base, *tags])}"
-        )
-    return name
-
-
-def import_timm(backbone: str) -> ModuleType:
-    """Returns timm, imported only for the backbones that need it. Raises PicieError where it is not installed."""
-    try:
-        import timm
-    except ImportError as error:
-        raise PicieError(
-            f"backbone={backbone} needs timm ({error}): pip install 'timm>=1.0.20', or give --backbone resnet18"
-        ) from error
-    return timm
+    return make_vit(settings.backbone, settings.stages)

@@ -18,8 +18,9 @@ from torch.nn import functional as F
 from picie_core.atomic_files import folder_atomic, write_json
 from picie_core.data.feature_grid import STRIDE, feature_map_shape
 from picie_core.errors import PicieError
-from picie_core.models.backbones import StageMaps, VitBackbone, make_backbone
+from picie_core.models.backbones import StageMaps, make_backbone
 from picie_core.models.pretrained_weights import load_backbone_weights
+from picie_core.models.vision_transformer import VitBackbone
 from picie_core.settings import EmbedderSettings
 
 CONTEXT_STRIDE = 16

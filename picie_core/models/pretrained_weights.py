@@ -11,7 +11,8 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from picie_core.errors import PicieError
-from picie_core.models.backbones import Backbone, ConvBackbone, VitBackbone, import_timm
+from picie_core.models.backbones import Backbone, ConvBackbone
+from picie_core.models.vision_transformer import VitBackbone, import_timm
 from picie_core.settings import EmbedderSettings
 
 WRAPPERS = ("state_dict", "model", "teacher")

@@ -10,8 +10,8 @@ import pytest
 
 from picie_core.errors import PicieError, SettingError
 from picie_core.models import backbones
-from picie_core.models.backbones import VitBackbone
 from picie_core.models.embedder import Embedder
+from picie_core.models.vision_transformer import VitBackbone
 from picie_core.settings import BACKBONES, CONV_BACKBONES, VIT_BACKBONES, EmbedderSettings
 
 TINY_VIT = "timm:test_vit"

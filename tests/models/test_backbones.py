@@ -13,10 +13,11 @@ from torch.nn import functional as F
 from torchvision.models.feature_extraction import create_feature_extractor
 
 from picie_core.errors import SettingError
-from picie_core.models.backbones import make_backbone, timm_name
+from picie_core.models.backbones import make_backbone
 from picie_core.models.decoder import fit_pca_decoder
 from picie_core.models.embedder import Embedder, load_embedder, new_embedder, save_embedder
 from picie_core.models.inference import FrozenEmbedder, embed_image
+from picie_core.models.vision_transformer import timm_name
 from picie_core.settings import VIT_BACKBONES, EmbedderSettings
 
 TINY_VIT = "timm:test_vit"
