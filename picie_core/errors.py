@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 
 class PicieError(Exception):
     """Something about the input or the machine stops the work; the message says what and the remedy (exit code 1)."""
@@ -25,3 +27,17 @@ class WorkspaceBusy(PicieError):
 
 class Stopped(Exception):
     """A job stopped on request after it stored what it had; the message says how to go on."""
+
+
+def reason_of(error: BaseException) -> str:
+    """Returns why a library failed, for the middle of a sentence: one line, without colours and advice of its own.
+
+    torch advises to open a pickle that it refuses at one's own risk; here it is named what that would have built.
+    """
+    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip()
+    built = re.search(r"GLOBAL ([\w.]*\w)", text)
+    if built:
+        return f"it holds a Python object, {built[1]}, and building one could run code"
+    if "weights_only" in text:
+        return "it is damaged, or holds more than tensors"
+    return text.splitlines()[0] if text else type(error).__name__

@@ -1,22 +1,37 @@
-"""Backbone weights: downloaded once, random, or from a file; never through pickle."""
+"""Backbone weights: downloaded once, random, or from a file; no file runs code."""
 
 from __future__ import annotations
 
+import argparse
+import re
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 import torchvision
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from picie_core.errors import PicieError
+from picie_core.errors import PicieError, reason_of
 from picie_core.models.backbones import Backbone, ConvBackbone
-from picie_core.models.vision_transformer import VitBackbone, import_timm
+from picie_core.models.vision_transformer import DinoBackbone, VitBackbone, import_timm, resized_positions
 from picie_core.settings import EmbedderSettings
 
 WRAPPERS = ("state_dict", "model", "teacher")
 """Names under which published checkpoints keep the tensors of the network."""
+PARTS = ("module.", "teacher.", "backbone.")
+"""What they put before the names of these tensors, the outermost first; what lies beside such a part is left."""
+_NUMBER = np.float64(0).__reduce__()[0]
+PLAIN_OBJECTS: list[Any] = [
+    argparse.Namespace,
+    np.dtype,
+    np.dtypes.Float64DType,
+    _NUMBER,
+    (_NUMBER, "numpy.core.multiarray.scalar"),  # as numpy 1 called it
+]
+"""What DINO's training checkpoints hold beside tensors (`args`, learning rates): records and numbers, no code."""
 
 
 def load_backbone_weights(backbone: Backbone, settings: EmbedderSettings) -> None:
@@ -68,7 +83,7 @@ def _published_state(backbone: Backbone | None, name: str) -> dict[str, Tensor]:
         return import_timm(name).create_model(backbone.name, pretrained=True).state_dict()
     except Exception as error:  # each library and version has its own for no network
         raise PicieError(
-            f"the published weights of {name} cannot be downloaded ({_first_line(error)}): give --weights PATH of a "
+            f"the published weights of {name} cannot be downloaded ({reason_of(error)}): give --weights PATH of a "
             f"saved state dict{', or --weights none for random weights' * convolutional}"
         ) from error
 
@@ -79,21 +94,21 @@ def _file_state(path: Path) -> dict[str, Tensor]:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals(PLAIN_OBJECTS):
+            state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         raise PicieError(
-            f"{path} cannot be read as a state dict ({_first_line(error)}): save one with "
+            f"{path} cannot be read as a state dict ({reason_of(error)}): save one with "
             "`torch.save(model.state_dict(), PATH)` or as safetensors"
         ) from error
     for wrapper in WRAPPERS:
         state = state.get(wrapper, state) if isinstance(state, dict) else state
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise PicieError(f"{path} holds no state dict: save one with `torch.save(model.state_dict(), PATH)`")
-    return {name.removeprefix("module.").removeprefix("backbone."): value for name, value in state.items()}
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+    for part in PARTS:
+        inside = {name.removeprefix(part): value for name, value in state.items() if name.startswith(part)}
+        state = inside or state
+    return state
 
 
 def _timm_names(backbone: VitBackbone, state: dict[str, Tensor], source: str, name: str) -> dict[str, Tensor]:
@@ -104,12 +119,16 @@ def _timm_names(backbone: VitBackbone, state: dict[str, Tensor], source: str, na
             f"{source} has patches of {patches.shape[-1]} px, the backbone {name} wants {backbone.patch} px; "
             "give --backbone and --weights that belong together"
         )
+    # DINOv2 trains its blocks in chunks: blocks.1.7.norm1 is in chunk 1 and, counted through all chunks, block 7.
+    state = {re.sub(r"^blocks\.\d+\.(\d+)\.", r"blocks.\1.", key): value for key, value in state.items()}
     convert = import_module(type(backbone.vit).__module__).checkpoint_filter_fn
     try:
-        state = convert(dict(state), backbone.vit)
+        if isinstance(backbone, DinoBackbone) and "pos_embed" in state:  # of a training at another size, say
+            state["pos_embed"] = resized_positions(state["pos_embed"], *backbone.vit.patch_embed.grid_size)
+        state = convert(state, backbone.vit)
     except Exception as error:
         raise PicieError(
-            f"{source} does not fit the backbone {name} ({_first_line(error)}); give the state dict of timm's "
+            f"{source} does not fit the backbone {name} ({reason_of(error)}); give the state dict of timm's "
             f"{backbone.name} or of its publication"
         ) from error
     for part in ("weight", "bias"):  # networks that average before their last norm call it so

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from picie_core.atomic_files import open_atomic
-from picie_core.errors import PicieError
+from picie_core.errors import PicieError, reason_of
 from picie_core.training.epoch_features import SampledFeatures
 from picie_core.training.optimizers import head_optimizer
 from picie_core.training.trainer import Training
@@ -56,7 +56,7 @@ def restore_training(training: Training, state: dict[str, Any]) -> None:
             if optimizer is not None:
                 optimizer.load_state_dict(state[name])
     except (RuntimeError, ValueError, KeyError) as error:
-        raise PicieError(f"the checkpoint is of another network ({str(error).splitlines()[0]}): start anew") from error
+        raise PicieError(f"the checkpoint is of another network ({reason_of(error)}): start anew") from error
     training.image_ids = state["images"]  # an epoch's order is drawn from them, whatever images came since
     training.epoch, training.step, training.settled = state["epoch"], state["step"], state["settled"]
     training.labels = state["labels"]
@@ -102,7 +102,7 @@ def load_checkpoint(path: Path, remedy: str = "start the training anew, without 
     except FileNotFoundError:
         raise PicieError(f"no checkpoint at {path}: {remedy}") from None
     except Exception as error:
-        raise PicieError(f"{path} cannot be read ({str(error).splitlines()[0]}): {remedy}") from error
+        raise PicieError(f"{path} cannot be read ({reason_of(error)}): {remedy}") from error
     version = state.get("version", 0) if isinstance(state, dict) else 0
     if version != VERSION:
         remedy = "update the program" if version > VERSION else remedy

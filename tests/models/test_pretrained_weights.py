@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import urllib.error
+import zipfile
 
+import numpy as np
 import pytest
 import timm
 import torch
@@ -106,6 +109,97 @@ def test_registers_of_the_original_dinov2(tmp_path):
     x = torch.randn(1, 3, 42, 56, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
         torch.testing.assert_close(new_embedder(settings).backbone(x), made(x), atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["dino", "dino-wrapped", "dinov2", "dinov2-chunks", "dinov2-whole"])
+def test_training_checkpoints_of_the_authors(tmp_path, kind):
+    """What DINO and DINOv2 write while they train is read: the teacher's network, without heads and optimiser."""
+    teacher, student = tiny_vit(), tiny_vit(seed=1)
+    path = tmp_path / "checkpoint.pth"
+    if kind in ("dino", "dino-wrapped"):
+        module = "module." if kind == "dino-wrapped" else ""  # where a network with batch norm was distributed
+        torch.save(
+            {
+                "student": dino_names(student, "module."),
+                "teacher": dino_names(teacher, module),
+                "optimizer": {"state": {}, "param_groups": [{"lr": np.float64(5e-4), "params": [0]}]},
+                "epoch": 100,
+                "args": argparse.Namespace(arch="vit_small", patch_size=16, lr=5e-4, global_crops_scale=(0.4, 1.0)),
+                "dino_loss": {"center": torch.zeros(1, 8)},
+                "fp16_scaler": None,
+            },
+            path,
+        )
+    else:
+        chunks = 2 if kind == "dinov2-chunks" else 0
+        whole = {"teacher": dinov2_names(teacher, chunks)}
+        if kind == "dinov2-whole":
+            both = {"student": student, "teacher": teacher}
+            names = {f"{one}.{name}": v for one, state in both.items() for name, v in dinov2_names(state, 0).items()}
+            whole = {"model": {**names, "dino_loss.center": torch.zeros(1, 8)}, "iteration": 9}
+        torch.save(whole, path)
+    vit = new_embedder(EmbedderSettings(backbone="timm:test_vit", weights=str(path), dim=4)).backbone.vit
+    assert all(torch.equal(value, teacher[name]) for name, value in vit.state_dict().items())
+
+
+def test_numbers_of_numpy_1_are_read(tmp_path):
+    """DINO's published checkpoints were written when numpy called its numbers otherwise."""
+    state = tiny_vit()
+    torch.save({"teacher": state, "optimizer": {"lr": np.float64(5e-4)}}, tmp_path / "new.pth")
+    with zipfile.ZipFile(tmp_path / "new.pth") as new, zipfile.ZipFile(tmp_path / "old.pth", "w") as old:
+        for name in new.namelist():
+            old.writestr(name, new.read(name).replace(b"numpy._core.multiarray", b"numpy.core.multiarray"))
+        assert b"numpy.core.multiarray" in old.read("new/data.pkl")
+    settings = EmbedderSettings(backbone="timm:test_vit", weights=str(tmp_path / "old.pth"), dim=4)
+    assert torch.equal(new_embedder(settings).backbone.vit.cls_token, state["cls_token"])
+
+
+def dino_names(state: dict[str, torch.Tensor], before: str) -> dict[str, torch.Tensor]:
+    """A network as DINO wraps it: backbone and projection head."""
+    backbone = {f"{before}backbone.{name}": value for name, value in state.items() if "head" not in name}
+    heads = ("head.mlp.0.weight", "head.last_layer.weight_g", "dino_head.mlp.0.weight")
+    return {**backbone, **{before + name: torch.zeros(3) for name in heads}}
+
+
+def dinov2_names(state: dict[str, torch.Tensor], chunks: int) -> dict[str, torch.Tensor]:
+    """A network as DINOv2 keeps it: with a mask token, two heads, and blocks in chunks that keep their numbers."""
+    result = {"backbone.mask_token": torch.zeros(1, 64), "dino_head.mlp.0.weight": torch.zeros(3)}
+    result["ibot_head.last_layer.weight_v"] = torch.zeros(3)
+    for name, value in state.items():
+        kind, _, rest = name.partition(".")
+        if kind == "blocks" and chunks:
+            name = f"blocks.{int(rest.split('.')[0]) // (6 // chunks)}.{rest}"
+        if kind != "head":
+            result[f"backbone.{name}"] = value
+    return result
+
+
+def test_resnet_of_a_training_checkpoint(tmp_path):
+    """DINO trained convolutional networks too: their checkpoints fill a ResNet."""
+    state = {name: value for name, value in torchvision.models.resnet18().state_dict().items() if "fc" not in name}
+    torch.save(
+        {"teacher": dino_names(state, "module."), "args": argparse.Namespace(arch="resnet18")}, tmp_path / "w.pth"
+    )
+    made = new_embedder(EmbedderSettings(weights=str(tmp_path / "w.pth"), dim=4))
+    assert torch.equal(made.backbone.stem[0].weight, state["conv1.weight"])
+
+
+class Config:
+    """An object of a training program, as some save it beside the tensors."""
+
+
+def test_errors_are_plain(tmp_path):
+    """A file with other objects is refused by their name: one line, no colours, no advice to open it all the same."""
+    torch.save({"teacher": tiny_vit(), "config": Config()}, tmp_path / "objects.pth")
+    torch.save({"teacher": tiny_vit(), "where": tmp_path}, tmp_path / "paths.pth")
+    for name, held in {"objects.pth": "test_pretrained_weights.Config", "paths.pth": "pathlib"}.items():
+        with pytest.raises(
+            PicieError, match=f"cannot be read as a state dict .it holds a Python object, .*{held}"
+        ) as caught:
+            new_embedder(EmbedderSettings(backbone="timm:test_vit", weights=str(tmp_path / name)))
+        said = str(caught.value)
+        assert "could run code): save one with `torch.save(model.state_dict(), PATH)`" in said
+        assert not any(one in said for one in ("\x1b", "\n", "weights_only", "trust"))
 
 
 def test_positions_of_another_size_are_interpolated(tmp_path):
