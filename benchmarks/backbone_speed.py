@@ -1,13 +1,15 @@
-"""Speed of the backbones: images/s of the whole frozen network, random weights, in float32 and bfloat16.
+"""Speed of the backbones: images/s of the whole frozen network, random weights, and the time relative to the first.
 
-    python benchmarks/backbone_speed.py [--backbones resnet18 dinov2_s14] [--size 320] [--batch 16] [--repeats 5]
+    python benchmarks/backbone_speed.py [--backbones resnet18 dinov2_s14] [--sizes 320 448] [--batch 4] [--repeats 7]
 
-A batch of noise lies in memory, so nothing but the network counts. The median of the repeats is printed.
+A batch of noise lies in memory, so nothing but the network counts. Each round takes every backbone once, one after the
+other, and a ratio is that of one round: so what else runs on the machine slows both. Medians of the rounds are printed.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import time
 
@@ -16,44 +18,59 @@ import torch
 
 from picie_core.models.embedder import Embedder
 from picie_core.models.inference import FrozenEmbedder
-from picie_core.settings import CONV_BACKBONES, EmbedderSettings
+from picie_core.published_backbones import BACKBONES
+from picie_core.settings import EmbedderSettings
 
-PRECISIONS = (torch.float32, torch.bfloat16)
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
-def rate(engine: FrozenEmbedder, images: np.ndarray, repeats: int) -> float:
-    """Returns the median images/s over `repeats` passes of a batch (B, H, W, 3), after one to warm up."""
-    seconds = []
-    for _ in range(repeats + 1):
-        start = time.perf_counter()
-        engine(images)
-        if engine.device.type == "cuda":
-            torch.cuda.synchronize()
-        seconds.append(time.perf_counter() - start)
-    return len(images) / statistics.median(seconds[1:])
+def seconds_of(engine: FrozenEmbedder, images: np.ndarray) -> float:
+    """Returns the seconds that one batch (B, H, W, 3) takes."""
+    start = time.perf_counter()
+    engine(images)
+    if engine.device.type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+
+def measure(engines: dict[str, FrozenEmbedder], images: np.ndarray, repeats: int) -> dict[str, tuple[float, float]]:
+    """Returns of each backbone the median images/s and the median of its time over that of the first one."""
+    rounds = [{name: seconds_of(engine, images) for name, engine in engines.items()} for _ in range(repeats + 1)][1:]
+    first = next(iter(engines))
+    return {
+        name: (
+            len(images) / statistics.median(one[name] for one in rounds),
+            statistics.median(one[name] / one[first] for one in rounds),
+        )
+        for name in engines
+    }
 
 
 def main() -> None:
-    """Measures and prints a table."""
+    """Measures and prints a table a precision."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--backbones", nargs="+", default=[*CONV_BACKBONES, "dinov2_s14"])
+    parser.add_argument("--backbones", nargs="+", default=list(BACKBONES))
     parser.add_argument("--stages", type=int, default=EmbedderSettings().stages)
-    parser.add_argument("--size", type=int, default=320)
-    parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--sizes", type=int, nargs="+", default=[320, 448])
+    parser.add_argument("--batch", type=int, default=4)
+    parser.add_argument("--repeats", type=int, default=7)
     arguments = parser.parse_args()
-    shape = (arguments.batch, arguments.size, arguments.size, 3)
-    images = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-    print(f"batch {arguments.batch}, {arguments.size} px square, {torch.get_num_threads()} threads\n")
-    print("| backbone | parameters, million | float32, images/s | bfloat16, images/s |\n|---|---|---|---|")
-    for name in arguments.backbones:
-        network = Embedder(EmbedderSettings(backbone=name, stages=arguments.stages)).eval()
-        engines = [FrozenEmbedder(network, "auto", precision) for precision in PRECISIONS]
-        rates = [f"{rate(engine, images, arguments.repeats):.1f}" for engine in engines]
-        print(
-            f"| {name} | {sum(one.numel() for one in network.parameters()) / 1e6:.1f} | {' | '.join(rates)} |",
-            flush=True,
-        )
+    networks = {
+        name: Embedder(EmbedderSettings(backbone=name, stages=arguments.stages)).eval() for name in arguments.backbones
+    }
+    print(f"batch {arguments.batch}, {torch.get_num_threads()} threads, load {os.getloadavg()[0]:.1f}")
+    for title, precision in PRECISIONS.items():
+        engines = {name: FrozenEmbedder(network, "auto", precision) for name, network in networks.items()}
+        measured = []
+        for size in arguments.sizes:
+            shape = (arguments.batch, size, size, 3)
+            images = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+            measured.append(measure(engines, images, arguments.repeats))
+        heads = "".join(f" {size} px, images/s | time |" for size in arguments.sizes)
+        print(f"\n| {title} | parameters, million |{heads}\n|---|---|{'---|---|' * len(arguments.sizes)}")
+        for name, network in networks.items():
+            cells = "".join(f" {rates[name][0]:.1f} | {rates[name][1]:.2f} |" for rates in measured)
+            print(f"| {name} | {sum(one.numel() for one in network.parameters()) / 1e6:.1f} |{cells}", flush=True)
 
 
 if __name__ == "__main__":

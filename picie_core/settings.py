@@ -8,6 +8,7 @@ from dataclasses import Field, dataclass, field, fields
 from typing import Any
 
 from picie_core.errors import SettingError
+from picie_core.published_backbones import BACKBONES, CONV_BACKBONES, PUBLISHED_BACKBONES
 
 
 def setting(
@@ -52,27 +53,6 @@ TOTAL_STRIDE = 32
 MASK_METHODS = ("supervised", "probe")
 """The training methods that learn from masks: K is the number of their classes."""
 METHODS = ("picie", "mdc", "iic", *MASK_METHODS)
-CONV_BACKBONES = ("resnet18", "resnet34", "resnet50", "mobilenet_v2")
-"""The convolutional networks, under their torchvision names."""
-VIT_BACKBONES = {
-    "dinov2_s14": "vit_small_patch14_dinov2.lvd142m",
-    "dinov2_s14_reg": "vit_small_patch14_reg4_dinov2.lvd142m",
-    "dino_s16": "vit_small_patch16_224.dino",
-    "dino_s8": "vit_small_patch8_224.dino",
-    "dinov3_s16": "vit_small_patch16_dinov3.lvd1689m",
-}
-"""Short names of vision transformers and what timm calls them, published weights included."""
-TIMM_PREFIX = "timm:"
-
-
-class BackboneNames(tuple[str, ...]):
-    """The backbones that a list offers; `timm:NAME`, any vision transformer of timm, is one as well."""
-
-    def __contains__(self, name: object) -> bool:
-        return super().__contains__(name) or re.fullmatch(rf"{TIMM_PREFIX}\w[\w.]*", str(name)) is not None
-
-
-BACKBONES = BackboneNames((*CONV_BACKBONES, *VIT_BACKBONES))
 
 
 @dataclass(frozen=True)
@@ -81,8 +61,8 @@ class EmbedderSettings:
 
     backbone: str = setting(
         "resnet18",
-        "backbone; resnet18 is the paper's, mobilenet_v2 the lightest; dino... and timm:NAME (any vision transformer "
-        "of timm) are slower and more semantic; they need timm",
+        f"backbone: {', '.join(f'{one.name} ({one.offer})' for one in PUBLISHED_BACKBONES)} or timm:NAME, any vision "
+        "transformer of timm; dino... and timm:NAME need timm. The paper's is resnet18",
         choices=BACKBONES,
     )
     weights: str = setting(

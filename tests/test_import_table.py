@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-TOP = ("atomic_files", "colors", "errors", "progress", "settings", "version")
+TOP = ("atomic_files", "colors", "errors", "progress", "published_backbones", "settings", "version")
 CORE = {
     "top": set(),
     "data": {"top"},

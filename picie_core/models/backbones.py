@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from picie_core.errors import SettingError
 from picie_core.models.vision_transformer import VitBackbone, make_vit
-from picie_core.settings import CONV_BACKBONES, EmbedderSettings
+from picie_core.published_backbones import CONV_BACKBONES
+from picie_core.settings import EmbedderSettings
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 MOBILENET_CUTS = (2, 4, 7, 14, 18)

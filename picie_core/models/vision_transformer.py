@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from picie_core.errors import PicieError, SettingError
-from picie_core.settings import TIMM_PREFIX, VIT_BACKBONES
+from picie_core.published_backbones import TIMM_PREFIX, VIT_BACKBONES
 
 POSITION_OFFSET = 0.1
 """What the authors of DINO and DINOv2 add to the rows and columns that they scale their grid of positions to."""

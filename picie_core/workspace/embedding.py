@@ -14,7 +14,8 @@ from picie_core.data.images.image_file import ImageError
 from picie_core.data.sample_writer import SampleReport, SampleWriter, draw_positions
 from picie_core.errors import PicieError
 from picie_core.progress import Report, ignore_progress
-from picie_core.settings import TIMM_PREFIX, EmbedderSettings, SampleSettings, TilingSettings
+from picie_core.published_backbones import TIMM_PREFIX
+from picie_core.settings import EmbedderSettings, SampleSettings, TilingSettings
 from picie_core.workspace.run_info import RunInfo
 from picie_core.workspace.tiled_embedding import make_tiled_sample, start_tiled_embedder
 from picie_core.workspace.workspace import Run, Workspace

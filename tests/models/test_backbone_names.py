@@ -12,7 +12,8 @@ from picie_core.errors import PicieError, SettingError
 from picie_core.models import backbones
 from picie_core.models.embedder import Embedder
 from picie_core.models.vision_transformer import VitBackbone
-from picie_core.settings import BACKBONES, CONV_BACKBONES, VIT_BACKBONES, EmbedderSettings
+from picie_core.published_backbones import BACKBONES, CONV_BACKBONES, VIT_BACKBONES
+from picie_core.settings import EmbedderSettings
 
 TINY_VIT = "timm:test_vit"
 """timm's own network for tests: 6 blocks of width 64, patches of 16 px."""

@@ -18,7 +18,8 @@ from picie_core.models.decoder import fit_pca_decoder
 from picie_core.models.embedder import Embedder, load_embedder, new_embedder, save_embedder
 from picie_core.models.inference import FrozenEmbedder, embed_image
 from picie_core.models.vision_transformer import timm_name
-from picie_core.settings import VIT_BACKBONES, EmbedderSettings
+from picie_core.published_backbones import VIT_BACKBONES
+from picie_core.settings import EmbedderSettings
 
 TINY_VIT = "timm:test_vit"
 """timm's own network for tests: 6 blocks of width 64, patches of 16 px."""
