@@ -214,6 +214,13 @@ class TrainSettings:
         low=0.25,
         high=1,
     )
+    train_stages: int = setting(
+        0,
+        "stages of the backbone that train, the last ones, of a transformer its last blocks; those before are frozen; "
+        "0 trains all",
+        low=0,
+        high=4,
+    )
     schedule: str = setting(
         "cosine",
         "learning-rate schedule: cosine with a warm-up, or constant, the paper's",

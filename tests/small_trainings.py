@@ -24,6 +24,7 @@ from picie_core.workspace.workspace import Workspace
 SAMPLING = SampleSettings(size_px=64, pixels=600, batch=2)
 STEPS = 3
 """Steps of an epoch: six scenes, two a step."""
+NETWORK = EmbedderSettings(weights="none", stages=1, dim=8, pool=5, context=0)
 CLOCK = ("seconds", "images_per_s", "clustering_s", "spent_s")
 
 
@@ -32,14 +33,14 @@ def start_training(
     method: str,
     masks: ReadMask | None = None,
     make: MakeObjective = make_objective,
+    network: EmbedderSettings = NETWORK,
     **changes: Any,
 ) -> Training:
     """A training of the scenes from random weights; `changes` are fields of TrainSettings."""
-    network = Embedder(EmbedderSettings(weights="none", stages=1, dim=8, pool=5, context=0)).eval()
     settings = TrainSettings(**{"k": 3, "epochs": 2, "cluster_images": 4, "precision": "32-true", **changes})
     ids = [record.id for record in space.image_list().readable]
-    cache = space.image_cache(settings.square_px(64))
-    return Training(network, cache, ids, settings, SAMPLING, "cpu", method, masks=masks, make=make)
+    embedder, cache = Embedder(network).eval(), space.image_cache(settings.square_px(64))
+    return Training(embedder, cache, ids, settings, SAMPLING, "cpu", method, masks=masks, make=make)
 
 
 def changed_picie(change: Callable[[StepLoss], StepLoss]) -> MakeObjective:

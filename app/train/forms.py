@@ -23,7 +23,11 @@ METHODS = {
     "mdc": "MDC: clusters of one view, learnt",
     "iic": "IIC: mutual information of two views",
 }
-RECIPE_TITLES = {"default": "Default: the best that we know", "paper": "The paper's, step for step"}
+RECIPE_TITLES = {
+    "default": "Default: the best that we know",
+    "paper": "The paper's, step for step",
+    "vit": "Transformer: its last blocks, at low rates",
+}
 METHOD_HELP = (
     "PiCIE is the one to use; the others are what it was compared with. Supervised training and the linear probe "
     "learn from masks, on the command line: `train --method supervised --masks DIR`."

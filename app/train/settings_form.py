@@ -34,6 +34,7 @@ LABELS = {
     "lr_decoder": "Learning rate, decoder",
     "lr_backbone": "Learning rate, backbone",
     "lr_head": "Learning rate, classifier",
+    "train_stages": "Stages that train",
     "schedule": "Learning-rate schedule",
     "temperature": "Temperature",
     "balance": "Class weights",

@@ -15,8 +15,8 @@ from typing import Annotated, Any, NamedTuple, get_args, get_origin, get_type_hi
 from picie_core.cli.job import answer_signals
 from picie_core.cli.output import readable
 from picie_core.errors import PicieError, SettingError, Stopped
-from picie_core.settings import TrainSettings, option_name
-from picie_core.training.recipes import PAPER, RECIPES, SUPERVISED, recipe_values
+from picie_core.settings import EmbedderSettings, TrainSettings, option_name
+from picie_core.training.recipes import CHANGES, RECIPES, SUPERVISED, recipe_values, usual_recipe
 
 Command = Callable[..., dict[str, Any]]
 
@@ -84,21 +84,29 @@ def _add_options(parser: argparse.ArgumentParser, command: Command) -> None:
         group = parser.add_argument_group((kind.__doc__ or "").split(";")[0].rstrip("."))
         for one in fields(kind):
             more = Option(one.metadata["help"], choices=one.metadata["choices"])
-            _add(group, one.name, type(one.default), more, one.default)
+            _add(group, one.name, type(one.default), more, one.default, in_recipes=_has_recipes(command))
     if _has_recipes(command):
-        meaning = "settings to start from: the best that we know, or the paper's; other options change single ones"
-        parser.add_argument("--recipe", choices=RECIPES, default="default", help=meaning)
+        meaning = (
+            "settings to start from: the best that we know (default), the paper's, or for transformers, whose last "
+            "blocks train at low rates (vit); other options change single ones (default: what fits the backbone)"
+        )
+        parser.add_argument("--recipe", choices=RECIPES, help=meaning)
     parser.add_argument("--json", action="store_true", help="print the result as one JSON line at the end")
 
 
-def _add(parent: argparse._ActionsContainer, name: str, kind: Any, option: Option, default: Any) -> None:
-    """Adds one option; one that is not given is not among the parsed values, so that functions alone give defaults."""
+def _add(
+    parent: argparse._ActionsContainer, name: str, kind: Any, option: Option, default: Any, *, in_recipes: bool = False
+) -> None:
+    """Adds one option; one that is not given is not among the parsed values, so that functions alone give defaults.
+
+    in_recipes: its help says the values that recipes give it.
+    """
     required = default is inspect.Parameter.empty
     text = option.meaning
     if not (required or default is None or default is False or default == ()):
         shown = [f"default: {' '.join(default) if isinstance(default, list) else default}"]
-        shown += [f"paper: {PAPER[name]}"] if name in PAPER else []
-        shown += [f"supervised: {SUPERVISED[name]}"] if name in SUPERVISED else []
+        recipes = {**CHANGES, "supervised": SUPERVISED} if in_recipes else {}
+        shown += [f"{recipe}: {values[name]}" for recipe, values in recipes.items() if name in values]
         text += f" ({'; '.join(shown)})"
     how: dict[str, Any] = {"help": text, "choices": option.choices}
     if isinstance(kind, UnionType):  # `int | None`: None is what stands for an option that is not given
@@ -143,7 +151,8 @@ def call_arguments(command: Command, arguments: argparse.Namespace) -> dict[str,
     given = vars(arguments)
     if _has_recipes(command):
         about = {name: given[name] for name in ("method", "backbone", "dataset") if name in given}
-        given = {**recipe_values(arguments.recipe, **about), **given}
+        recipe = arguments.recipe or usual_recipe(given.get("backbone", EmbedderSettings.backbone))
+        given = {**recipe_values(recipe, **about), **given}
     values = {}
     for name, kind, option, _ in _parameters(command):
         if option is None:

@@ -16,12 +16,18 @@ from picie_core.settings import TrainSettings
 
 
 def network_optimizer(embedder: Embedder, settings: TrainSettings) -> torch.optim.Optimizer:
-    """Returns Adam over decoder and backbone; a learning rate of 0 freezes the backbone."""
-    backbone = [parameter for stage in embedder.stage_parameters() for parameter in stage]
+    """Returns Adam over the decoder and the stages of the backbone that train; all others are frozen.
+
+    A learning rate of 0 freezes the whole backbone.
+    """
+    stages = embedder.stage_parameters()
+    trained = stages[-settings.train_stages :] if settings.lr_backbone > 0 else []  # [-0:] is all of them
+    backbone = [parameter for stage in trained for parameter in stage]
+    embedder.backbone.requires_grad_(False)
     for parameter in backbone:
-        parameter.requires_grad_(settings.lr_backbone > 0)
+        parameter.requires_grad_(True)
     groups = [_group(list(embedder.decoder.parameters()), settings.lr_decoder)]
-    return torch.optim.Adam(groups + ([_group(backbone, settings.lr_backbone)] if settings.lr_backbone > 0 else []))
+    return torch.optim.Adam(groups + ([_group(backbone, settings.lr_backbone)] if backbone else []))
 
 
 def head_optimizer(parameters: list[nn.Parameter], settings: TrainSettings) -> torch.optim.Optimizer | None:

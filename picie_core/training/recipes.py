@@ -1,13 +1,14 @@
-"""Recipes: named sets of settings, the default and the paper's."""
+"""Recipes: named sets of settings, the default, the paper's and one for transformers."""
 
 from __future__ import annotations
 
 from dataclasses import fields
 from typing import Any
 
+from picie_core.published_backbones import CONV_BACKBONES
 from picie_core.settings import EmbedderSettings, SampleSettings, TrainSettings
 
-RECIPES = ("default", "paper")
+RECIPES = ("default", "paper", "vit")
 
 PAPER: dict[str, Any] = {
     "batch": 128,
@@ -43,6 +44,25 @@ PAPER_CITYSCAPES: dict[str, Any] = {"lr_decoder": 1e-3, "lr_backbone": 1e-3, "lr
 PAPER_BOTTLENECK: dict[str, Any] = {"dim": 256}
 """What it does otherwise with a ResNet-50, whose blocks are bottlenecks."""
 
+VIT: dict[str, Any] = {
+    "backbone": "dinov2_s14",
+    "size_px": 448,
+    "batch": 8,
+    "lr_backbone": 1e-5,
+    "train_stages": 2,
+}
+"""Training a transformer: low rates, its last two blocks only, so that what it knows of objects stays.
+
+At 448 px both views, 448 and 224 px, are whole patches of 8, 14 and 16 px.
+"""
+CHANGES: dict[str, dict[str, Any]] = {"default": {}, "paper": PAPER, "vit": VIT}
+"""Recipe -> the settings in which it differs from the defaults."""
+
+
+def usual_recipe(backbone: str) -> str:
+    """Returns the recipe that fits a backbone: `vit` for a transformer, else `default`."""
+    return "default" if backbone in CONV_BACKBONES else "vit"
+
 
 SUPERVISED: dict[str, Any] = {
     "epochs": 20,
@@ -65,8 +85,8 @@ def recipe_values(
 ) -> dict[str, Any]:
     """Returns the settings, by name, in which a recipe differs from the defaults of the settings classes."""
     supervised = method == "supervised"
-    if recipe == "default":
-        return dict(SUPERVISED) if supervised else {}
+    if recipe != "paper":
+        return {**(SUPERVISED if supervised else {}), **CHANGES[recipe]}
     return {
         **PAPER,
         **(PAPER_CITYSCAPES if dataset == "cityscapes" else {}),

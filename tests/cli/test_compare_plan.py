@@ -68,7 +68,7 @@ def change(plan: dict, where: str, value: object) -> None:
         ("sets.0.count", -1, r"sets\[0\].count=-1: Input should be greater than or equal to 0"),
         ("rows.1.name", "++", r"rows\[1\].name='\+\+': String should match pattern '\[a-zA-Z0-9\]'"),
         ("rows.1.method", "pice", r"rows\[1\].method='pice': Input should be 'frozen', 'picie', 'mdc', 'iic', 'sup"),
-        ("rows.1.recipe", "papers", r"rows\[1\].recipe='papers': Input should be 'default' or 'paper'"),
+        ("rows.1.recipe", "papers", r"rows\[1\].recipe='papers': Input should be 'default', 'paper' or 'vit'"),
         ("rows.1.settings", {"temprature": 1}, r"rows\[1\].settings.temprature is unknown: known are k, overcluster, "),
         ("rows.1.settings", {"seed": 1}, r"settings.seed is unknown \(seeds and epochs stand in the row itself\)"),
         ("rows.1.settings", {"temperature": "warm"}, r"temperature='warm': Input should be a valid number"),

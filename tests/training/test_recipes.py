@@ -1,4 +1,4 @@
-"""Recipes: every difference between the default and the paper's is one named setting, shown and changeable."""
+"""Recipes: every difference from the default is one named setting, shown and changeable."""
 
 from __future__ import annotations
 
@@ -109,6 +109,7 @@ def test_help_shows_both_values(say):
             text,
         ), name
     assert text.count("; paper: ") == len(NAMES)
+    assert "(default: 320; paper: 640; vit: 448)" in text
 
 
 def called(*words: str) -> dict[str, object]:
@@ -129,3 +130,17 @@ def test_options_change_single_settings_of_a_recipe():
     assert called("--recipe", "paper", "--method", "mdc", "--k", "12") == values_of("paper", k=12)
     assert called("--recipe", "paper", "--backbone", "resnet50")["dim"] == 256
     assert called("--recipe", "paper", "--dataset", "cityscapes", "--root", "city")["lr_backbone"] == 1e-3
+
+
+def test_a_transformer_trains_by_its_own_recipe():
+    """`--backbone` of a transformer starts from the recipe `vit`: low rates, the last blocks; another can be named."""
+    vit = values_of("vit")
+    assert {name for name in DEFAULTS if vit[name] != DEFAULTS[name]} == set(recipe_values("vit"))
+    assert (vit["lr_backbone"], vit["lr_decoder"], vit["train_stages"]) == (1e-5, 3e-4, 2)
+    assert {vit["size_px"] // view % patch for view in (1, 2) for patch in (8, 14, 16)} == {0}
+    assert called("--recipe", "vit") == called("--backbone", "dinov2_s14") == vit
+    assert called("--backbone", "timm:vit_base_patch16_224") == {**vit, "backbone": "timm:vit_base_patch16_224"}
+    assert called("--backbone", "dino_s16", "--recipe", "default") == values_of("default", backbone="dino_s16")
+    assert called("--backbone", "resnet34") == values_of("default", backbone="resnet34")
+    supervised = called("--backbone", "dinov2_s14", "--method", "supervised")
+    assert (supervised["epochs"], supervised["lr_backbone"], supervised["train_stages"]) == (20, 1e-5, 2)
