@@ -13,8 +13,8 @@ from typing import Any
 import streamlit as st
 
 from app.export.archive import download_button
-from app.session.estimates import default_weights
 from app.session.jobs import Job, command_line, job_of, start
+from app.session.weights import default_weights
 from app.shared.formatting import count, duration, literal
 from app.shared.job_panel import job_ending, job_panel, watch_job
 from app.shared.layout.elements import show_jpeg, small

@@ -9,7 +9,6 @@ import streamlit as st
 
 from app.session.current import current_run, current_workspace, open_workspace
 from app.session.estimates import (
-    default_weights,
     embed_arguments,
     estimate_embed_s,
     estimate_tiles_s,
@@ -18,6 +17,7 @@ from app.session.estimates import (
 from app.session.folders import SAMPLE_IMAGES, check_images, workspace_for
 from app.session.jobs import job_of, start
 from app.session.record import session
+from app.session.weights import default_weights
 from app.session.widget_keys import Key
 from app.shared.formatting import about, count, device_here, home_path, percent, pixels
 from app.shared.job_panel import job_ending, job_panel, watch_job
@@ -163,7 +163,8 @@ def _next_step(workspace: Workspace, images: ImageList, run: Run | None) -> None
             st.rerun()
         st.caption(
             f"Runs a frozen ResNet-18 over {count(len(images.readable), 'image')} {size}, on {device_here()}"
-            f"{weights_note(default_weights())}. All after it takes seconds. Other settings are under Train."
+            f"{weights_note(default_weights())}. All after it takes seconds. "
+            "Other backbones and settings are under Train."
         )
 
 

@@ -1,13 +1,13 @@
-"""What the button for embedding needs: which weights are on this machine, the arguments, and how long it will take."""
+"""What the buttons for embedding and training need: the arguments, and how long it will take."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from pathlib import Path
 
+from app.session.weights import USUAL
 from picie_core.data.images.image_index import ImageRecord
 from picie_core.data.images.pyramid_cache import STORED_FROM_PIXELS
+from picie_core.published_backbones import published
 from picie_core.settings import DOWNSAMPLES
 from picie_core.workspace.workspace import Workspace
 
@@ -20,18 +20,10 @@ DECODE_S_PER_PIXEL = 5e-8
 USUAL_PIXELS = 50_000_000
 """So many pixels take about a minute on two cores."""
 START_S = 6.0
+OTHER_CPU_TIME = 5.0
+"""Of a backbone that was not measured, how many times as long as ResNet-18 it takes."""
 TRAIN_COST = 6.0
 """How many times as long as embedding one image an epoch takes for it: two views, forward and backward."""
-
-
-def default_weights() -> str:
-    """Returns what `--weights` should be: the file in PICIE_WEIGHTS, else downloaded ImageNet's, else none."""
-    named = os.environ.get("PICIE_WEIGHTS")
-    if named and Path(named).expanduser().is_file():
-        return str(Path(named).expanduser())
-    home = os.environ.get("TORCH_HOME") or str(Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")) / "torch")
-    downloaded = (Path(home).expanduser() / "hub" / "checkpoints").glob("resnet18-*.pth")
-    return "imagenet" if any(downloaded) else "none"
 
 
 def embed_arguments(workspace: Workspace, weights: str, size_px: int = 320, downsample: int = 0) -> list[str]:
@@ -57,24 +49,35 @@ def estimate_tiles_s(images: Sequence[ImageRecord], downsample: int) -> float:
     return START_S + pixels * DECODE_S_PER_PIXEL + pixels / downsample**2 * OVERLAP_COST / PIXELS_PER_S
 
 
-def estimate_embed_s(workspace: Workspace, images: int, size_px: int = 320) -> float:
+def cpu_time(backbone: str) -> float:
+    """Returns how many times as long as ResNet-18 a backbone takes for an image."""
+    known = published(backbone)
+    return known.cpu_time if known else OTHER_CPU_TIME
+
+
+def estimate_embed_s(workspace: Workspace, images: int, size_px: int = 320, backbone: str = USUAL) -> float:
     """Returns about how many seconds `embed` will take: from the last run on this machine, else from a usual rate."""
     measured = [
-        info.images / info.seconds * (int(info.settings.get("size_px", 320)) / size_px) ** 2
+        info.images / info.seconds * (int(info.settings.get("size_px", 320)) / size_px) ** 2 * cpu_time(used)
         for info in workspace.runs()
         if info.method == "frozen" and info.state == "done" and info.seconds and info.images and info.sized
+        for used in [info.settings.get("backbone", USUAL)]
     ]
     rate = measured[0] if measured else RATE_AT_320_PX * (320 / size_px) ** 2
-    return (0.0 if measured else START_S) + images / rate
+    return (0.0 if measured else START_S) + images * cpu_time(backbone) / rate
 
 
-def estimate_train_s(workspace: Workspace, images: int, size_px: int, epochs: int) -> float:
-    """Returns about how many seconds a training will take: from one of that size, else a multiple of embedding."""
+def estimate_train_s(workspace: Workspace, images: int, size_px: int, epochs: int, backbone: str = USUAL) -> float:
+    """Returns about how many seconds a training will take: from one like it, else a multiple of embedding."""
     measured = [
         info.seconds / (info.images * info.epochs_done)
         for info in workspace.runs()
-        if info.method != "frozen" and info.epochs_done and info.seconds and info.settings.get("size_px") == size_px
+        if info.method != "frozen"
+        and info.epochs_done
+        and info.seconds
+        and (info.settings.get("size_px"), info.settings.get("backbone", USUAL)) == (size_px, backbone)
     ]
     if measured:
         return measured[0] * images * epochs
-    return START_S + images * epochs * TRAIN_COST * (size_px / 320) ** 2 / RATE_AT_320_PX
+    cost = TRAIN_COST * (size_px / 320) ** 2 * cpu_time(backbone)
+    return START_S + images * epochs * cost / RATE_AT_320_PX

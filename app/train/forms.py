@@ -6,15 +6,16 @@ from typing import Any
 
 import streamlit as st
 
-from app.session.estimates import default_weights
+from app.session.weights import USUAL, default_weights
+from app.train.backbone_choice import choose_backbone, words_of_backbone
 from app.train.settings_form import arguments_of, draw_settings
 from picie_core.settings import EmbedderSettings, SampleSettings, TrainSettings
-from picie_core.training.recipes import RECIPES, recipe_values
+from picie_core.training.recipes import RECIPES, recipe_values, usual_recipe
 from picie_core.workspace.workspace import Workspace
 
 FROZEN, TRAINED = "Embed with a frozen backbone", "Train on these images"
 MAIN = {
-    FROZEN: ("size_px", "backbone", "weights", "seed"),
+    FROZEN: ("size_px", "weights", "seed"),
     TRAINED: ("k", "overcluster", "epochs", "size_px", "batch"),
 }
 SETTINGS = {FROZEN: (SampleSettings, EmbedderSettings), TRAINED: (TrainSettings, SampleSettings, EmbedderSettings)}
@@ -40,7 +41,11 @@ RECIPE_HELP = (
 
 def draw_frozen(workspace: Workspace) -> tuple[dict[str, Any], list[str]]:
     """Draws the settings of the frozen embedder; returns them, and the arguments of `embed`."""
-    values = draw_settings(SETTINGS[FROZEN], MAIN[FROZEN], "frozen", defaults={"weights": default_weights()})
+    backbone = choose_backbone("frozen", USUAL)
+    below = st.container()
+    defaults = {"weights": default_weights(backbone)}
+    values = draw_settings(SETTINGS[FROZEN], MAIN[FROZEN], "frozen", defaults=defaults, backbone=backbone)
+    below.caption(words_of_backbone(backbone, values["weights"]))
     options = arguments_of(SETTINGS[FROZEN], values, ("size_px", "weights"))
     return values, [str(workspace.images_root), *options]
 
@@ -64,9 +69,18 @@ def draw_training(workspace: Workspace) -> tuple[dict[str, Any], list[str]]:
         help=RECIPE_HELP,
         persist_state="session",
     )
-    starts = recipe_values(recipe)
-    defaults = {"weights": default_weights()}
-    values = draw_settings(SETTINGS[TRAINED], MAIN[TRAINED], "picie", defaults=defaults, recipe=starts)
-    chosen = ["--method", method, *(["--recipe", recipe] if recipe != RECIPES[0] else [])]
+    start = recipe_values(recipe).get("backbone", USUAL)
+    backbone = choose_backbone("picie" if start == USUAL else f"picie_{recipe}", start)
+    starts = recipe_values(recipe, method, backbone=backbone)
+    below = st.container()
+    defaults = {"weights": default_weights(backbone)}
+    values = draw_settings(
+        SETTINGS[TRAINED], MAIN[TRAINED], "picie", defaults=defaults, recipe=starts, backbone=backbone
+    )
+    below.caption(words_of_backbone(backbone, values["weights"]))
+    usual = usual_recipe(backbone)
+    if recipe == RECIPES[0] != usual:
+        st.info(f"The recipe “{RECIPE_TITLES[usual]}” fits this backbone.", icon=":material/lightbulb:")
+    chosen = ["--method", method, *(["--recipe", recipe] if {recipe, usual} != {RECIPES[0]} else [])]
     options = arguments_of(SETTINGS[TRAINED], values, ("size_px", "weights"), starts)
     return values, [str(workspace.images_root), *chosen, *options]

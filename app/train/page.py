@@ -40,14 +40,15 @@ def draw_form(workspace: Workspace) -> None:
         )
         values, arguments = draw_frozen(workspace) if work == FROZEN else draw_training(workspace)
         command = "embed" if work == FROZEN else "train"
+        size_px, backbone = values["size_px"], values["backbone"]
         problem = problem_of(SETTINGS[work], values)
         if problem:
             st.error(problem, icon=":material/tune:")
         with st.container(horizontal=True, vertical_alignment="center"):
             if work == FROZEN:
-                label = f"Embed {about(estimate_embed_s(workspace, readable, values['size_px']))}"
+                label = f"Embed {about(estimate_embed_s(workspace, readable, size_px, backbone))}"
             else:
-                seconds = estimate_train_s(workspace, readable, values["size_px"], values["epochs"])
+                seconds = estimate_train_s(workspace, readable, size_px, values["epochs"], backbone)
                 label = f"Train {about(seconds)}"
             if st.button(label, type="primary", icon=":material/play_arrow:", key="start_job", disabled=bool(problem)):
                 start(workspace, command, arguments)

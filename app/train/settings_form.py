@@ -66,23 +66,26 @@ def draw_settings(
     *,
     defaults: Mapping[str, Any] | None = None,
     recipe: Mapping[str, Any] | None = None,
+    backbone: str,
 ) -> dict[str, Any]:
     """Draws a field for every setting, those in `main` in sight and the rest folded away. Returns the values by name.
 
     defaults: values to start from where they differ from those of the core. recipe: the same, by the chosen recipe;
-    its fields have keys of their own, so that each keeps what was typed into it.
+    its fields have keys of their own, so that each keeps what was typed into it. backbone: what is chosen already; its
+    weights have a field of their own.
     """
     known = {one.name: one for kind in settings for one in fields(kind)}
     starts = {name: one.default for name, one in known.items()} | dict(defaults or {}) | dict(recipe or {})
     places = {name: f"{place}_recipe" if name in (recipe or {}) else place for name in known}
-    values: dict[str, Any] = {}
+    places["weights"] += f"_{backbone}"
+    values: dict[str, Any] = {"backbone": backbone}
     for column, name in zip(st.columns(len(main)), main, strict=True):
         with column:
             values[name] = draw_field(known[name], starts[name], places[name])
     with st.expander("More settings"):
         for kind in settings:
             st.caption(GROUPS[kind])
-            rest = [one.name for one in fields(kind) if one.name not in main]
+            rest = [one.name for one in fields(kind) if one.name not in (*main, *values)]
             for row in range(0, len(rest), IN_A_ROW):
                 for column, name in zip(st.columns(IN_A_ROW), rest[row : row + IN_A_ROW], strict=False):
                     with column:

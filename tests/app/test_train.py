@@ -9,10 +9,13 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict
+from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from app.session.estimates import cpu_time, estimate_embed_s, estimate_train_s
+from app.session.weights import default_weights, is_downloaded, weights_words
 from app.train.settings_form import arguments_of
 from picie_core.progress import JobStatus, Progress, pid_start_time
 from picie_core.settings import SampleSettings, TrainSettings
@@ -111,3 +114,63 @@ def test_only_what_differs_from_the_defaults_is_passed_on() -> None:
     values = {"k": 27, "epochs": 3, "size_px": 320, "lr_decoder": TrainSettings().lr_decoder}
     assert arguments_of([TrainSettings, SampleSettings], values) == ["--epochs", "3"]
     assert arguments_of([TrainSettings, SampleSettings], values, ("size_px",)) == ["--epochs", "3", "--size", "320"]
+
+
+# -- backbones
+
+
+def test_backbones_are_offered_by_what_they_mean(workspace: Workspace, open_screen: OpenScreen) -> None:
+    """The list says what each is for, its download and its time; the command has its name."""
+    tab = open_screen("train", workspace)
+    choice = tab.selectbox(key="set_picie_backbone")
+    assert [words.partition(":")[0] for words in choice.options][:2] == ["Fast", "Deeper"]
+    assert "Knows objects: DINOv2 small, 84 MB, 8 times slower on a CPU" in choice.options
+    choice.set_value("dinov2_s14").run()
+    assert not tab.exception and not tab.error, text_of(tab)
+    assert "--recipe default --backbone dinov2_s14 --weights imagenet" in tab.code[0].value.replace("--size 320 ", "")
+    assert "accuracy 44.5 %, mIoU 22.9 %" in text_of(tab)
+    assert "Transformer" in tab.info[0].value
+    tab.selectbox(key="recipe").set_value("vit").run()
+    assert "--recipe vit --size 448 --weights imagenet" in tab.code[0].value and not tab.info
+
+
+def test_a_download_is_said_until_it_is_here(
+    workspace: Workspace, open_screen: OpenScreen, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A backbone whose weights are not on this machine is never called ready; with the file in the cache it is."""
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    tab = open_screen("train", workspace)
+    tab.selectbox(key="set_picie_backbone").set_value("dino_s16").run()
+    assert "downloaded once, 83 MB; without a network give the path of their file" in text_of(tab)
+    stored = tmp_path / "hub" / "models--timm--vit_small_patch16_224.dino" / "snapshots" / "1a2b"
+    stored.mkdir(parents=True)
+    (stored / "model.safetensors").symlink_to(tmp_path / "cut-short")
+    assert "downloaded once" in text_of(tab.run())
+    (tmp_path / "cut-short").write_bytes(b"tensors")
+    assert "Its weights are on this machine" in text_of(tab.run())
+    tab.text_input(key="set_picie_dino_s16_weights").set_value("gone.pth").run()
+    assert "There is no file gone.pth" in text_of(tab)
+
+
+@pytest.mark.parametrize(
+    ("file", "backbone"), [("resnet50-0676ba61.pth", "resnet50"), ("mobilenet_v2-b0353104.pth", "mobilenet_v2")]
+)
+def test_downloads_of_torchvision_are_found(
+    home: Path, file: str, backbone: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They lie under the name of the network; another network's are not taken for them."""
+    checkpoints = home / "torch" / "hub" / "checkpoints"
+    checkpoints.mkdir(parents=True)
+    (checkpoints / file).touch()
+    assert is_downloaded(backbone) and not is_downloaded("resnet18")
+    assert default_weights(backbone) == "imagenet" and default_weights() == "none"
+    assert "random weights" in weights_words("resnet18", default_weights())
+    monkeypatch.setenv("PICIE_WEIGHTS", str(checkpoints / file))
+    assert (default_weights(), default_weights("dino_s8")) == (str(checkpoints / file), "imagenet")
+
+
+def test_estimates_know_the_backbone(workspace: Workspace) -> None:
+    """A slower backbone takes as many times as long for the images, whatever was measured with another."""
+    fast, slow = (estimate_embed_s(workspace, 1000, 64, one) for one in ("resnet18", "dinov2_s14"))
+    assert slow == pytest.approx(fast * cpu_time("dinov2_s14"))
+    assert estimate_train_s(workspace, 1000, 64, 5, "dino_s8") > 10 * estimate_train_s(workspace, 1000, 64, 5)
