@@ -35,6 +35,8 @@ LABELS = {
     "lr_backbone": "Learning rate, backbone",
     "lr_head": "Learning rate, classifier",
     "train_stages": "Stages that train",
+    "head_start": "Initial classifier",
+    "crop_scale": "Size of view 1",
     "schedule": "Learning-rate schedule",
     "temperature": "Temperature",
     "balance": "Class weights",

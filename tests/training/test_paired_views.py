@@ -24,7 +24,7 @@ def test_masks_follow_their_images(scale, side):
     views = AlignedViews((1, 2), seed=0, epoch=0, ids=list(range(len(images))), scale=scale)
     shown, truth = views.images(images), views.masks(masks)
     assert shown[1].shape == (len(images), 3, side, side) and truth.shape == (len(images), side, side)
-    maps = views.maps(lambda view: F.avg_pool2d(view, 4), shown)
+    maps = views.maps(lambda view, unit: F.avg_pool2d(view, 4), shown)
     assert maps[0].shape == maps[1].shape == (len(images), 3, side // 4, side // 4)
     grey, right = shown[1].mean(1), truth == 1
     both = [one for one in range(len(images)) if 0.1 < right[one].float().mean() < 0.9]

@@ -109,7 +109,7 @@ def test_help_shows_both_values(say):
             text,
         ), name
     assert text.count("; paper: ") == len(NAMES)
-    assert "(default: 320; paper: 640; vit: 448)" in text
+    assert "(default: 320; vit: 448)" in text
 
 
 def called(*words: str) -> dict[str, object]:
