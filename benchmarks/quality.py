@@ -25,7 +25,8 @@ from picie_core.evaluation.cluster_head import ClusterHead
 from picie_core.evaluation.naming import mean_metrics, measure_heads
 from picie_core.models.embedder import Embedder
 from picie_core.models.inference import FrozenEmbedder
-from picie_core.settings import EmbedderSettings, SampleSettings, TrainSettings
+from picie_core.settings import EmbedderSettings, SampleSettings
+from picie_core.training.settings import TrainSettings
 from picie_core.training.trainer import Training
 from picie_core.workspace.embedding import fit_embedder, make_sample, start_embedder
 from picie_core.workspace.ground_truth import own_images

@@ -28,8 +28,9 @@ from torch.profiler import ProfilerActivity, profile
 
 from picie_core.data.images.image_folder import find_images
 from picie_core.models.embedder import Embedder
-from picie_core.settings import SampleSettings, TrainSettings
+from picie_core.settings import SampleSettings
 from picie_core.training.recipes import recipe_settings
+from picie_core.training.settings import TrainSettings
 from picie_core.training.trainer import Training
 from picie_core.workspace.embedding import fit_embedder, start_embedder
 from picie_core.workspace.workspace import Workspace

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from picie_core.export.export_settings import ExportSettings
     from picie_core.progress import Progress
     from picie_core.segmentation.contact_sheet import contact_sheet
-    from picie_core.settings import EmbedderSettings, SampleSettings, TrainSettings
+    from picie_core.settings import EmbedderSettings, SampleSettings
+    from picie_core.training.settings import TrainSettings
     from picie_core.workspace.embedding import embed_workspace
     from picie_core.workspace.masks.mask_export import export_masks
     from picie_core.workspace.masks.mask_import import import_masks
@@ -73,7 +74,7 @@ _HOMES = {
     "TrainingPlan": "workspace.training_plan",
     "EmbedderSettings": "settings",
     "SampleSettings": "settings",
-    "TrainSettings": "settings",
+    "TrainSettings": "training.settings",
     "Run": "workspace.workspace",
     "StoredClustering": "workspace.workspace",
     "contact_sheet": "segmentation.contact_sheet",

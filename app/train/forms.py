@@ -9,8 +9,9 @@ import streamlit as st
 from app.session.weights import USUAL, default_weights
 from app.train.backbone_choice import choose_backbone, words_of_backbone
 from app.train.settings_form import arguments_of, draw_settings
-from picie_core.settings import EmbedderSettings, SampleSettings, TrainSettings
+from picie_core.settings import EmbedderSettings, SampleSettings
 from picie_core.training.recipes import RECIPES, recipe_values, usual_recipe
+from picie_core.training.settings import TrainSettings
 from picie_core.workspace.workspace import Workspace
 
 FROZEN, TRAINED = "Embed with a frozen backbone", "Train on these images"

@@ -9,7 +9,8 @@ from typing import Any
 import streamlit as st
 
 from picie_core.errors import SettingError
-from picie_core.settings import EmbedderSettings, SampleSettings, TrainSettings, option_name
+from picie_core.settings import EmbedderSettings, SampleSettings, option_name
+from picie_core.training.settings import TrainSettings
 
 LABELS = {
     "k": "Clusters K",

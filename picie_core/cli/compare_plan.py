@@ -13,8 +13,9 @@ from pydantic import AfterValidator, Field, ValidationInfo
 
 from picie_core.atomic_files import write_text
 from picie_core.errors import SettingError
-from picie_core.settings import MASK_METHODS, METHODS, EmbedderSettings, SampleSettings, TrainSettings
+from picie_core.settings import MASK_METHODS, METHODS, EmbedderSettings, SampleSettings
 from picie_core.training.recipes import RECIPES, recipe_settings
+from picie_core.training.settings import TrainSettings
 
 Settings = tuple[TrainSettings, EmbedderSettings, SampleSettings]
 

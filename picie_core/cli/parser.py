@@ -15,8 +15,9 @@ from typing import Annotated, Any, NamedTuple, get_args, get_origin, get_type_hi
 from picie_core.cli.job import answer_signals
 from picie_core.cli.output import readable
 from picie_core.errors import PicieError, SettingError, Stopped
-from picie_core.settings import EmbedderSettings, TrainSettings, option_name
+from picie_core.settings import EmbedderSettings, option_name
 from picie_core.training.recipes import CHANGES, RECIPES, SUPERVISED, recipe_values, usual_recipe
+from picie_core.training.settings import TrainSettings
 
 Command = Callable[..., dict[str, Any]]
 

@@ -29,7 +29,8 @@ from picie_core.cli.options import (
 from picie_core.cli.output import run_result
 from picie_core.cli.parser import Option
 from picie_core.errors import PicieError, SettingError, Stopped, WorkersLost
-from picie_core.settings import METHODS, EmbedderSettings, SampleSettings, TrainSettings
+from picie_core.settings import METHODS, EmbedderSettings, SampleSettings
+from picie_core.training.settings import TrainSettings
 from picie_core.training.worker import Worker
 from picie_core.workspace.training_plan import TrainingPlan
 from picie_core.workspace.training_run import join_training, train_workspace

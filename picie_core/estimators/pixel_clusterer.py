@@ -23,7 +23,8 @@ from picie_core.models.embedding_pass import ImagePass, embed_images, fit_decode
 from picie_core.models.inference import FrozenEmbedder, embed_image
 from picie_core.progress import Report, ignore_progress
 from picie_core.segmentation.masks import cluster_mask
-from picie_core.settings import EmbedderSettings, SampleSettings, TrainSettings
+from picie_core.settings import EmbedderSettings, SampleSettings
+from picie_core.training.settings import TrainSettings
 from picie_core.training.untrained_backbone import start_network
 
 Images = Sequence[np.ndarray | str | Path] | np.ndarray | str | Path

@@ -15,12 +15,13 @@ from torch import Tensor
 from picie_core.errors import SharedError
 from picie_core.models.embedder import Embedder
 from picie_core.progress import Meter, Report, ignore_progress
-from picie_core.settings import SampleSettings, TrainSettings
+from picie_core.settings import SampleSettings
 from picie_core.training.batches import Batch, Batches
 from picie_core.training.distributed import FabricWorkers
 from picie_core.training.epoch_features import EpochFeatures
 from picie_core.training.losses.objective import Objective
 from picie_core.training.paired_views import AlignedViews
+from picie_core.training.settings import TrainSettings
 
 EpochLabels = dict[int, Tensor]
 """Image id to its pseudo-labels (L, V, h, w) of an epoch, on the CPU."""

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from picie_core.models.embedder import Embedder
-from picie_core.settings import TrainSettings
+from picie_core.training.settings import TrainSettings
 
 
 def network_optimizer(embedder: Embedder, settings: TrainSettings) -> torch.optim.Optimizer:

@@ -6,7 +6,8 @@ from dataclasses import fields
 from typing import Any
 
 from picie_core.published_backbones import CONV_BACKBONES
-from picie_core.settings import EmbedderSettings, SampleSettings, TrainSettings
+from picie_core.settings import EmbedderSettings, SampleSettings
+from picie_core.training.settings import TrainSettings
 
 RECIPES = ("default", "paper", "vit")
 

@@ -23,7 +23,7 @@ from picie_core.data.images.image_source import ImageSource
 from picie_core.errors import SharedError
 from picie_core.models.embedder import Embedder
 from picie_core.progress import Meter, Report, ignore_progress
-from picie_core.settings import SampleSettings, TrainSettings
+from picie_core.settings import SampleSettings
 from picie_core.training.batches import Batch, Batches, ReadMask
 from picie_core.training.distributed import FabricWorkers, make_fabric
 from picie_core.training.epoch_features import EpochFeatures
@@ -35,6 +35,7 @@ from picie_core.training.losses.objective import Step
 from picie_core.training.losses.pseudo_labels import flatten
 from picie_core.training.optimizers import head_optimizer, network_optimizer, set_learning_rates
 from picie_core.training.paired_views import blank_images, halved
+from picie_core.training.settings import TrainSettings
 
 PROBE_IMAGES = 8
 """Images whose labels are compared from epoch to epoch."""

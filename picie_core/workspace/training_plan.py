@@ -12,7 +12,8 @@ from typing import Any
 from picie_core.data.labelled_sets.datasets import DataChoice, open_labelled_set
 from picie_core.data.labelled_sets.labelled_set import LabelledSet
 from picie_core.errors import PicieError, SettingError
-from picie_core.settings import MASK_METHODS, EmbedderSettings, SampleSettings, TrainSettings
+from picie_core.settings import MASK_METHODS, EmbedderSettings, SampleSettings
+from picie_core.training.settings import TrainSettings
 from picie_core.workspace.run_info import RunInfo
 from picie_core.workspace.workspace import Workspace
 

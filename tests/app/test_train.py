@@ -18,7 +18,8 @@ from app.session.estimates import cpu_time, estimate_embed_s, estimate_train_s
 from app.session.weights import default_weights, is_downloaded, weights_words
 from app.train.settings_form import arguments_of
 from picie_core.progress import JobStatus, Progress, pid_start_time
-from picie_core.settings import SampleSettings, TrainSettings
+from picie_core.settings import SampleSettings
+from picie_core.training.settings import TrainSettings
 from picie_core.workspace.workspace import RunInfo, Workspace
 from tests.app.conftest import button_labels, text_of
 

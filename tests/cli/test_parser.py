@@ -16,8 +16,9 @@ from picie_core.cli.output import readable
 from picie_core.cli.parser import Group, build_parser, call_arguments, run_command
 from picie_core.errors import PicieError, SettingError, Stopped, WorkspaceBusy
 from picie_core.segmentation.post_processing import PostProcessing
-from picie_core.settings import EmbedderSettings, SampleSettings, TrainSettings
+from picie_core.settings import EmbedderSettings, SampleSettings
 from picie_core.training.recipes import recipe_settings
+from picie_core.training.settings import TrainSettings
 
 NEEDED = {
     "embed": ["--workspace", "w"],

@@ -18,9 +18,10 @@ import torch
 
 from picie_core.errors import PicieError, SettingError
 from picie_core.models.embedder import load_embedder
-from picie_core.settings import SampleSettings, TrainSettings
+from picie_core.settings import SampleSettings
 from picie_core.training.checkpoint import load_checkpoint
 from picie_core.training.distributed import FabricWorkers, make_fabric, process_group
+from picie_core.training.settings import TrainSettings
 from picie_core.training.trainer import Training
 from picie_core.training.worker import Worker
 from picie_core.workspace.workspace import Workspace

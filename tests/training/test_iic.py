@@ -10,9 +10,9 @@ import torch
 from sklearn.metrics import mutual_info_score
 from torch.nn import functional as F
 
-from picie_core.settings import TrainSettings
 from picie_core.training.losses.iic import InvariantInformation, mutual_information
 from picie_core.training.losses.objective import Step
+from picie_core.training.settings import TrainSettings
 from tests.small_trainings import check_resume, start_training
 from tests.two_processes import on_two_processes
 

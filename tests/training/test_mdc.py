@@ -11,9 +11,9 @@ import torch
 from torch.nn import functional as F
 
 from picie_core.clustering.kmeans import assign
-from picie_core.settings import TrainSettings
 from picie_core.training.losses.mdc import ModifiedDeepCluster
 from picie_core.training.losses.objective import Step, new_head
+from picie_core.training.settings import TrainSettings
 from tests.small_trainings import STEPS, check_resume, start_training
 
 CPU = torch.device("cpu")

@@ -11,7 +11,7 @@ from PIL import Image
 from torch.nn import functional as F
 
 from picie_core.models.embedder import Embedder
-from picie_core.settings import EmbedderSettings, TrainSettings
+from picie_core.settings import EmbedderSettings
 from picie_core.training.augmentations import apply_geometric, square_crop
 from picie_core.training.epoch_features import ALL_FEATURES_BYTES, EpochFeatures
 from picie_core.training.losses.epoch_clusters import EpochClusters, RunningMeans
@@ -19,6 +19,7 @@ from picie_core.training.losses.iic import mutual_information
 from picie_core.training.losses.picie import Picie
 from picie_core.training.losses.pseudo_labels import ViewClusters, class_weights
 from picie_core.training.paired_views import AlignedViews, halved
+from picie_core.training.settings import TrainSettings
 from picie_core.training.trainer import Training
 from picie_core.workspace.workspace import Workspace
 from tests.small_trainings import check_resume, start_training

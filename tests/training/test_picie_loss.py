@@ -10,10 +10,10 @@ import torch
 from torch.nn import functional as F
 
 from picie_core.clustering.kmeans import assign, spherical_kmeans
-from picie_core.settings import TrainSettings
 from picie_core.training.losses.objective import Step
 from picie_core.training.losses.picie import Picie, level_weights, picie_loss
 from picie_core.training.losses.pseudo_labels import PriorMatching, ViewClusters, class_weights, label_entropy
+from picie_core.training.settings import TrainSettings
 from tests.small_trainings import check_resume, start_training
 
 

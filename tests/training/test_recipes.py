@@ -11,8 +11,9 @@ import pytest
 from picie_core.cli.commands import COMMANDS
 from picie_core.cli.parser import build_parser, call_arguments
 from picie_core.errors import SettingError
-from picie_core.settings import METHODS, EmbedderSettings, SampleSettings, TrainSettings
+from picie_core.settings import METHODS, EmbedderSettings, SampleSettings
 from picie_core.training.recipes import PAPER, PAPER_SUPERVISED, RECIPES, SUPERVISED, recipe_settings, recipe_values
+from picie_core.training.settings import TrainSettings
 
 KINDS = (TrainSettings, EmbedderSettings, SampleSettings)
 DEFAULTS = {one.name: one.default for kind in KINDS for one in fields(kind)}

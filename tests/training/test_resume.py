@@ -15,8 +15,9 @@ from safetensors.torch import load_file
 
 from picie_core.errors import PicieError
 from picie_core.models.embedder import load_embedder
-from picie_core.settings import SampleSettings, TrainSettings
+from picie_core.settings import SampleSettings
 from picie_core.training.checkpoint import load_checkpoint, restore_training, training_state
+from picie_core.training.settings import TrainSettings
 from picie_core.training.trainer import Training
 from picie_core.workspace import training_epochs
 from picie_core.workspace.training_history import read_history

@@ -16,9 +16,9 @@ from torch.nn import functional as F
 from picie_core.data.labelled_sets.class_pixels import ClassPixels
 from picie_core.errors import PicieError
 from picie_core.models.classifier_head import Head, load_head, save_head
-from picie_core.settings import TrainSettings
 from picie_core.training.losses.objective import Step
 from picie_core.training.losses.supervised import Supervised
+from picie_core.training.settings import TrainSettings
 from picie_core.workspace.training_epochs import store_head
 from tests.small_trainings import check_resume, masks_of_scenes, same, start_training
 

@@ -12,11 +12,12 @@ import torch
 from picie_core.data.images.image_cache import ImageCache
 from picie_core.errors import PicieError
 from picie_core.models.embedder import load_embedder
-from picie_core.settings import SampleSettings, TrainSettings
+from picie_core.settings import SampleSettings
 from picie_core.training.checkpoint import load_checkpoint, restore_training, save_checkpoint, training_state
 from picie_core.training.distributed import make_fabric
 from picie_core.training.epoch_metrics import EpochRecord
 from picie_core.training.losses import MakeObjective, make_objective
+from picie_core.training.settings import TrainSettings
 from picie_core.training.trainer import Training
 from picie_core.workspace.workspace import Workspace
 from tests.small_trainings import all_in_one_cluster, changed_picie

@@ -13,7 +13,8 @@ import torch
 from picie_core.errors import WorkspaceBusy
 from picie_core.models.embedder import Embedder, load_embedder
 from picie_core.models.inference import FrozenEmbedder
-from picie_core.settings import EmbedderSettings, SampleSettings, TrainSettings
+from picie_core.settings import EmbedderSettings, SampleSettings
+from picie_core.training.settings import TrainSettings
 from picie_core.training.trainer import Training
 from picie_core.workspace.embedding import embed_workspace, fit_embedder, make_sample, start_embedder
 from picie_core.workspace.workspace import Run, Workspace

@@ -18,7 +18,8 @@ from picie_core.errors import PicieError
 from picie_core.segmentation.contact_sheet import contact_sheet, contact_sheet_at
 from picie_core.segmentation.crops import MISSING, crop_square
 from picie_core.segmentation.post_processing import PostProcessing
-from picie_core.settings import EmbedderSettings, SampleSettings, TilingSettings, TrainSettings
+from picie_core.settings import EmbedderSettings, SampleSettings, TilingSettings
+from picie_core.training.settings import TrainSettings
 from picie_core.workspace.embedding import embed_workspace, frozen_run_name
 from picie_core.workspace.masks.image_masks import feature_windows, mask_windows
 from picie_core.workspace.masks.mask_files import MaskFiles

@@ -16,9 +16,10 @@ from safetensors.torch import load_file
 
 from picie_core.errors import PicieError, SettingError, Stopped
 from picie_core.progress import Progress
-from picie_core.settings import EmbedderSettings, SampleSettings, TrainSettings
+from picie_core.settings import EmbedderSettings, SampleSettings
 from picie_core.training.checkpoint import load_checkpoint
 from picie_core.training.losses.objective import StepLoss
+from picie_core.training.settings import TrainSettings
 from picie_core.workspace.run_info import RunInfo
 from picie_core.workspace.training_history import read_history
 from picie_core.workspace.training_plan import TrainingPlan, has_settings, stored_settings

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     import torch
 
-    from picie_core.settings import TrainSettings
     from picie_core.training.losses.objective import Objective
     from picie_core.training.losses.worker_group import WorkerGroup
+    from picie_core.training.settings import TrainSettings
 
 
 class MakeObjective(Protocol):

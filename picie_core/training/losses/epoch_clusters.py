@@ -15,7 +15,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from picie_core.clustering.kmeans import assign
-from picie_core.settings import TrainSettings
 from picie_core.training.losses.pseudo_labels import (
     PriorMatching,
     ViewClusters,
@@ -24,6 +23,7 @@ from picie_core.training.losses.pseudo_labels import (
     flatten,
 )
 from picie_core.training.losses.worker_group import ALONE, WorkerGroup
+from picie_core.training.settings import TrainSettings
 
 
 class EpochClusters:

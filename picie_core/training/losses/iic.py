@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from picie_core.settings import TrainSettings
 from picie_core.training.losses.objective import Objective, Step, StepLoss, new_head
 from picie_core.training.losses.worker_group import ALONE, WorkerGroup
+from picie_core.training.settings import TrainSettings
 
 
 class InvariantInformation(Objective):

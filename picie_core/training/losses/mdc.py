@@ -12,12 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from picie_core.settings import TrainSettings
 from picie_core.training.losses.epoch_clusters import EpochClusters
 from picie_core.training.losses.objective import Objective, Step, StepLoss, new_head
 from picie_core.training.losses.picie import level_weights
 from picie_core.training.losses.pseudo_labels import flatten, weighted_cross_entropy
 from picie_core.training.losses.worker_group import ALONE, WorkerGroup
+from picie_core.training.settings import TrainSettings
 
 
 class ModifiedDeepCluster(Objective):

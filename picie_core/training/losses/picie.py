@@ -14,11 +14,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from picie_core.settings import TrainSettings
 from picie_core.training.losses.epoch_clusters import EpochClusters
 from picie_core.training.losses.objective import Objective, Step, StepLoss
 from picie_core.training.losses.pseudo_labels import ViewClusters, flatten, weighted_cross_entropy
 from picie_core.training.losses.worker_group import ALONE, WorkerGroup
+from picie_core.training.settings import TrainSettings
 
 
 class Picie(Objective):

@@ -14,10 +14,10 @@ from torch.nn import functional as F
 
 from picie_core.data.class_names import IGNORE_ID
 from picie_core.models.classifier_head import Head
-from picie_core.settings import TrainSettings
 from picie_core.training.losses.objective import Objective, Step, StepLoss, new_head
 from picie_core.training.losses.pseudo_labels import class_weights, weighted_cross_entropy
 from picie_core.training.losses.worker_group import ALONE, WorkerGroup
+from picie_core.training.settings import TrainSettings
 
 
 class Supervised(Objective):
