@@ -13,13 +13,13 @@ from PIL import Image
 
 from picie_core.models.embedder import Embedder
 from picie_core.settings import EmbedderSettings, SampleSettings
-from picie_core.training.batches import ReadMask
 from picie_core.training.checkpoint import load_checkpoint, restore_training, save_checkpoint, training_state
 from picie_core.training.losses import MakeObjective, make_objective
 from picie_core.training.losses.objective import Step, StepLoss
 from picie_core.training.losses.picie import Picie
 from picie_core.training.settings import TrainSettings
 from picie_core.training.trainer import EpochRecord, Training
+from picie_core.training.views.batches import ReadMask
 from picie_core.workspace.workspace import Workspace
 
 SAMPLING = SampleSettings(size_px=64, pixels=600, batch=2)

@@ -31,11 +31,11 @@ from picie_core.evaluation.metrics import confusion, match_majority, match_one_t
 from picie_core.models.inference import pick_device
 from picie_core.segmentation.masks import channel_scores
 from picie_core.settings import SampleSettings
-from picie_core.training.augmentations import FLIP_P, GREY_P
 from picie_core.training.losses.objective import Step
 from picie_core.training.losses.picie import Picie
 from picie_core.training.losses.pseudo_labels import ViewClusters, flatten
 from picie_core.training.settings import TrainSettings
+from picie_core.training.views.augmentations import FLIP_P, GREY_P
 from picie_core.workspace.training_plan import TrainingPlan
 from picie_core.workspace.training_run import train_workspace
 from picie_core.workspace.workspace import Workspace

@@ -19,7 +19,7 @@ from picie_core.data.class_names import IGNORE_ID
 from picie_core.distillation.dataset import FULL_CONFIDENCE, Example
 from picie_core.distillation.settings import DistilSettings
 from picie_core.models.backbones import IMAGENET_MEAN
-from picie_core.training.augmentations import apply_photometric, draw_photometric
+from picie_core.training.views.augmentations import apply_photometric, draw_photometric
 
 GREY = tuple(round(255 * one) for one in IMAGENET_MEAN)
 """What stands where a crop reaches beyond its image, and in a box that is cut out."""

@@ -13,7 +13,7 @@ import torch
 
 from picie_core.atomic_files import open_atomic
 from picie_core.errors import PicieError, reason_of
-from picie_core.training.epoch_features import SampledFeatures
+from picie_core.training.epochs.epoch_features import SampledFeatures
 from picie_core.training.optimizers import head_optimizer
 from picie_core.training.trainer import Training
 

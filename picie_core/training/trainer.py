@@ -24,18 +24,18 @@ from picie_core.errors import SharedError
 from picie_core.models.embedder import Embedder
 from picie_core.progress import Meter, Report, ignore_progress
 from picie_core.settings import SampleSettings
-from picie_core.training.batches import Batch, Batches, ReadMask
 from picie_core.training.distributed import FabricWorkers, make_fabric
-from picie_core.training.epoch_features import EpochFeatures
-from picie_core.training.epoch_metrics import EpochRecord, EpochTotals, changed_share, not_finite
-from picie_core.training.epoch_start import EpochLabels, EpochStart
+from picie_core.training.epochs.epoch_features import EpochFeatures
+from picie_core.training.epochs.epoch_metrics import EpochRecord, EpochTotals, changed_share, not_finite
+from picie_core.training.epochs.epoch_start import EpochLabels, EpochStart
 from picie_core.training.free_memory import return_free_memory
 from picie_core.training.losses import MakeObjective, make_objective
 from picie_core.training.losses.objective import Step
 from picie_core.training.losses.pseudo_labels import flatten
 from picie_core.training.optimizers import head_optimizer, network_optimizer, set_learning_rates
-from picie_core.training.paired_views import blank_images, halved
 from picie_core.training.settings import TrainSettings
+from picie_core.training.views.batches import Batch, Batches, ReadMask
+from picie_core.training.views.paired_views import blank_images, halved
 
 PROBE_IMAGES = 8
 """Images whose labels are compared from epoch to epoch."""

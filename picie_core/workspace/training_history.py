@@ -10,7 +10,7 @@ from picie_core.atomic_files import write_text
 from picie_core.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
-    from picie_core.training.epoch_metrics import EpochRecord
+    from picie_core.training.epochs.epoch_metrics import EpochRecord
 
 COLLAPSE_REMEDY = "lower --lr-decoder and --lr-backbone, raise --prior-matching, or give --balance -0.5"
 

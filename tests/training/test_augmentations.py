@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from picie_core.training.augmentations import (
+from picie_core.training.views.augmentations import (
     CROP_SIDE,
     Geometric,
     apply_geometric,

@@ -10,8 +10,8 @@ from torch.nn import functional as F
 
 from picie_core.data.images.image_cache import ImageCache
 from picie_core.data.images.image_index import scan_images
-from picie_core.training import paired_views
-from picie_core.training.batches import Batches, ReadMask
+from picie_core.training.views import paired_views
+from picie_core.training.views.batches import Batches, ReadMask
 from picie_core.workspace.workspace import Workspace
 from tests.small_trainings import start_training
 

@@ -28,7 +28,7 @@ from picie_core.workspace.workspace import Workspace
 from tests.conftest import TINY
 from tests.real_processes import hold, replace_name, started, started_by_torchrun
 
-STEP = "picie_core.training.epoch_metrics.EpochTotals.add"
+STEP = "picie_core.training.epochs.epoch_metrics.EpochTotals.add"
 ON_CPU = ("--precision", "32-true", "--device", "cpu")
 TRAIN = (*TINY, "--stages", "2", "--batch", "3", "--k", "4", "--cluster-images", "7", *ON_CPU)
 

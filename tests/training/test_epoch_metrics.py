@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from picie_core.errors import PicieError
-from picie_core.training.epoch_metrics import COLLAPSED_SHARE, EpochRecord, EpochTotals, changed_share
+from picie_core.training.epochs.epoch_metrics import COLLAPSED_SHARE, EpochRecord, EpochTotals, changed_share
 from picie_core.training.losses.objective import StepLoss
 from tests.two_processes import on_two_processes
 

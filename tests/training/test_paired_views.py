@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from picie_core.training.paired_views import AlignedViews
+from picie_core.training.views.paired_views import AlignedViews
 
 SIDE = 64
 

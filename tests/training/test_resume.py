@@ -40,7 +40,7 @@ TRAIN = (
     "--precision",
     "32-true",
 )
-STEP = "picie_core.training.epoch_metrics.EpochTotals.add"
+STEP = "picie_core.training.epochs.epoch_metrics.EpochTotals.add"
 CLOCK = ("seconds", "images_per_s", "clustering_s", "spent_s")
 
 

@@ -15,7 +15,7 @@ from picie_core.models.embedder import load_embedder
 from picie_core.settings import SampleSettings
 from picie_core.training.checkpoint import load_checkpoint, restore_training, save_checkpoint, training_state
 from picie_core.training.distributed import make_fabric
-from picie_core.training.epoch_metrics import EpochRecord
+from picie_core.training.epochs.epoch_metrics import EpochRecord
 from picie_core.training.losses import MakeObjective, make_objective
 from picie_core.training.settings import TrainSettings
 from picie_core.training.trainer import Training

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from picie_core.data.feature_grid import feature_map_shape
-from picie_core.training.augmentations import (
+from picie_core.training.views.augmentations import (
     Geometric,
     apply_geometric,
     apply_photometric,

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from picie_core.errors import SharedError
-from picie_core.training.batches import Batch
 from picie_core.training.distributed import FabricWorkers
 from picie_core.training.losses.pseudo_labels import flatten
+from picie_core.training.views.batches import Batch
 
 SAMPLED_FEATURES = 40_000
 """Features of each view that k-means of a sample sees at most."""

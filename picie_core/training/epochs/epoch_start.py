@@ -16,12 +16,12 @@ from picie_core.errors import SharedError
 from picie_core.models.embedder import Embedder
 from picie_core.progress import Meter, Report, ignore_progress
 from picie_core.settings import SampleSettings
-from picie_core.training.batches import Batch, Batches
 from picie_core.training.distributed import FabricWorkers
-from picie_core.training.epoch_features import EpochFeatures
+from picie_core.training.epochs.epoch_features import EpochFeatures
 from picie_core.training.losses.objective import Objective
-from picie_core.training.paired_views import AlignedViews
 from picie_core.training.settings import TrainSettings
+from picie_core.training.views.batches import Batch, Batches
+from picie_core.training.views.paired_views import AlignedViews
 
 EpochLabels = dict[int, Tensor]
 """Image id to its pseudo-labels (L, V, h, w) of an epoch, on the CPU."""

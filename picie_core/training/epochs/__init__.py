@@ -1,0 +1,1 @@
+"""The parts of an epoch: its start, the features that it clusters, and its metrics."""
