@@ -31,6 +31,10 @@ TakeMaps = Callable[[list[int], "Tensor"], None]
 """Takes ids and feature maps (B, h, w, D) of some images."""
 
 
+LATER_DEFAULTS = {"upsampling": "direct"}
+"""Settings that came later, with the value of what was before, so that runs without them keep their names."""
+
+
 def embed_workspace(
     workspace: Workspace,
     embedder: EmbedderSettings = EmbedderSettings(),
@@ -75,7 +79,8 @@ def frozen_run_name(
 
     At a downsample of 4 it is `frozen-resnet18-down4-1f3a`.
     """
-    digest = hashlib.sha256(json.dumps([asdict(embedder), _image_settings(sampling, tiling)]).encode()).hexdigest()[:4]
+    network = {name: value for name, value in asdict(embedder).items() if LATER_DEFAULTS.get(name) != value}
+    digest = hashlib.sha256(json.dumps([network, _image_settings(sampling, tiling)]).encode()).hexdigest()[:4]
     size = f"down{tiling.downsample}" if tiling.downsample else f"{sampling.size_px}"
     return f"frozen-{embedder.backbone.removeprefix(TIMM_PREFIX)}-{size}-{digest}"
 
