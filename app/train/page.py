@@ -48,8 +48,7 @@ def draw_form(workspace: Workspace) -> None:
             if work == FROZEN:
                 label = f"Embed {about(estimate_embed_s(workspace, readable, size_px, backbone))}"
             else:
-                seconds = estimate_train_s(workspace, readable, size_px, values["epochs"], backbone)
-                label = f"Train {about(seconds)}"
+                label = f"Train {about(estimate_train_s(workspace, readable, values))}"
             if st.button(label, type="primary", icon=":material/play_arrow:", key="start_job", disabled=bool(problem)):
                 start(workspace, command, arguments)
                 st.rerun()

@@ -36,7 +36,6 @@ LABELS = {
     "lr_backbone": "Learning rate, backbone",
     "lr_head": "Learning rate, classifier",
     "train_stages": "Stages that train",
-    "head_start": "Initial classifier",
     "crop_scale": "Size of view 1",
     "schedule": "Learning-rate schedule",
     "temperature": "Temperature",
@@ -58,6 +57,8 @@ LABELS = {
     "processes": "Workers",
 }
 
+ELSEWHERE = ("head_start",)
+"""Settings of methods that the app does not offer."""
 IN_A_ROW = 4
 GROUPS = {TrainSettings: "How it learns", SampleSettings: "What it sees", EmbedderSettings: "What the network is"}
 
@@ -88,7 +89,7 @@ def draw_settings(
     with st.expander("More settings"):
         for kind in settings:
             st.caption(GROUPS[kind])
-            rest = [one.name for one in fields(kind) if one.name not in (*main, *values)]
+            rest = [one.name for one in fields(kind) if one.name not in (*main, *values, *ELSEWHERE)]
             for row in range(0, len(rest), IN_A_ROW):
                 for column, name in zip(st.columns(IN_A_ROW), rest[row : row + IN_A_ROW], strict=False):
                     with column:
@@ -100,7 +101,7 @@ def problem_of(settings: Sequence[type], values: Mapping[str, Any]) -> str:
     """Returns why settings with these values cannot be, in the words of the core; empty when they can."""
     for kind in settings:
         try:
-            kind(**{one.name: values[one.name] for one in fields(kind)})
+            kind(**{one.name: values[one.name] for one in fields(kind) if one.name in values})
         except SettingError as error:
             return str(error)
     return ""

@@ -174,4 +174,7 @@ def test_estimates_know_the_backbone(workspace: Workspace) -> None:
     """A slower backbone takes as many times as long for the images, whatever was measured with another."""
     fast, slow = (estimate_embed_s(workspace, 1000, 64, one) for one in ("resnet18", "dinov2_s14"))
     assert slow == pytest.approx(fast * cpu_time("dinov2_s14"))
-    assert estimate_train_s(workspace, 1000, 64, 5, "dino_s8") > 10 * estimate_train_s(workspace, 1000, 64, 5)
+    training = {"size_px": 64, "epochs": 5, "backbone": "resnet18"}
+    usual = estimate_train_s(workspace, 1000, training)
+    assert estimate_train_s(workspace, 1000, {**training, "backbone": "dino_s8"}) > 10 * usual
+    assert estimate_train_s(workspace, 1000, {**training, "views": "equal", "labels": "epoch"}) > 4 * usual
