@@ -14,6 +14,7 @@ from torch import Tensor
 
 from picie_core.errors import SharedError
 from picie_core.models.embedder import Embedder
+from picie_core.models.inference import folded_copy
 from picie_core.progress import Meter, Report, ignore_progress
 from picie_core.settings import SampleSettings
 from picie_core.training.distributed import FabricWorkers
@@ -106,8 +107,7 @@ class EpochStart:
         if clusters is None or self.settings.labels == "step":
             return None
         labels: EpochLabels = {}
-        network.eval()
-        for batch, maps in self._embed(network, image_ids, epoch, report, f"{label} labels"):
+        for batch, maps in self._embed(folded_copy(network), image_ids, epoch, report, f"{label} labels"):
             if batch.ids:
                 labels |= dict(zip(batch.ids, clusters.label(maps).cpu(), strict=True))
         clusters.weigh(list(labels.values()))
