@@ -35,13 +35,15 @@ def start_training(
     masks: ReadMask | None = None,
     make: MakeObjective = make_objective,
     network: EmbedderSettings = NETWORK,
+    held_out: tuple[int, ...] = (),
     **changes: Any,
 ) -> Training:
-    """A training of the scenes from random weights; `changes` are fields of TrainSettings."""
+    """A training of the scenes that are not held out, from random weights; `changes` are fields of TrainSettings."""
     settings = TrainSettings(**{"k": 3, "epochs": 2, "cluster_images": 4, "precision": "32-true", **changes})
-    ids = [record.id for record in space.image_list().readable]
+    ids = [record.id for record in space.image_list().readable if record.id not in held_out]
     embedder, cache = Embedder(network).eval(), space.image_cache(settings.square_px(64))
-    return Training(embedder, cache, ids, settings, SAMPLING, "cpu", method, masks=masks, make=make)
+    held = list(held_out)
+    return Training(embedder, cache, ids, settings, SAMPLING, "cpu", method, masks=masks, held_out=held, make=make)
 
 
 def changed_picie(change: Callable[[StepLoss], StepLoss]) -> MakeObjective:
@@ -95,7 +97,7 @@ def check_resume(
     first = start_training(space, method, masks, **changes)
     left = iter(range(stop_after - 1))
     found = [figures(record) for record in first.epochs(stop=lambda: next(left, None) is None)]
-    assert first.epoch * STEPS + first.step == stop_after
+    assert first.epoch * first.steps_per_epoch + first.step == stop_after
     save_checkpoint(folder / "checkpoint.pt", training_state(first))
     second = start_training(space, method, masks, **changes)
     restore_training(second, load_checkpoint(folder / "checkpoint.pt"))

@@ -38,9 +38,10 @@ HEALTH = {
 }
 SUPERVISED = {
     "accuracy": Metric("Accuracy, %", 100.0, False),
+    "held_out_miou": Metric("mIoU, held-out images, %", 100.0, False),
     "changed_labels": Metric("Labels changed, %", 100.0, True),
 }
-"""What to look at where the labels come from masks."""
+"""What to look at where the labels come from masks; images are held out where there are enough."""
 
 
 def draw_curves(run: Run | None, running: bool) -> None:
@@ -62,7 +63,8 @@ def draw_curves(run: Run | None, running: bool) -> None:
             config=QUIET,
             alt=f"{title} over {count(len(epochs), 'epoch')}, now {newest(next(iter(curves.values()))):.3g}",
         )
-        metrics = SUPERVISED if _has(history, "accuracy") else HEALTH
+        charts = SUPERVISED if _has(history, "accuracy") else HEALTH
+        metrics = {name: metric for name, metric in charts.items() if _has(history, name)}
         for place, (name, metric) in zip(st.columns(len(metrics)), metrics.items(), strict=True):
             values = column(history, name, metric.factor)
             place.plotly_chart(

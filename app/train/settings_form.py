@@ -57,7 +57,7 @@ LABELS = {
     "processes": "Workers",
 }
 
-ELSEWHERE = ("head_start",)
+ELSEWHERE = ("head_start", "held_out")
 """Settings of methods that the app does not offer."""
 IN_A_ROW = 4
 GROUPS = {TrainSettings: "How it learns", SampleSettings: "What it sees", EmbedderSettings: "What the network is"}

@@ -33,6 +33,7 @@ def training_state(training: Training) -> dict[str, Any]:
         "optimizer": optimizer.state_dict(),
         "head_optimizer": None if heads is None else heads.state_dict(),
         "objective": training.objective.state(),
+        "held_out": training.held_out.state(),
         "epoch": training.epoch,
         "step": training.step,
         "settled": training.settled,
@@ -51,6 +52,7 @@ def restore_training(training: Training, state: dict[str, Any]) -> None:
     try:
         training.embedder.load_state_dict(state["embedder"])
         training.objective.load_state(state["objective"], device)
+        training.held_out.load_state(state["held_out"])
         training.head_optimizer = head_optimizer(training.objective.parameters(), training.settings)
         for optimizer, name in ((training.optimizer, "optimizer"), (training.head_optimizer, "head_optimizer")):
             if optimizer is not None:

@@ -25,6 +25,13 @@ class TrainSettings:
         "initial classifier of supervised: the linear probe of the network that it starts from, or random, the paper's",
         choices=("probe", "random"),
     )
+    held_out: float = setting(
+        0.0,
+        "share of the labelled images that supervised does not learn from: it keeps the epoch, or the start, with the "
+        "best mIoU on them; 0 keeps the last epoch, as the paper does",
+        low=0,
+        high=0.5,
+    )
     crop_scale: float = setting(
         0.5,
         "side of the crops of view 1 at the network's input, as a share of the square image; as crops are half to all "

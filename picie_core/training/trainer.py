@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ from picie_core.training.distributed import FabricWorkers, make_fabric
 from picie_core.training.epochs.epoch_features import EpochFeatures
 from picie_core.training.epochs.epoch_metrics import EpochRecord, EpochTotals, changed_share, not_finite
 from picie_core.training.epochs.epoch_start import EpochLabels, EpochStart
+from picie_core.training.epochs.held_out import HeldOut
 from picie_core.training.free_memory import return_free_memory
 from picie_core.training.losses import MakeObjective, make_objective
 from picie_core.training.losses.objective import Step
@@ -46,7 +48,8 @@ CHECK_STEPS = 20
 class Training:
     """One training of `embedder` on the images `image_ids`; iterate over `epochs` to run it.
 
-    masks: returns the ground truth of an image, for methods that learn from it. fabric: the launched Fabric of several
+    masks: returns the ground truth of an image, for methods that learn from it. held_out: images that a supervised
+    training is measured on, for its best epoch; it does not learn from them. fabric: the launched Fabric of several
     workers; without it one for `device` is made. make: returns the objective of `method`.
     """
 
@@ -61,6 +64,7 @@ class Training:
         method: str = "picie",
         *,
         masks: ReadMask | None = None,
+        held_out: list[int] | None = None,
         fabric: Fabric | None = None,
         make: MakeObjective = make_objective,
     ):
@@ -80,6 +84,7 @@ class Training:
         self.batches = Batches(cache, self.square_px, sampling.batch, seed, self.fabric.device, masks, centre)
         self.features = EpochFeatures(len(self.objective.views), dim, seed, self.workers, settings.kmeans)
         self.start = EpochStart(self.objective, self.batches, self.features, self.fabric, settings, sampling)
+        self.held_out = HeldOut(held_out or [], self.objective, self.batches, self.fabric, settings)
         self.labels: EpochLabels | None = None  # None: each step makes its own
         self.totals = EpochTotals(settings.k, self.fabric.device)
         self.probe_labels: Tensor | None = None
@@ -126,6 +131,8 @@ class Training:
         order = np.random.default_rng((self.sampling.seed, self.epoch)).permutation(self.image_ids).tolist()
         return_free_memory()
         if self.step == 0:
+            if self.epoch == 0:
+                self.held_out.measure(self.embedder)
             self._start_epoch(order, report, label)
             return_free_memory()
             self.clustering_s = time.monotonic() - start
@@ -215,6 +222,7 @@ class Training:
         probed = self._probe() if self.workers.rank == 0 else (0.0, 0.0)
         both = self.workers.broadcast(torch.tensor(probed, dtype=torch.float64, device=self.fabric.device))
         changed, spread = both.tolist()
+        measured = self.held_out.measure(self.embedder)
         record = self.totals.record(
             epoch=self.epoch + 1,
             changed_labels=changed,
@@ -223,6 +231,7 @@ class Training:
             seconds=seconds,
             clustering_s=self.clustering_s,
         )
+        record = replace(record, parts={**record.parts, **measured})
         self.epoch, self.step, self.spent_s, self.labels = self.epoch + 1, 0, 0.0, None
         self.settled = record.changed_labels < self.settings.settle
         return record

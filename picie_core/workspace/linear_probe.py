@@ -6,7 +6,7 @@ was stopped is made again from its beginning.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
@@ -91,21 +91,26 @@ def probe_of_network(
     plan: TrainingPlan,
     network: Embedder,
     *,
+    held_out: Collection[int] = (),
     device: str,
     report: Report,
     note: Callable[[str], None],
 ) -> Head:
-    """Returns the linear probe of the network that a plan starts from, and writes nothing; note: as of `make_probe`."""
+    """Returns the linear probe of the network that a plan starts from, and writes nothing.
+
+    held_out: images that it does not learn from. note: as of `make_probe`.
+    """
     from picie_core.models.embedding_pass import embed_images
     from picie_core.models.inference import FrozenEmbedder
 
     truth = plan.ground_truth(workspace)
     assert truth is not None
-    rows, stored = _Rows(workspace, plan, truth), find_stored_features(workspace, plan)
+    rows, stored = _Rows(workspace, plan, truth, held_out), find_stored_features(workspace, plan)
     if stored is not None:
         rows.add_stored(stored, report)
     else:
-        ids = [record.id for record in workspace.image_list().readable if truth.has_mask(record.path)]
+        labelled = {record.id for record in workspace.image_list().readable if truth.has_mask(record.path)}
+        ids = sorted(labelled.difference(held_out))
         chosen = np.random.default_rng(plan.sampling.seed).permutation(ids)[:START_IMAGES].tolist()
         images = image_pass(workspace, chosen, plan.sampling, report)
         for image_ids, feature_maps in embed_images(images, FrozenEmbedder(network, device)):
@@ -139,7 +144,8 @@ def _is_start(info: RunInfo, plan: TrainingPlan) -> bool:
 class _Rows:
     """Gathers the labelled rows of a workspace's images, from stored feature maps or from a pass of the network."""
 
-    def __init__(self, workspace: Workspace, plan: TrainingPlan, truth: LabelledSet):
+    def __init__(self, workspace: Workspace, plan: TrainingPlan, truth: LabelledSet, held_out: Collection[int] = ()):
+        self.held_out = frozenset(held_out)
         self.records, self.truth, self.seed = workspace.image_list().records, truth, plan.sampling.seed
         self.rows = LabelledRows(len(truth.class_names), seed=self.seed)
 
@@ -157,7 +163,7 @@ class _Rows:
             self._add_one(image_id, feature_map)
 
     def _add_one(self, image_id: int, feature_map: np.ndarray) -> None:
-        mask = self.truth.mask_for(self.records[image_id])
+        mask = None if image_id in self.held_out else self.truth.mask_for(self.records[image_id])
         if mask is not None:
             self.rows.add(image_id, feature_map, mask)
 

@@ -37,3 +37,14 @@ def last_collapse(workspace: Workspace, run: str) -> str:
     """Returns the news of the last epoch in which a run collapsed; empty when there was none."""
     collapsed = [line for line in read_history(workspace, run) if line["collapsed"]]
     return collapse_words(collapsed[-1]) if collapsed else ""
+
+
+def best_epoch_words(record: dict[str, Any]) -> str:
+    """Returns the news of which epoch a supervised training keeps, given what `HeldOut.record` returned."""
+    if not record:
+        return "the last epoch is kept: there are too few labelled images to hold some out and choose by them"
+    which = f"epoch {record['best_epoch']}" if record["best_epoch"] else "the start, which no epoch improved on,"
+    return (
+        f"{which} is kept: mIoU {record['best_miou']:.1f} % on {record['held_out']} held-out images, "
+        f"{record['start_miou']:.1f} % at the start"
+    )

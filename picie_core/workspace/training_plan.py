@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from picie_core.data.labelled_sets.datasets import DataChoice, open_labelled_set
 from picie_core.data.labelled_sets.labelled_set import LabelledSet
 from picie_core.errors import PicieError, SettingError
@@ -19,6 +21,9 @@ from picie_core.workspace.workspace import Workspace
 
 OLD_NAMES = {"prior_matching": "hold_shares"}
 """Settings that runs of version 0.3 and before store under another name."""
+LEAST_LABELLED, LEAST_HELD_OUT = 10, 3
+"""Of fewer labelled images none is held out, because one in a few is dear; of more at least so many are."""
+HELD_OUT_STREAM = 7
 
 Settings = tuple[TrainSettings, EmbedderSettings, SampleSettings]
 
@@ -51,14 +56,18 @@ class TrainingPlan:
         )
 
     def new_run(self) -> RunInfo:
-        """Returns the record of a new run, with a name of its own even among equal plans, such as `picie-k27-1f3a`."""
+        """Returns the record of a new run, with a name of its own even among equal plans, such as `picie-k27-1f3a`.
+
+        That of a method that learns from masks, such as `probe-1f3a`, says no K: their classes are counted later.
+        """
         record = {name: value for part in self.settings for name, value in asdict(part).items()}
         record["start"] = self.start
         record["masks"] = None if self.masks is None else str(self.masks.absolute())
         record["data"] = None if self.data is None else self.data.record()
         now = time.time()
         digest = hashlib.sha256(json.dumps([record, now]).encode()).hexdigest()[:4]
-        return RunInfo(f"{self.method}-k{self.training.k}-{digest}", self.method, "running", now, record)
+        k = "" if self.method in MASK_METHODS else f"-k{self.training.k}"
+        return RunInfo(f"{self.method}{k}-{digest}", self.method, "running", now, record)
 
     @property
     def settings(self) -> Settings:
@@ -69,6 +78,11 @@ class TrainingPlan:
     def square_px(self) -> int:
         """Shorter side of the images that are cropped to the squares of the training, px."""
         return self.training.square_px(self.sampling.size_px)
+
+    @property
+    def holds_out(self) -> bool:
+        """Whether its training keeps the best epoch on images held out of it."""
+        return self.method == "supervised" and self.training.held_out > 0
 
     def check_workers(self, world_size: int) -> None:
         """Raises SettingError for several workers of a method that has none."""
@@ -93,6 +107,22 @@ class TrainingPlan:
             f"method={self.method} learns from masks: give --masks DIR with the stems of the images, or --dataset and "
             "--root"
         )
+
+
+def held_out_images(plan: TrainingPlan, workspace: Workspace) -> list[int]:
+    """Returns the labelled images that a supervised training is measured on and does not learn from, drawn by the seed.
+
+    They are at least LEAST_HELD_OUT; none where the plan holds out none, or has fewer than LEAST_LABELLED to draw from.
+    """
+    truth = plan.ground_truth(workspace) if plan.holds_out else None
+    if truth is None:
+        return []
+    labelled = [record.id for record in workspace.image_list().readable if truth.has_mask(record.path)]
+    if len(labelled) < LEAST_LABELLED:
+        return []
+    count = max(round(plan.training.held_out * len(labelled)), LEAST_HELD_OUT)
+    drawn = np.random.default_rng((plan.sampling.seed, HELD_OUT_STREAM)).permutation(labelled)[:count]
+    return sorted(drawn.tolist())
 
 
 def stored_settings(info: RunInfo) -> Settings:

@@ -17,8 +17,8 @@ from picie_core.training.worker import ALONE, Worker
 from picie_core.workspace.embedding import finish_run, fit_embedder, make_sample, start_embedder
 from picie_core.workspace.linear_probe import make_probe, probe_of_network
 from picie_core.workspace.training_epochs import run_epochs, store_head
-from picie_core.workspace.training_history import last_collapse
-from picie_core.workspace.training_plan import TrainingPlan, stopped_run
+from picie_core.workspace.training_history import best_epoch_words, last_collapse
+from picie_core.workspace.training_plan import TrainingPlan, held_out_images, stopped_run
 from picie_core.workspace.workspace import Run, Workspace
 
 if TYPE_CHECKING:
@@ -84,14 +84,16 @@ def train_workspace(
             info = run_epochs(workspace, training, info, report=report, stop=stop, note=note)
         if not training.finished:
             raise Stopped(f"stopped in epoch {training.epoch + 1}; {resume_words}")
+        training.held_out.keep_best(training.embedder)
+        if plan.holds_out:
+            note(best_epoch_words(training.held_out.record()))
         save_embedder(training.embedder, folder / "embedder", plan.sampling.size_px)
         store_head(folder / "head.npz", training, pixels)
         engine = FrozenEmbedder(training.embedder, device)
         sample = asdict(make_sample(workspace, info.id, engine, plan.sampling, report=stopping))
         collapse = last_collapse(workspace, info.id)
-        return finish_run(
-            workspace, info, {**sample, "epochs": info.epochs_done, **({"collapse": collapse} if collapse else {})}
-        )
+        made = {**sample, "epochs": info.epochs_done, **training.held_out.record()}
+        return finish_run(workspace, info, {**made, **({"collapse": collapse} if collapse else {})})
 
 
 def join_training(
@@ -135,6 +137,9 @@ class _Assignment:
     run: str
     plan: TrainingPlan
     images: list[int]
+    """That it learns from."""
+    held_out: list[int]
+    """That its best epoch is chosen by."""
     network: EmbedderSettings
     weights: dict[str, Any]
     state: dict[str, Any] | None
@@ -165,6 +170,7 @@ class _Assignment:
             plan.sampling,
             method=plan.method,
             masks=read_mask,
+            held_out=self.held_out,
             fabric=fabric,
             make=make,
         )
@@ -196,12 +202,15 @@ def _start_training(
     network = _initial_network(workspace, plan, state is not None, device, report)
     cache = workspace.image_cache(plan.square_px, writable=True)
     fabric = make_fabric(plan.training.precision, device, worker)
-    images = [record.id for record in workspace.image_list().readable]
+    held_out = held_out_images(plan, workspace)
+    images = sorted({record.id for record in workspace.image_list().readable}.difference(held_out))
     weights = {} if state else network.state_dict()
     head = None
     if state is None and plan.method == "supervised" and plan.training.head_start == "probe":
-        head = probe_of_network(workspace, plan, network, device=device, report=report, note=note)
-    assignment = fabric.broadcast(_Assignment(run, plan, images, network.settings, weights, state, pixels, head))
+        head = probe_of_network(workspace, plan, network, held_out=held_out, device=device, report=report, note=note)
+    assignment = fabric.broadcast(
+        _Assignment(run, plan, images, held_out, network.settings, weights, state, pixels, head)
+    )
     return assignment.training(workspace, network, cache, fabric, make)
 
 

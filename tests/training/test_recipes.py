@@ -48,6 +48,7 @@ def test_supervised_in_the_paper_is_plain():
     paper, picie = values_of("paper", "supervised"), values_of("paper")
     assert {name for name in paper if paper[name] != picie[name]} == {"balance", "head_start"}
     assert (paper["balance"], paper["head_start"], paper["crop_scale"]) == (0, "random", 0.5)
+    assert paper["held_out"] == 0  # the last epoch is kept
 
 
 @pytest.mark.parametrize("name", NAMES)

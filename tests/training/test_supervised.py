@@ -238,5 +238,6 @@ def test_the_command_leaves_a_named_classifier(finished_copy, scenes, tiny, say,
     assert said.code == 0, said.err
     run = json.loads(said.out)["run"]
     assert finished_copy.run_info(run).title == title
+    assert re.fullmatch(f"{method}-[0-9a-f]{{4}}", run)  # its K is the number of classes of the masks
     head = load_head(finished_copy.run_dir(run) / "head.npz")
     assert head.class_names == ("smooth", "striped", "noisy") and head.weight.shape == (3, 32)

@@ -91,7 +91,7 @@ def test_a_stopped_probe_is_made_again(finished_copy, scenes, tiny, say, tmp_pat
     """A run that was stopped before it had a classifier: --resume makes the same one as a run that was not."""
     masks = masks_in(tmp_path, scenes)
     whole = probe_of(finished_copy, masks, say, tiny)
-    stopped = finished_copy.run_dir("probe-k27-0000")
+    stopped = finished_copy.run_dir("probe-0000")
     stopped.mkdir()
     record = json.loads((whole.folder / "run.json").read_text())
     (stopped / "run.json").write_text(json.dumps({**record, "id": stopped.name, "state": "running", "sample": {}}))

@@ -143,7 +143,7 @@ def test_a_plan_comes_back_from_its_run(finished, tmp_path):
     """What a run stores is the plan that it was started with; each run has a name of its own."""
     plan = replace(plan_of(finished), method="probe", masks=tmp_path)
     first, second = plan.new_run(), plan.new_run()
-    assert first.id != second.id and first.id.startswith("probe-k4-")
+    assert first.id != second.id and first.id.startswith("probe-")
     stored = RunInfo(**json.loads(json.dumps(asdict(first))))
     assert TrainingPlan.of_run(stored) == plan
 

@@ -43,7 +43,7 @@ class EpochRecord:
     spread: float = 1.0
     """1 less the mean cosine between the embeddings of those positions; 0 when all are equal."""
     parts: dict[str, float] = field(default_factory=dict)
-    """The terms of the loss, such as within and cross."""
+    """The terms of the loss, such as within and cross, and what else the method measures."""
 
     @property
     def collapsed(self) -> bool:

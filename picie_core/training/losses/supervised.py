@@ -47,7 +47,7 @@ class Supervised(Objective):
                 self.classifier.bias.copy_(torch.from_numpy(head.bias))
 
     def loss(self, step: Step) -> StepLoss:
-        rows, truth = self._pixel_logits(step.maps[0], step.masks)
+        rows, truth = self.pixel_logits(step.maps[0], step.masks)
         weights = class_weights(self.class_pixels, self.settings.balance)
         total = weighted_cross_entropy(rows, truth, weights, self.workers, IGNORE_ID)
         with torch.no_grad():
@@ -57,7 +57,7 @@ class Supervised(Objective):
             right = right / self.workers.sum(counted.float().sum()).clamp_min(1)
         return StepLoss(total, {"accuracy": right}, torch.bincount(predicted, minlength=self.k))
 
-    def _pixel_logits(self, maps: Tensor, masks: Tensor | None) -> tuple[Tensor, Tensor]:
+    def pixel_logits(self, maps: Tensor, masks: Tensor | None) -> tuple[Tensor, Tensor]:
         """Returns the logits (N, K), upsampled to the masks, and the classes (N,) of all pixels."""
         logits = self.classifier(maps.float().permute(0, 2, 3, 1) / self.settings.temperature).permute(0, 3, 1, 2)
         if masks is None:
