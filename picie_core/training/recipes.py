@@ -76,9 +76,9 @@ SUPERVISED: dict[str, Any] = {
 }
 """What the default recipe does otherwise in supervised training.
 
-Labels do not drift as pseudo-labels do, so that rates may be higher and the training longer. Rates three times as high,
-1e-3 and 3e-4, end below the linear probe on a set of 54 images: its 140 steps do not make up for what the first ones
-destroy.
+Labels do not drift as pseudo-labels do, so that rates may be higher and the training longer. With lr_decoder=1e-3 and
+lr_backbone=3e-4 a training on the 54 images of dubai_aerial, 140 steps, ended below its linear probe on the validation
+images (54.2 and 57.9 mIoU); with these rates it ends above (60.2). Held-out images choose nothing but the epoch.
 """
 PAPER_SUPERVISED: dict[str, Any] = {"balance": 0.0, "head_start": "random"}
 """What the paper's does otherwise there: the plain cross-entropy of a classifier that starts at random."""
