@@ -43,13 +43,13 @@ def tiny() -> tuple[str, ...]:
 
 @pytest.fixture(scope="session")
 def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with images/ and masks/ of six scenes; nobody writes there."""
+    """A folder with images/ and masks/ of six scenes; no test writes there."""
     return write_scenes(tmp_path_factory.mktemp("scenes"))
 
 
 @pytest.fixture(scope="session")
 def finished(scenes: Path, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    """An embedded workspace of the scenes with the clustering k6-s0; nobody writes there."""
+    """An embedded workspace of the scenes with the clustering k6-s0; no test writes there."""
     workspace = embedded(tmp_path_factory.mktemp("finished") / "work", scenes / "images")
     assert run_command(COMMANDS, ["cluster", "--workspace", str(workspace.root), "--k", "6"]) == 0
     return workspace
@@ -64,7 +64,7 @@ def finished_copy(finished: Workspace, tmp_path: Path) -> Workspace:
 
 @pytest.fixture(scope="session")
 def seven(scenes: Path, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    """An embedded workspace of six scenes and a file that cannot be decoded any more; nobody writes there.
+    """An embedded workspace of six scenes and a file that cannot be decoded any more; no test writes there.
 
     In batches of 3 the last one has a single image: less than one a process.
     """

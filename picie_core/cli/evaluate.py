@@ -60,10 +60,10 @@ def evaluate(
     One-to-one matches each class to one cluster (Hungarian), as the papers do. Named: each cluster has its majority
     class in the workspace's images, as a person sees and names them; `..._named` measures these names on the images
     given, `..._own` on the workspace's own, whose masks are exported. It needs masks of these (`truth --masks DIR`
-    once, or --own-masks). The oracle takes each cluster's majority in the measured images, which nobody knows who
-    names. Sets that know their things (COCO-Stuff, Cityscapes, folders with things.txt) give metrics of things and of
-    stuff too. Advice: metrics at one seed move by a point or two: `cluster` the same K with several seeds, then give
-    --k for the mean. A classifier that was learnt from masks (--head) names its classes itself.
+    once, or --own-masks). The oracle takes each cluster's majority in the measured images, which a person who
+    names has not seen. Sets that know their things (COCO-Stuff, Cityscapes, folders with things.txt) give metrics of
+    things and of stuff too. Advice: metrics at one seed move by a point or two: `cluster` the same K with several
+    seeds, then give --k for the mean. A classifier that was learnt from masks (--head) names its classes itself.
     """
     from picie_core.evaluation.naming import absent_classes, measure_heads
 

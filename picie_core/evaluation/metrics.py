@@ -3,7 +3,7 @@
 Clusters get classes in three ways, which are never mixed up:
 - one-to-one: each class gets one cluster (Hungarian), as papers do;
 - named: each cluster has the class that a person who sees the workspace's own images gives it, see naming.py;
-- oracle: each cluster takes the majority class of the very images that are measured, which nobody knows who names.
+- oracle: each cluster takes the majority class of the measured images, which a person who names has not seen.
 """
 
 from __future__ import annotations

@@ -24,6 +24,7 @@ from torch.nn import functional as F
 
 from picie_core.data.class_names import IGNORE_ID
 from picie_core.data.images.image_file import probe_image, read_image, resize_image, scaled_size
+from picie_core.data.images.square_crop import square_crop
 from picie_core.data.labelled_sets.labelled_set import LabelledSet
 from picie_core.errors import PicieError
 from picie_core.evaluation.cluster_head import ClusterHead
@@ -144,12 +145,4 @@ def _at_paper_size(image: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.
     """The centre squares of an image and its mask, their shorter side 320 px; masks by the nearest pixel."""
     width, height = scaled_size(image.shape[1], image.shape[0], PAPER_SIZE_PX)
     small = Image.fromarray(mask).resize((width, height), Image.Resampling.NEAREST)
-    return centre_square_of(resize_image(image, PAPER_SIZE_PX)), centre_square_of(np.array(small))
-
-
-def centre_square_of(image: np.ndarray) -> np.ndarray:
-    """Returns the centre square (S, S, ...) of an image or mask (H, W, ...)."""
-    height, width = image.shape[:2]
-    side = min(height, width)
-    top, left = (height - side) // 2, (width - side) // 2
-    return image[top : top + side, left : left + side]
+    return square_crop(resize_image(image, PAPER_SIZE_PX)), square_crop(np.array(small))

@@ -26,7 +26,7 @@ IMAGES = range(0, 48, 8)
 
 @pytest.fixture(scope="module")
 def embedded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The sample, embedded with random weights, in eight clusters without names; nobody writes there."""
+    """The sample, embedded with random weights, in eight clusters without names; no test writes there."""
     work = str(tmp_path_factory.mktemp("embedded") / "work")
     embed = ["embed", str(REPOSITORY / "sample_data" / "images"), "--workspace", work, "--weights", "none"]
     assert run_command(COMMANDS, [*embed, "--size", "120", "--pixels", "20000", "--dim", "32"]) == 0

@@ -35,7 +35,7 @@ FILES = ("student.safetensors", "student.json", "model.onnx", "labelmap.json", "
 
 @pytest.fixture(scope="module")
 def export(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An export of six scenes; nobody writes there."""
+    """An export of six scenes; no test writes there."""
     return write_export(tmp_path_factory.mktemp("export") / "out")
 
 

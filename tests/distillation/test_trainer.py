@@ -18,7 +18,7 @@ from tests.small_exports import QUICK, small_training, write_export
 
 @pytest.fixture(scope="module")
 def export(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An export of six scenes with confidence maps, one of them annotated; nobody writes there."""
+    """An export of six scenes with confidence maps, one of them annotated; no test writes there."""
     return write_export(tmp_path_factory.mktemp("export") / "out", confidence=True, annotated=[0])
 
 

@@ -11,12 +11,13 @@ import torch
 from PIL import Image
 
 from picie_core.data.images.image_file import read_image, resize_image
+from picie_core.data.images.square_crop import square_crop
 from picie_core.data.labelled_sets.datasets import open_labelled_set
 from picie_core.data.labelled_sets.labelled_set import LabelledSet
 from picie_core.errors import PicieError
 from picie_core.evaluation.cluster_head import ClusterHead
 from picie_core.evaluation.metrics import confusion
-from picie_core.evaluation.set_evaluation import centre_square_of, confusions
+from picie_core.evaluation.set_evaluation import confusions
 from picie_core.models.classifier_head import Head
 from picie_core.progress import Progress
 from picie_core.segmentation.masks import channel_scores
@@ -68,7 +69,7 @@ def one_by_one(truth: LabelledSet, head: Head, square: bool) -> np.ndarray:
             rows, columns = (
                 ((np.arange(n) + 0.5) * m / n).astype(int) for n, m in zip(image.shape[:2], mask.shape, strict=True)
             )
-            image, mask = centre_square_of(image), centre_square_of(mask[rows][:, columns])
+            image, mask = square_crop(image), square_crop(mask[rows][:, columns])
         feature_map = torch.nn.functional.normalize(PixelEmbedder()(image[None])[0], dim=2).numpy()
         scores = (feature_map @ head.weight.T + head.bias).transpose(2, 0, 1)
         full = torch.nn.functional.interpolate(torch.from_numpy(scores)[None], size=mask.shape, mode="bilinear")
@@ -215,11 +216,3 @@ def test_masks_without_a_counted_pixel_are_refused(tmp_path, truth):
         PicieError, match=r"no pixel of the 12 masks under .*masks has a class, all are 255 \(ignored\)"
     ):
         confusions(PixelEmbedder(), 32, named, [centroids(3)])
-
-
-@pytest.mark.parametrize(("height", "width", "rows", "columns"), [(6, 10, (0, 6), (2, 8)), (9, 4, (2, 6), (0, 4))])
-def test_centre_square(height, width, rows, columns):
-    """The square of the shorter side from the middle, for images and masks alike."""
-    image = np.arange(height * width).reshape(height, width)
-    np.testing.assert_array_equal(centre_square_of(image), image[slice(*rows), slice(*columns)])
-    assert centre_square_of(np.zeros((height, width, 3))).shape == (min(height, width),) * 2 + (3,)

@@ -13,7 +13,6 @@ from picie_core.training.views.augmentations import (
     apply_photometric,
     draw_geometric,
     draw_photometric,
-    square_crop,
     uniforms,
 )
 
@@ -192,11 +191,3 @@ def test_flip_is_exact():
     after = apply_geometric(image, whole, 32)
     torch.testing.assert_close(after[0], image[0], atol=1e-5, rtol=0)
     torch.testing.assert_close(after[1], image[1].flip(-1), atol=1e-5, rtol=0)
-
-
-@pytest.mark.parametrize(("height", "width"), [(20, 50), (50, 20), (20, 20)])
-def test_square_crop_reaches_both_ends(height, width):
-    """The square has the shorter side; share 0 is one end of the image, share just below 1 the other."""
-    image = np.arange(height * width).reshape(height, width, 1)
-    np.testing.assert_array_equal(square_crop(image, 0.0), image[:20, :20])
-    np.testing.assert_array_equal(square_crop(image, 0.999999), image[-20:, -20:])

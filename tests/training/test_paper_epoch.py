@@ -224,3 +224,10 @@ def test_an_image_that_could_not_be_labelled_is_left_out(finished: Workspace):
 
     (record,) = work.epochs(after_step=drop)
     assert left_out and np.isfinite(record.loss)
+
+
+def test_images_that_failed_before_stop_no_clustering(finished):
+    """However many files could not be read in earlier epochs, a pass over others that can be read goes on."""
+    work = start_training(finished, "picie", clustered="pass", cluster_images=2, epochs=2)
+    work.batches.unreadable = {100 + one: "gone" for one in range(5)}
+    assert len(list(work.epochs())) == 2

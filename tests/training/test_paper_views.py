@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from picie_core.models.embedder import Embedder
 from picie_core.settings import EmbedderSettings
 from picie_core.training.losses.iic import mutual_information
-from picie_core.training.views.augmentations import apply_geometric, square_crop
+from picie_core.training.views.augmentations import apply_geometric
 from picie_core.training.views.paired_views import AlignedViews, halved
 
 
@@ -93,13 +93,6 @@ def test_embeddings_become_unit_after_the_warp():
     torch.testing.assert_close(z, F.normalize(apply_geometric(raw, views.warp(), 16), dim=1))
     unit_first = F.normalize(apply_geometric(F.normalize(raw, dim=1), views.warp(), 16), dim=1)
     assert float((z - unit_first).abs().max()) > 0.05
-
-
-@pytest.mark.parametrize(("height", "width", "top", "left"), [(20, 31, 0, 6), (41, 20, 10, 0), (20, 20, 0, 0)])
-def test_the_square_is_cut_from_the_centre(height, width, top, left):
-    """Half of the margin lies on each side, rounded as the authors' code rounds it."""
-    image = np.arange(height * width * 3).reshape(height, width, 3)
-    np.testing.assert_array_equal(square_crop(image, None), image[top : top + 20, left : left + 20])
 
 
 # -- the decoder

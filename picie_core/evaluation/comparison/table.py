@@ -25,8 +25,8 @@ LEGEND = (
 NAMED = (
     "Named: each cluster has its majority class in the own images, as a person sees and names them. On own images "
     "these are the masks that are exported; on other images, what a network meets. Oracle: each cluster takes its "
-    "majority class in the other images themselves, which nobody knows who names. One-to-one: each class gets one "
-    "cluster (Hungarian), on other images, as papers measure."
+    "majority class in the other images themselves, which a person who names has not seen. One-to-one: each class "
+    "gets one cluster (Hungarian), on other images, as papers measure."
 )
 UNMEASURED = "–"
 Columns = Mapping[str, tuple[str, str]]

@@ -12,10 +12,9 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
-from picie_core.errors import SharedError
 from picie_core.models.embedder import Embedder
 from picie_core.models.inference import folded_copy
-from picie_core.progress import Meter, Report, ignore_progress
+from picie_core.progress import Meter, Report
 from picie_core.settings import SampleSettings
 from picie_core.training.distributed import FabricWorkers
 from picie_core.training.epochs.epoch_features import EpochFeatures
@@ -110,11 +109,11 @@ class EpochStart:
         for batch, maps in self._embed(folded_copy(network), image_ids, epoch, report, f"{label} labels"):
             if batch.ids:
                 labels |= dict(zip(batch.ids, clusters.label(maps).cpu(), strict=True))
-        clusters.weigh(list(labels.values()))
+        clusters.weigh(labels.values())
         return self.workers.gather_tables(labels)
 
     def _embed(
-        self, network: Embedder, ids: list[int], epoch: int, report: Report = ignore_progress, phase: str = ""
+        self, network: Embedder, ids: list[int], epoch: int, report: Report, phase: str
     ) -> Iterator[tuple[Batch, list[Tensor]]]:
         """Yields the batches of this worker with the maps of their views, none of a batch that could not be read."""
         meter = Meter(phase, len(ids), report)
@@ -126,5 +125,3 @@ class EpochStart:
                     maps = views.maps(network, views.images(batch.images))
             yield batch, maps
             meter.advance(min(self.batches.batch, len(ids) - meter.done))
-        if len(self.batches.unreadable) >= len(ids) and not self.workers.world_size > 1:
-            raise SharedError("no image could be read: see `info` for the reason of each")

@@ -134,17 +134,3 @@ def apply_geometric(maps: Tensor, draw: Geometric, out_px: int, mode: str = "bil
     y = draw.top.to(maps.device)[:, None] + side * steps
     grid = torch.stack([x[:, None, :].expand(-1, out_px, -1), y[:, :, None].expand(-1, -1, out_px)], 3)
     return F.grid_sample(maps, (2 * grid - 1).to(maps.dtype), mode=mode, padding_mode="border", align_corners=False)
-
-
-def square_crop(image: np.ndarray, u: float | None) -> np.ndarray:
-    """Returns the square (S, S, 3) of an image (H, W, 3) at share `u` of the way along its longer side; None: centred.
-
-    differs from PiCIE: unless it is centred, `u` is random, so that training sees the ends of long images too.
-    """
-    height, width = image.shape[:2]
-    side = min(height, width)
-    if u is None:
-        top, left = round((height - side) / 2), round((width - side) / 2)
-    else:
-        top, left = int(u * (height - side + 1)), int(u * (width - side + 1))
-    return image[top : top + side, left : left + side]

@@ -14,8 +14,9 @@ from torch import Tensor
 
 from picie_core.data.class_names import IGNORE_ID
 from picie_core.data.images.image_source import ImageSource
+from picie_core.data.images.square_crop import square_crop
 from picie_core.errors import PicieError
-from picie_core.training.views.augmentations import square_crop, uniforms
+from picie_core.training.views.augmentations import uniforms
 
 SQUARE_STREAM = 3
 """The stream of uniform numbers that places the square crop of an image."""
