@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from picie_core.workspace.masks.mask_export import export_masks
     from picie_core.workspace.masks.mask_import import import_masks
     from picie_core.workspace.projections import load_projection
-    from picie_core.workspace.training_plan import TrainingPlan
-    from picie_core.workspace.training_run import train_workspace
+    from picie_core.workspace.trainings.training_plan import TrainingPlan
+    from picie_core.workspace.trainings.training_run import train_workspace
     from picie_core.workspace.workspace import Run, StoredClustering, Workspace
 
 __all__ = [
@@ -70,8 +70,8 @@ _HOMES = {
     "MaskMetrics": "evaluation.mask_metrics",
     "Workspace": "workspace.workspace",
     "embed_workspace": "workspace.embedding",
-    "train_workspace": "workspace.training_run",
-    "TrainingPlan": "workspace.training_plan",
+    "train_workspace": "workspace.trainings.training_run",
+    "TrainingPlan": "workspace.trainings.training_plan",
     "EmbedderSettings": "settings",
     "SampleSettings": "settings",
     "TrainSettings": "training.settings",

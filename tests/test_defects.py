@@ -36,8 +36,8 @@ from picie_core.training.losses.picie import Picie
 from picie_core.training.losses.pseudo_labels import ViewClusters, flatten
 from picie_core.training.settings import TrainSettings
 from picie_core.training.views.augmentations import FLIP_P, GREY_P
-from picie_core.workspace.training_plan import TrainingPlan
-from picie_core.workspace.training_run import train_workspace
+from picie_core.workspace.trainings.training_plan import TrainingPlan
+from picie_core.workspace.trainings.training_run import train_workspace
 from picie_core.workspace.workspace import Workspace
 from tests.conftest import draw_scene
 from tests.hand_made import clustering_of

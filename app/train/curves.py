@@ -10,7 +10,7 @@ import streamlit as st
 
 from app.shared.formatting import count
 from app.shared.pictures.charts import curve_figure
-from picie_core.workspace.training_history import collapse_words, read_history
+from picie_core.workspace.trainings.training_history import collapse_words, read_history
 from picie_core.workspace.workspace import Run
 
 History = list[dict[str, Any]]

@@ -20,7 +20,7 @@ from app.train.forms import FROZEN, SETTINGS, TRAINED, draw_frozen, draw_trainin
 from app.train.settings_form import problem_of
 from picie_core.progress import WRITERS
 from picie_core.workspace.run_info import METHOD_TITLES
-from picie_core.workspace.training_history import read_history
+from picie_core.workspace.trainings.training_history import read_history
 from picie_core.workspace.workspace import Run, Workspace
 
 TITLE = "Train"

@@ -29,8 +29,8 @@ from picie_core.evaluation.comparison.curves import write_curves
 from picie_core.evaluation.comparison.table import RowResults, RunResult, SetResults, compare_table, table_records
 from picie_core.progress import Report
 from picie_core.settings import MASK_METHODS, SampleSettings
-from picie_core.workspace.training_history import read_history
-from picie_core.workspace.training_plan import has_settings
+from picie_core.workspace.trainings.training_history import read_history
+from picie_core.workspace.trainings.training_plan import has_settings
 from picie_core.workspace.workspace import Run, Workspace
 
 if TYPE_CHECKING:

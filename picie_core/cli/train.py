@@ -32,8 +32,8 @@ from picie_core.errors import PicieError, SettingError, Stopped, WorkersLost
 from picie_core.settings import METHODS, EmbedderSettings, SampleSettings
 from picie_core.training.settings import TrainSettings
 from picie_core.training.worker import Worker
-from picie_core.workspace.training_plan import TrainingPlan
-from picie_core.workspace.training_run import join_training, train_workspace
+from picie_core.workspace.trainings.training_plan import TrainingPlan
+from picie_core.workspace.trainings.training_run import join_training, train_workspace
 from picie_core.workspace.workspace import Workspace
 
 LOST_S = 60.0

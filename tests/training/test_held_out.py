@@ -13,7 +13,7 @@ import torch
 from picie_core.evaluation.metrics import match_identity, score
 from picie_core.models.classifier_head import load_head
 from picie_core.training.epochs.held_out import mean_iou
-from picie_core.workspace.training_history import read_history
+from picie_core.workspace.trainings.training_history import read_history
 from picie_core.workspace.workspace import Run, Workspace
 from tests.factories import TINY, embedded, write_scenes
 from tests.real_processes import started

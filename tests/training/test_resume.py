@@ -19,8 +19,8 @@ from picie_core.settings import SampleSettings
 from picie_core.training.checkpoint import load_checkpoint, restore_training, training_state
 from picie_core.training.settings import TrainSettings
 from picie_core.training.trainer import Training
-from picie_core.workspace import training_epochs
-from picie_core.workspace.training_history import read_history
+from picie_core.workspace.trainings import training_epochs
+from picie_core.workspace.trainings.training_history import read_history
 from picie_core.workspace.workspace import Workspace
 from tests.conftest import TINY
 from tests.real_processes import hold, started, started_by_torchrun
@@ -72,7 +72,7 @@ def kill_points(seed: int) -> dict[str, Callable]:
         "in a clustering": partial(hold, "picie_core.training.losses.pseudo_labels.spherical_kmeans"),
         "in the first epoch": partial(hold, STEP, 2 + drawn[0]),  # of its 4 steps
         "in a checkpoint": partial(hold, "torch.save", 1 + drawn[1], save_half),
-        "after an epoch's figures": partial(hold, "picie_core.workspace.training_epochs.append_history"),
+        "after an epoch's figures": partial(hold, "picie_core.workspace.trainings.training_epochs.append_history"),
         "after an epoch's checkpoint": partial(hold, "picie_core.workspace.workspace.Workspace.write_run", 2),
         "in the second epoch": partial(hold, STEP, 2 + drawn[2]),
         "in the last epoch": partial(hold, STEP, 5 + drawn[3]),

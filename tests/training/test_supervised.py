@@ -19,7 +19,7 @@ from picie_core.models.classifier_head import Head, load_head, save_head
 from picie_core.training.losses.objective import Step
 from picie_core.training.losses.supervised import Supervised
 from picie_core.training.settings import TrainSettings
-from picie_core.workspace.training_epochs import store_head
+from picie_core.workspace.trainings.training_epochs import store_head
 from tests.small_trainings import check_resume, masks_of_scenes, same, start_training
 
 CPU = torch.device("cpu")

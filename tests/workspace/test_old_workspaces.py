@@ -20,7 +20,7 @@ from picie_core.clustering.splits import Split
 from picie_core.labels.vocabulary import read_vocabulary
 from picie_core.workspace.masks.mask_export import export_masks
 from picie_core.workspace.projections import load_projection
-from picie_core.workspace.training_history import read_history
+from picie_core.workspace.trainings.training_history import read_history
 from picie_core.workspace.workspace import Workspace
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"

@@ -23,7 +23,7 @@ from picie_core.training.settings import TrainSettings
 from picie_core.workspace.embedding import embed_workspace, frozen_run_name
 from picie_core.workspace.masks.image_masks import feature_windows, mask_windows
 from picie_core.workspace.masks.mask_files import MaskFiles
-from picie_core.workspace.training_plan import has_settings
+from picie_core.workspace.trainings.training_plan import has_settings
 from picie_core.workspace.workspace import Workspace
 from tests.factories import draw_scene, embedded
 

@@ -21,9 +21,9 @@ from picie_core.training.checkpoint import load_checkpoint
 from picie_core.training.losses.objective import StepLoss
 from picie_core.training.settings import TrainSettings
 from picie_core.workspace.run_info import RunInfo
-from picie_core.workspace.training_history import read_history
-from picie_core.workspace.training_plan import TrainingPlan, has_settings, stored_settings
-from picie_core.workspace.training_run import train_workspace
+from picie_core.workspace.trainings.training_history import read_history
+from picie_core.workspace.trainings.training_plan import TrainingPlan, has_settings, stored_settings
+from picie_core.workspace.trainings.training_run import train_workspace
 from picie_core.workspace.workspace import Workspace
 from tests.small_trainings import changed_picie
 

@@ -15,10 +15,10 @@ from picie_core.settings import EmbedderSettings
 from picie_core.training.losses import MakeObjective, make_objective
 from picie_core.training.worker import ALONE, Worker
 from picie_core.workspace.embedding import finish_run, fit_embedder, make_sample, start_embedder
-from picie_core.workspace.linear_probe import make_probe, probe_of_network
-from picie_core.workspace.training_epochs import run_epochs, store_head
-from picie_core.workspace.training_history import best_epoch_words, last_collapse
-from picie_core.workspace.training_plan import TrainingPlan, held_out_images, stopped_run
+from picie_core.workspace.trainings.linear_probe import make_probe, probe_of_network
+from picie_core.workspace.trainings.training_epochs import run_epochs, store_head
+from picie_core.workspace.trainings.training_history import best_epoch_words, last_collapse
+from picie_core.workspace.trainings.training_plan import TrainingPlan, held_out_images, stopped_run
 from picie_core.workspace.workspace import Run, Workspace
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from picie_core.errors import PicieError
 from picie_core.progress import Meter, Report
 from picie_core.workspace.embedding import image_pass, make_sample, start_embedder
 from picie_core.workspace.run_info import RunInfo
-from picie_core.workspace.training_plan import TrainingPlan, stored_settings
+from picie_core.workspace.trainings.training_plan import TrainingPlan, stored_settings
 from picie_core.workspace.workspace import Run, Workspace
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from picie_core.data.labelled_sets.class_pixels import ClassPixels
 from picie_core.progress import Report
 from picie_core.workspace.run_info import RunInfo
-from picie_core.workspace.training_history import append_history, collapse_words
+from picie_core.workspace.trainings.training_history import append_history, collapse_words
 from picie_core.workspace.workspace import Workspace
 
 if TYPE_CHECKING:

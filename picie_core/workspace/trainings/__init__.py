@@ -1,0 +1,1 @@
+"""Trainings of a workspace: their plan, epochs, history and runs, and the linear probe."""
