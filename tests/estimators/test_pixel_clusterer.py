@@ -68,6 +68,7 @@ def test_masks_of_the_sample_images_are_those_of_a_workspace(tmp_path, say, dens
     np.testing.assert_array_equal(estimator.cluster_centers_, stored_centroids(root, 12))
     expected = np.stack(exported(root, tmp_path / "out", say))
     masks = np.stack(estimator.predict(tmp_path / "images"))
+    # Convolutions of another batch size round otherwise in bfloat16: 4 of 2.5 million pixels lie between two clusters.
     assert (masks == expected).mean() > (0.99999 if dense_mb == 0 else 0.98)
 
 
