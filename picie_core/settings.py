@@ -99,9 +99,9 @@ class EmbedderSettings:
         choices=("unit", "none"),
     )
     padding: str = setting(
-        "zeros",
-        "padding of the convolutions: zeros, as published, or replicate or reflect, which keep image borders from "
-        "becoming clusters of their own",
+        "replicate",
+        "padding of the convolutions: replicate or reflect keep image borders from becoming clusters of their own; "
+        "zeros is as published, the paper's",
         choices=("zeros", "replicate", "reflect"),
     )
     upsampling: str = setting(

@@ -17,6 +17,7 @@ PAPER: dict[str, Any] = {
     "pool": 1,
     "context": 0,
     "stage_norm": "none",
+    "padding": "zeros",
     "decoder": "random",
     "upsampling": "pyramid",
     "views": "equal",

@@ -68,7 +68,7 @@ def test_a_tiled_run_is_no_run_at_a_size(space):
 
 def test_runs_at_a_size_keep_their_names():
     """A run without a downsample is found again under the name that it had before there were tiles."""
-    assert frozen_run_name(EmbedderSettings(), SampleSettings()) == "frozen-resnet18-320-7356"
+    assert frozen_run_name(EmbedderSettings(padding="zeros"), SampleSettings()) == "frozen-resnet18-320-7356"
     tiled = frozen_run_name(EmbedderSettings(), SampleSettings(), TilingSettings(4))
     assert tiled == frozen_run_name(EmbedderSettings(), SampleSettings(size_px=64), TilingSettings(4))
     assert tiled != frozen_run_name(EmbedderSettings(), SampleSettings(), TilingSettings(4, 512))
