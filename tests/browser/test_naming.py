@@ -100,6 +100,7 @@ def name_by_keys(page: Page) -> list[str]:
     """Names the first five clusters without the mouse, and returns them in the order in which they came."""
     order = []
     wait_until_drawn(page)
+    expect(field(page)).to_have_value("")
     go_into_field(page)
     for name in ("grass", "sky"):
         order.append(title(page).inner_text())

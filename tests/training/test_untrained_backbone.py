@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from picie_core.clustering.kmeans import spherical_kmeans, unit_rows
 from picie_core.errors import PicieError
@@ -15,6 +18,7 @@ from picie_core.settings import EmbedderSettings
 from picie_core.training.untrained_backbone import fit_untrained, patch_filters
 from tests.conftest import draw_scene
 
+SAMPLE = Path(__file__).resolve().parents[2] / "sample_data"
 SCENES = [draw_scene(seed) for seed in range(4)]
 
 
@@ -73,24 +77,38 @@ def test_images_of_different_sizes(fitted):
     assert all(torch.isfinite(value).all() for value in network.state_dict().values())
 
 
-def named_share(network: Embedder) -> float:
-    """Share of cells that are right when 6 clusters of the scenes take their majority class."""
-    images = np.stack([image for image, _ in SCENES])
+def sample(every: int, side_px: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Every n-th image of the sample with its mask, at a shorter side of `side_px`."""
+    pairs = []
+    for path in sorted((SAMPLE / "images").iterdir())[::every]:
+        with Image.open(path) as image, Image.open(SAMPLE / "masks" / f"{path.stem}.png") as mask:
+            size = [round(edge * side_px / min(image.size)) // 4 * 4 for edge in image.size]
+            shown = image.convert("RGB").resize(size, Image.Resampling.BILINEAR)
+            pairs.append((np.asarray(shown), np.asarray(mask.resize(size, Image.Resampling.NEAREST))))
+    return pairs
+
+
+def named_share(network: Embedder, pairs: list[tuple[np.ndarray, np.ndarray]], k: int) -> float:
+    """Share of cells that are right when K clusters of the images take their majority class."""
+    images = np.stack([image for image, _ in pairs])
     features = FrozenEmbedder(network, "cpu", torch.float32).stage_features(images)
     fit_pca_decoder(network, [features])
     cells = FrozenEmbedder(network, "cpu", torch.float32)(images).numpy()
-    labels = spherical_kmeans(unit_rows(cells.reshape(-1, cells.shape[-1])), 6).labels
-    truth = np.stack([truth for _, truth in SCENES])[:, 2::4, 2::4].ravel()
-    counts = np.zeros((6, 3))
+    labels = spherical_kmeans(unit_rows(cells.reshape(-1, cells.shape[-1])), k).labels
+    truth = np.stack([truth for _, truth in pairs])[:, 2::4, 2::4].ravel()
+    counts = np.zeros((k, 256))
     np.add.at(counts, (labels, truth), 1)
-    return counts.max(1).sum() / counts.sum()
+    return counts[:, :255].max(1).sum() / counts[:, :255].sum()
 
 
-def test_fitted_filters_tell_textures_apart_better_than_random_ones(fitted):
-    """On smooth, striped and noisy bands, filters from the patches beat random ones: that is what they are for."""
-    random = Embedder(EmbedderSettings(weights="none"), seed=0).eval()
-    assert named_share(fitted) > named_share(random)
-    assert named_share(fitted) > 0.8
+@pytest.mark.slow
+def test_fitted_filters_tell_classes_apart_better_than_random_ones():
+    """On images of the sample, filters from the patches beat random ones: that is what they are for."""
+    pairs = sample(every=4, side_px=160)
+    random, fitted = (Embedder(EmbedderSettings(weights="none"), seed=0).eval() for _ in range(2))
+    fit_untrained(fitted, [image for image, _ in pairs], seed=0)
+    at_random = named_share(random, pairs, 27)  # 0.78 against 0.86 when this was written
+    assert named_share(fitted, pairs, 27) > at_random + 0.03
 
 
 def test_the_lightest_backbone_does_without_weights_too():
@@ -101,7 +119,7 @@ def test_the_lightest_backbone_does_without_weights_too():
     changed = {name for name, value in made.state_dict().items() if not torch.equal(value, before[name])}
     assert "backbone.stem.0.0.weight" in changed
     assert all(name == "backbone.stem.0.0.weight" or "running" in name or "num_batches" in name for name in changed)
-    assert named_share(made) > 0.8
+    assert named_share(made, SCENES, 6) > 0.75
 
 
 def test_transformers_need_trained_weights():
