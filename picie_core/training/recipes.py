@@ -66,6 +66,9 @@ def usual_recipe(backbone: str) -> str:
     return "default" if backbone in CONV_BACKBONES else "vit"
 
 
+OVERCLUSTER = 100
+"""Clusters of the over-clustering with which the default recipe trains PiCIE, the paper's +H; twice K from here on."""
+
 SUPERVISED: dict[str, Any] = {
     "epochs": 20,
     "lr_decoder": 3e-4,
@@ -86,12 +89,18 @@ PAPER_SUPERVISED: dict[str, Any] = {"balance": 0.0, "head_start": "random"}
 
 
 def recipe_values(
-    recipe: str, method: str = "picie", *, backbone: str = "resnet18", dataset: str = "folders"
+    recipe: str,
+    method: str = "picie",
+    *,
+    backbone: str = "resnet18",
+    dataset: str = "folders",
+    k: int = TrainSettings.k,
 ) -> dict[str, Any]:
     """Returns the settings, by name, in which a recipe differs from the defaults of the settings classes."""
     supervised = method == "supervised"
     if recipe != "paper":
-        return {**(SUPERVISED if supervised else {}), **CHANGES[recipe]}
+        picie = {"overcluster": OVERCLUSTER if k < OVERCLUSTER else 2 * k} if method == "picie" else {}
+        return {**picie, **(SUPERVISED if supervised else {}), **CHANGES[recipe]}
     return {
         **PAPER,
         **(PAPER_CITYSCAPES if dataset == "cityscapes" else {}),
@@ -104,8 +113,8 @@ def recipe_settings(
     recipe: str, method: str = "picie", *, dataset: str = "folders", **changes: Any
 ) -> tuple[TrainSettings, EmbedderSettings, SampleSettings]:
     """Returns a recipe as settings for `train`; `changes` are single settings by name, as an ablation makes them."""
-    backbone = changes.get("backbone", EmbedderSettings.backbone)
-    values = {**recipe_values(recipe, method, backbone=backbone, dataset=dataset), **changes}
+    about = {name: changes[name] for name in ("backbone", "k") if name in changes}
+    values = {**recipe_values(recipe, method, dataset=dataset, **about), **changes}
     return (
         TrainSettings(**_of(TrainSettings, values)),
         EmbedderSettings(**_of(EmbedderSettings, values)),

@@ -14,7 +14,9 @@ class TrainSettings:
 
     k: int = setting(27, "clusters K of the pseudo-labels", low=2, high=1000)
     overcluster: int = setting(
-        0, "clusters of an auxiliary over-clustering with its own loss; 100 is the paper's +H, 0 is none", low=0
+        0,
+        "clusters of an auxiliary over-clustering with its own loss, more than --k; 100 is the paper's +H, 0 is none",
+        low=0,
     )
     epochs: int = setting(10, "epochs: passes over the images", low=1, high=1000)
     lr_decoder: float = setting(3e-4, "learning rate of the decoder (Adam)", low=0)
