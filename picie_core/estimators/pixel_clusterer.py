@@ -24,7 +24,7 @@ from picie_core.models.inference import FrozenEmbedder, embed_image
 from picie_core.progress import Report, ignore_progress
 from picie_core.segmentation.masks import cluster_mask
 from picie_core.settings import EmbedderSettings, SampleSettings
-from picie_core.training.settings import TrainSettings
+from picie_core.training.recipes import recipe_settings, usual_recipe
 from picie_core.training.untrained_backbone import start_network
 
 Images = Sequence[np.ndarray | str | Path] | np.ndarray | str | Path
@@ -131,7 +131,7 @@ class PixelClusterer(BaseEstimator):
 
         fit_decoder(order, network, self.device)
         ids = [record.id for record in source.records]
-        settings = TrainSettings(k=self.n_clusters, epochs=self.epochs)
+        settings, _, _ = recipe_settings(usual_recipe(self.backbone), k=self.n_clusters, epochs=self.epochs)
         records = list(Training(network, source, ids, settings, sampling, self.device).epochs(order.report))
         if records[-1].collapsed:
             warnings.warn(

@@ -31,7 +31,7 @@ from tests.real_processes import hold, replace_name, started, started_by_torchru
 STEP = "picie_core.training.epochs.epoch_metrics.EpochTotals.add"
 ON_CPU = ("--precision", "32-true", "--device", "cpu")
 TRAIN = (*TINY, "--stages", "2", "--batch", "3", "--k", "4", "--overcluster", "0", "--cluster-images", "7", *ON_CPU)
-"""Without the 100 clusters of the default: among so few positions sums in another order move single ones between them."""
+"""Without the 100 clusters of the default: among so few positions sums in another order move single ones."""
 
 
 def words_of(space: Workspace, *more: object) -> tuple[object, ...]:
