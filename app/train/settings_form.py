@@ -108,9 +108,9 @@ def problem_of(settings: Sequence[type], values: Mapping[str, Any]) -> str:
 
 
 def draw_field(one: Field, start: Any, place: str) -> Any:
-    """Draws the field that fits the kind of a setting and returns its value."""
+    """Draws the field that fits the kind of a setting, with the value `start`, and returns what it holds."""
     meaning = one.metadata.get("help", "")
-    text = {"help": meaning[:1].upper() + meaning[1:] + f". Default: {one.default}.", "key": f"set_{place}_{one.name}"}
+    text = {"help": meaning[:1].upper() + meaning[1:] + f". Default: {start}.", "key": f"set_{place}_{one.name}"}
     label = LABELS.get(one.name, one.name.replace("_", " ").capitalize())
     choices = one.metadata.get("choices")
     low, high = one.metadata.get("low"), one.metadata.get("high")

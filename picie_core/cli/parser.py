@@ -16,7 +16,7 @@ from picie_core.cli.job import answer_signals
 from picie_core.cli.output import readable
 from picie_core.errors import PicieError, SettingError, Stopped
 from picie_core.settings import EmbedderSettings, option_name
-from picie_core.training.recipes import CHANGES, OVERCLUSTER, RECIPES, SUPERVISED, recipe_values, usual_recipe
+from picie_core.training.recipes import CHANGES, PICIE, RECIPES, SUPERVISED, recipe_values, usual_recipe
 from picie_core.training.settings import TrainSettings
 
 Command = Callable[..., dict[str, Any]]
@@ -106,7 +106,7 @@ def _add(
     text = option.meaning
     if not (required or default is None or default is False or default == ()):
         shown = [f"default: {' '.join(default) if isinstance(default, list) else default}"]
-        recipes = {"picie": {"overcluster": OVERCLUSTER}, **CHANGES, "supervised": SUPERVISED} if in_recipes else {}
+        recipes = {"picie": PICIE, **CHANGES, "supervised": SUPERVISED} if in_recipes else {}
         shown += [f"{recipe}: {values[name]}" for recipe, values in recipes.items() if name in values]
         text += f" ({'; '.join(shown)})"
     how: dict[str, Any] = {"help": text, "choices": option.choices}

@@ -66,8 +66,8 @@ def usual_recipe(backbone: str) -> str:
     return "default" if backbone in CONV_BACKBONES else "vit"
 
 
-OVERCLUSTER = 100
-"""Clusters of the over-clustering with which the default recipe trains PiCIE, the paper's +H; twice K from here on."""
+PICIE: dict[str, Any] = {"overcluster": 100}
+"""What the recipes but the paper's do otherwise in PiCIE: the paper's +H; from K = 100 on with twice K clusters."""
 
 SUPERVISED: dict[str, Any] = {
     "epochs": 20,
@@ -97,15 +97,15 @@ def recipe_values(
     k: int = TrainSettings.k,
 ) -> dict[str, Any]:
     """Returns the settings, by name, in which a recipe differs from the defaults of the settings classes."""
-    supervised = method == "supervised"
     if recipe != "paper":
-        picie = {"overcluster": OVERCLUSTER if k < OVERCLUSTER else 2 * k} if method == "picie" else {}
-        return {**picie, **(SUPERVISED if supervised else {}), **CHANGES[recipe]}
+        own = {"picie": PICIE, "supervised": SUPERVISED}.get(method, {})
+        finer = {"overcluster": 2 * k} if 0 < own.get("overcluster", 0) <= k else {}
+        return {**own, **finer, **CHANGES[recipe]}
     return {
         **PAPER,
         **(PAPER_CITYSCAPES if dataset == "cityscapes" else {}),
         **(PAPER_BOTTLENECK if backbone == "resnet50" else {}),
-        **(PAPER_SUPERVISED if supervised else {}),
+        **(PAPER_SUPERVISED if method == "supervised" else {}),
     }
 
 

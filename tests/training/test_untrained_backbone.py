@@ -102,13 +102,17 @@ def named_share(network: Embedder, pairs: list[tuple[np.ndarray, np.ndarray]], k
 
 
 @pytest.mark.slow
-def test_fitted_filters_tell_classes_apart_better_than_random_ones():
-    """On images of the sample, filters from the patches beat random ones: that is what they are for."""
+def test_fitted_filters_tell_classes_apart_better_than_random_ones(fitted):
+    """On images of the sample, filters from the patches beat random ones: that is what they are for.
+
+    On smooth, striped and noisy bands they tell the textures apart as well, 0.91; random ones even better, 0.95.
+    """
+    assert named_share(fitted, SCENES, 6) > 0.8
     pairs = sample(every=4, side_px=160)
-    random, fitted = (Embedder(EmbedderSettings(weights="none"), seed=0).eval() for _ in range(2))
-    fit_untrained(fitted, [image for image, _ in pairs], seed=0)
+    random, own = (Embedder(EmbedderSettings(weights="none"), seed=0).eval() for _ in range(2))
+    fit_untrained(own, [image for image, _ in pairs], seed=0)
     at_random = named_share(random, pairs, 27)  # 0.78 against 0.86 when this was written
-    assert named_share(fitted, pairs, 27) > at_random + 0.03
+    assert named_share(own, pairs, 27) > at_random + 0.03
 
 
 def test_the_lightest_backbone_does_without_weights_too():
@@ -119,7 +123,7 @@ def test_the_lightest_backbone_does_without_weights_too():
     changed = {name for name, value in made.state_dict().items() if not torch.equal(value, before[name])}
     assert "backbone.stem.0.0.weight" in changed
     assert all(name == "backbone.stem.0.0.weight" or "running" in name or "num_batches" in name for name in changed)
-    assert named_share(made, SCENES, 6) > 0.75
+    assert named_share(made, SCENES, 6) > 0.8
 
 
 def test_transformers_need_trained_weights():

@@ -132,8 +132,10 @@ export default function (component) {
     if (typing(event.target)) return
     const jump = event.target.closest?.("[class*='picie-jump-']")
     if (jump && event.key === "Enter") jump.click()
-    else if (event.key === "Enter" && !pressing(event.target)) own.input.select() // focuses it; what is typed replaces
-    else if (event.key === "x" && own.data.card) press(`${own.data.card} input[type=checkbox]`)
+    else if (event.key === "Enter" && !pressing(event.target)) {
+      own.input.focus()
+      own.input.select() // what is typed replaces the name that stands there
+    } else if (event.key === "x" && own.data.card) press(`${own.data.card} input[type=checkbox]`)
     else if (event.key === "?") press(".st-key-key_sheet button")
     else return
     event.preventDefault()
