@@ -29,8 +29,8 @@ epochs = 2
 ks = [27]
 rows = [
   {name = "frozen start", method = "frozen"},
-  {name = "PiCIE", method = "picie", settings = {overcluster = 0}},
-  {name = "PiCIE + H", method = "picie"},
+  {name = "PiCIE", method = "picie"},
+  {name = "PiCIE + H", method = "picie", settings = {overcluster = 100}},
   {name = "PiCIE, temperature 1", method = "picie", settings = {temperature = 1}},
   {name = "MDC", method = "mdc", seeds = [0]},
   {name = "supervised", method = "supervised", seeds = [0], epochs = 4},

@@ -16,7 +16,7 @@ from picie_core.cli.job import answer_signals
 from picie_core.cli.output import readable
 from picie_core.errors import PicieError, SettingError, Stopped
 from picie_core.settings import EmbedderSettings, option_name
-from picie_core.training.recipes import CHANGES, PICIE, RECIPES, SUPERVISED, recipe_values, usual_recipe
+from picie_core.training.recipes import CHANGES, RECIPES, SUPERVISED, recipe_values, usual_recipe
 from picie_core.training.settings import TrainSettings
 
 Command = Callable[..., dict[str, Any]]
@@ -106,7 +106,7 @@ def _add(
     text = option.meaning
     if not (required or default is None or default is False or default == ()):
         shown = [f"default: {' '.join(default) if isinstance(default, list) else default}"]
-        recipes = {"picie": PICIE, **CHANGES, "supervised": SUPERVISED} if in_recipes else {}
+        recipes = {**CHANGES, "supervised": SUPERVISED} if in_recipes else {}
         shown += [f"{recipe}: {values[name]}" for recipe, values in recipes.items() if name in values]
         text += f" ({'; '.join(shown)})"
     how: dict[str, Any] = {"help": text, "choices": option.choices}
@@ -151,7 +151,7 @@ def call_arguments(command: Command, arguments: argparse.Namespace) -> dict[str,
     """
     given = vars(arguments)
     if _has_recipes(command):
-        about = {name: given[name] for name in ("method", "backbone", "dataset", "k") if name in given}
+        about = {name: given[name] for name in ("method", "backbone", "dataset") if name in given}
         recipe = arguments.recipe or usual_recipe(given.get("backbone", EmbedderSettings.backbone))
         given = {**recipe_values(recipe, **about), **given}
     values = {}

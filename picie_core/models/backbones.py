@@ -7,12 +7,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import nullcontext
 from itertools import pairwise
 from typing import Any
 
 import torch
 import torchvision
 from torch import Tensor, nn
+from torch.autograd.graph import saved_tensors_hooks
+from torch.nn import functional as F
 
 from picie_core.errors import SettingError
 from picie_core.models.vision_transformer import VitBackbone, make_vit
@@ -32,6 +35,40 @@ class StageMaps(list[Tensor]):
         self.size = size
 
 
+class BorderConv2d(nn.Conv2d):
+    """A convolution that sees the border repeated or mirrored, and keeps no padded copy of its input to learn from.
+
+    The gradient of the weights needs the padded input: it is padded once more then, which saves a fifth of the memory
+    of a training at 480 px.
+    """
+
+    def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        if _autocasts(input):
+            input = input.to(torch.get_autocast_dtype(input.device.type))  # else the padded copy is cast, and kept
+        padded = self._padded(input)
+        where = padded.data_ptr()
+
+        def keep(saved: Tensor) -> Tensor | None:
+            return None if saved.data_ptr() == where else saved
+
+        def give(kept: Tensor | None) -> Tensor:
+            return self._padded(input.detach()) if kept is None else kept
+
+        with saved_tensors_hooks(keep, give):
+            return F.conv2d(padded, weight, bias, self.stride, 0, self.dilation, self.groups)
+
+    def _padded(self, input: Tensor) -> Tensor:
+        # On a CPU autocast would pad in float32, and keep that.
+        with torch.autocast(input.device.type, enabled=False) if _autocasts(input) else nullcontext():
+            return F.pad(input, self._reversed_padding_repeated_twice, mode=self.padding_mode)
+
+
+def _autocasts(tensor: Tensor) -> bool:
+    """Whether autocast is on for the device of a tensor; `meta` has none."""
+    device = tensor.device.type
+    return torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
+
+
 class ConvBackbone(nn.Module):
     """A torchvision network [1, 2]: images (B, 3, H, W) to maps [(B, C_s, H / stride_s, W / stride_s)], rounded up."""
 
@@ -45,8 +82,8 @@ class ConvBackbone(nn.Module):
         self.layers = nn.ModuleList(layers[:stages])
         mode: Any = padding  # torch types it as one of its four words
         for module in self.modules():  # max pooling ignores what is outside, so it is right for all of them
-            if isinstance(module, nn.Conv2d) and module.padding != (0, 0):
-                module.padding_mode = mode
+            if isinstance(module, nn.Conv2d) and module.padding != (0, 0) and mode != "zeros":
+                module.padding_mode, module.__class__ = mode, BorderConv2d
         self.least_px = 1
         with torch.no_grad():
             maps = self.eval()(torch.zeros(1, 3, 64, 64))

@@ -66,9 +66,6 @@ def usual_recipe(backbone: str) -> str:
     return "default" if backbone in CONV_BACKBONES else "vit"
 
 
-PICIE: dict[str, Any] = {"overcluster": 100}
-"""What the recipes but the paper's do otherwise in PiCIE: the paper's +H; from K = 100 on with twice K clusters."""
-
 SUPERVISED: dict[str, Any] = {
     "epochs": 20,
     "lr_decoder": 3e-4,
@@ -89,23 +86,17 @@ PAPER_SUPERVISED: dict[str, Any] = {"balance": 0.0, "head_start": "random"}
 
 
 def recipe_values(
-    recipe: str,
-    method: str = "picie",
-    *,
-    backbone: str = "resnet18",
-    dataset: str = "folders",
-    k: int = TrainSettings.k,
+    recipe: str, method: str = "picie", *, backbone: str = "resnet18", dataset: str = "folders"
 ) -> dict[str, Any]:
     """Returns the settings, by name, in which a recipe differs from the defaults of the settings classes."""
+    supervised = method == "supervised"
     if recipe != "paper":
-        own = {"picie": PICIE, "supervised": SUPERVISED}.get(method, {})
-        finer = {"overcluster": 2 * k} if 0 < own.get("overcluster", 0) <= k else {}
-        return {**own, **finer, **CHANGES[recipe]}
+        return {**(SUPERVISED if supervised else {}), **CHANGES[recipe]}
     return {
         **PAPER,
         **(PAPER_CITYSCAPES if dataset == "cityscapes" else {}),
         **(PAPER_BOTTLENECK if backbone == "resnet50" else {}),
-        **(PAPER_SUPERVISED if method == "supervised" else {}),
+        **(PAPER_SUPERVISED if supervised else {}),
     }
 
 
@@ -113,8 +104,8 @@ def recipe_settings(
     recipe: str, method: str = "picie", *, dataset: str = "folders", **changes: Any
 ) -> tuple[TrainSettings, EmbedderSettings, SampleSettings]:
     """Returns a recipe as settings for `train`; `changes` are single settings by name, as an ablation makes them."""
-    about = {name: changes[name] for name in ("backbone", "k") if name in changes}
-    values = {**recipe_values(recipe, method, dataset=dataset, **about), **changes}
+    backbone = changes.get("backbone", EmbedderSettings.backbone)
+    values = {**recipe_values(recipe, method, backbone=backbone, dataset=dataset), **changes}
     return (
         TrainSettings(**_of(TrainSettings, values)),
         EmbedderSettings(**_of(EmbedderSettings, values)),

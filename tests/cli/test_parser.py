@@ -80,13 +80,13 @@ def test_every_setting_says_what_it_is():
 
 @pytest.mark.parametrize("command", NEEDED)
 def test_defaults_are_those_of_the_library(command):
-    """A command without options runs with what the dataclasses and its recipe say; every field has its option."""
+    """A command without options runs with what the dataclasses say; every field has its option."""
     arguments = build_parser(COMMANDS).parse_args([command, *NEEDED[command]])
     values = call_arguments(COMMANDS[command], arguments)
     help_text = parser_of(command).format_help()
     for name, kind in get_type_hints(COMMANDS[command]).items():
         if kind in (EmbedderSettings, SampleSettings, TrainSettings):
-            assert values[name] == (recipe_settings("default")[0] if kind is TrainSettings else kind())
+            assert values[name] == kind()
             assert all(f"--{one.name.removesuffix('_px').replace('_', '-')} " in help_text for one in fields(kind))
 
 

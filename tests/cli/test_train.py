@@ -48,7 +48,7 @@ def test_a_run_holds_everything(finished_copy, tiny, say):
     result = json.loads(said.out)
     run = result["run"]
     info = space.run_info(run)
-    assert (info.state, info.epochs_done, info.title) == ("done", 2, "PiCIE K 4+100, 2 epochs")
+    assert (info.state, info.epochs_done, info.title) == ("done", 2, "PiCIE K 4, 2 epochs")
     assert (info.settings["k"], info.settings["size_px"], info.settings["dim"]) == (4, 64, 32)
     assert [line["epoch"] for line in history(space, run)] == [1, 2]
     assert load_checkpoint(space.run_dir(run) / "checkpoint.pt")["epoch"] == 2

@@ -9,11 +9,12 @@ import torch
 import torchvision
 from sklearn.decomposition import PCA
 from torch import nn
+from torch.autograd.graph import saved_tensors_hooks
 from torch.nn import functional as F
 from torchvision.models.feature_extraction import create_feature_extractor
 
 from picie_core.errors import SettingError
-from picie_core.models.backbones import make_backbone
+from picie_core.models.backbones import BorderConv2d, make_backbone
 from picie_core.models.decoder import fit_pca_decoder
 from picie_core.models.embedder import Embedder, load_embedder, new_embedder, save_embedder
 from picie_core.models.inference import FrozenEmbedder, embed_image
@@ -281,3 +282,50 @@ def test_round_trip(backbone, tmp_path):
     again, _ = load_embedder(tmp_path / "embedder")
     with torch.no_grad():
         torch.testing.assert_close(again(images), made(images), atol=0, rtol=0)
+
+
+# -- convolutions that repeat or mirror the border
+
+
+def plain_and_ours(mode: str) -> tuple[nn.Conv2d, nn.Conv2d]:
+    """A convolution of torch with this padding, and the same weights as a backbone has it."""
+    plain = nn.Conv2d(8, 16, 3, stride=2, padding=1, padding_mode=mode)
+    ours = nn.Conv2d(8, 16, 3, stride=2, padding=1, padding_mode=mode)
+    ours.load_state_dict(plain.state_dict())
+    ours.__class__ = BorderConv2d
+    return plain, ours
+
+
+@pytest.mark.parametrize("mode", ["replicate", "reflect"])
+@pytest.mark.parametrize("mixed", [False, True])
+def test_borders_are_padded_as_torch_pads_them(mode, mixed):
+    """The same maps and weight gradients bit by bit, in float32 those of the input too; bfloat16 rounds these."""
+    torch.manual_seed(0)
+    made, x = [], torch.randn(2, 8, 33, 40)
+    for conv in plain_and_ours(mode):
+        given = x.clone().requires_grad_()
+        with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
+            out = conv(given * 1)
+        out.float().square().sum().backward()
+        made.append((out, conv.weight.grad, conv.bias.grad, given.grad))
+    for ours, theirs in zip(made[1][:3], made[0][:3], strict=True):
+        assert ours.dtype == theirs.dtype and torch.equal(ours, theirs)
+    assert (made[1][3] - made[0][3]).norm() <= (2e-3 if mixed else 0) * made[0][3].norm()
+
+
+def test_a_padded_border_costs_a_training_no_memory():
+    """What a backward pass keeps is no more than with zeros: no padded copies, and nothing in float32 for them."""
+    kept = {}
+    for padding in ("zeros", "replicate"):
+        made, sizes = embedder("resnet18", padding=padding).train(), {}
+
+        def note(saved: torch.Tensor, sizes: dict = sizes) -> torch.Tensor:
+            storage = saved.untyped_storage()
+            sizes[storage.data_ptr()] = storage.nbytes()
+            return saved
+
+        with saved_tensors_hooks(note, lambda saved: saved), torch.autocast("cpu", torch.bfloat16):
+            out = made.stage_features(pictures(2, 96, 96))
+        kept[padding] = sum(sizes.values())
+        assert out is not None
+    assert kept["replicate"] <= 1.02 * kept["zeros"]

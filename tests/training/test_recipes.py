@@ -36,22 +36,11 @@ def test_each_difference_is_a_setting(name):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_both_recipes_exist_for_every_method(method):
-    """The default recipe is the defaults, PiCIE with +H; the paper's differs in exactly the named settings.
-
-    Supervised has its own.
-    """
+    """The default recipe is the defaults; the paper's differs in exactly the named settings; supervised has its own."""
     own, paper_own = (SUPERVISED, PAPER_SUPERVISED) if method == "supervised" else ({}, {})
-    with_h = {"overcluster": 100} if method == "picie" else {}
-    assert values_of("default", method) == {**DEFAULTS, **own, **with_h}
+    assert values_of("default", method) == {**DEFAULTS, **own}
     assert values_of("paper", method) == {**DEFAULTS, **PAPER, **paper_own}
     assert recipe_values("paper", method) == {**PAPER, **paper_own}
-
-
-@pytest.mark.parametrize(("k", "overcluster"), [(2, 100), (99, 100), (100, 200), (150, 300)])
-def test_the_over_clustering_is_finer_than_any_k(k, overcluster):
-    """Whatever K is asked for, the default over-clustering has more clusters; the paper's recipe has none by itself."""
-    assert values_of("default", k=k)["overcluster"] == overcluster
-    assert values_of("paper", k=k)["overcluster"] == 0
 
 
 def test_supervised_in_the_paper_is_plain():
@@ -92,7 +81,7 @@ def test_what_the_paper_does_otherwise_elsewhere():
     assert cityscapes == {**values_of("paper"), "lr_decoder": 1e-3, "lr_backbone": 1e-3, "lr_head": 1e-3}
     assert deep == {**values_of("paper"), "backbone": "resnet50", "dim": 256}
     assert values_of("paper", backbone="resnet50", dim=64)["dim"] == 64
-    assert values_of("default", dataset="cityscapes") == values_of("default")
+    assert values_of("default", dataset="cityscapes") == DEFAULTS
 
 
 def test_the_recipe_hands_out_copies():
@@ -133,10 +122,8 @@ def called(*words: str) -> dict[str, object]:
 
 
 def test_options_change_single_settings_of_a_recipe():
-    """--recipe chooses all of them, an option beside it one; without it they are the default's."""
-    assert called() == values_of("default")
-    assert called("--k", "200", "--overcluster", "0") == values_of("default", k=200, overcluster=0)
-    assert called("--k", "200")["overcluster"] == 400
+    """--recipe chooses all of them, an option beside it one; without it they are the defaults."""
+    assert called() == DEFAULTS
     assert called("--recipe", "paper") == values_of("paper")
     assert called("--recipe", "paper", "--temperature", "0.1") == values_of("paper", temperature=0.1)
     assert called("--method", "supervised") == values_of("default", "supervised")
